@@ -1,0 +1,1 @@
+"""Habit: recursive language models that form habits."""

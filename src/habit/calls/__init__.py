@@ -1,0 +1,1 @@
+"""The kernel and what it needs: the only door to a model."""

@@ -1,0 +1,78 @@
+"""A bounded call: one model request whose prompt is checked to fit before it is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+Role = Literal["root", "leaf"]
+"""*root* calls write code or steer; *leaf* calls do semantic work on a slice."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Sampling settings; ``None`` leaves the provider's default. All of them are part of the content key."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    grammar: str | None = None
+    """A GBNF grammar, honoured by the local model; other providers ignore it."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One bounded model request.
+
+    ``schema`` is a JSON schema the reply should satisfy (``None``: free text); providers with structured output use
+    it, all others are asked in words by the prompt. The reply is validated by the caller either way.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    role: Role
+    schema: Mapping[str, Any] | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    session: str = "0"
+    """Which session asked: ``0`` is the root run, ``0.2`` its second child. Not part of the content key."""
+    cell: int = 0
+    """Which cell of that session asked, from 1; 0 outside any cell. Not part of the content key."""
+
+    @cached_property
+    def key(self) -> str:
+        """The content key: SHA-256 (hex) over model, messages, schema and sampling settings."""
+        content = {
+            "model": self.model,
+            "messages": [[m.role, m.content] for m in self.messages],
+            "schema": self.schema,
+            "sampling": {k: v for k, v in asdict(self.sampling).items() if v is not None},
+        }
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back, with exact usage in tokens and cost in USD (``None``: no price known)."""
+
+    text: str
+    input_tokens: int
+    output_tokens: int
+    usd: float | None = None
+    finish: str = "stop"
+    """``stop`` or ``length`` (cut off at the output limit)."""
+    seconds: float = 0.0
+    cached: bool = False
+    """True when the reply came from the journal and nothing was sent or paid."""

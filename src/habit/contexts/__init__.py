@@ -1,0 +1,1 @@
+"""Inputs: from files, folders and values to an exact context."""

@@ -1,0 +1,50 @@
+"""The context: the input of a run, of any size, held as bytes until a session decodes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Context:
+    """An exact value and where it came from.
+
+    ``payload`` is UTF-8 with ``surrogatepass``: the text itself (kind ``text``, a ``str`` in the session) or JSON
+    (kind ``json``: a list, a dict or any other JSON value). Lone surrogates, CRLF, BOM and NUL survive.
+    """
+
+    kind: Literal["text", "json"]
+    payload: bytes
+    origin: str = ""
+    """One line for people: the file's path, "12 files", "standard input"."""
+    files: tuple[tuple[str, str], ...] = ()
+    """(path, SHA-256 of the file's bytes) when the context can be rebuilt from files on disk; else empty."""
+    notes: tuple[str, ...] = field(default=())
+    """What the loader wants people to know: a detected encoding, skipped files."""
+
+    @classmethod
+    def of(cls, value: Any, *, origin: str = "a Python value") -> Context:
+        """The context that holds ``value`` (str, or anything JSON can hold); raises TypeError for other types."""
+        if isinstance(value, str):
+            return cls("text", value.encode("utf-8", "surrogatepass"), origin)
+        text = json.dumps(value, ensure_ascii=False)
+        return cls("json", text.encode("utf-8", "surrogatepass"), origin)
+
+    def value(self) -> Any:
+        """Decode. Costs time and memory in proportion to the size; a host that only ships the payload need not."""
+        return decode(self.kind, self.payload)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) over kind and payload."""
+        return hashlib.sha256(self.kind.encode() + b"\0" + self.payload).hexdigest()
+
+
+def decode(kind: str, payload: bytes | memoryview) -> Any:
+    """The value that ``payload`` holds; the one decoder, used by the host and inside the sandbox."""
+    text = str(payload, "utf-8", "surrogatepass")
+    return text if kind == "text" else json.loads(text)

@@ -1,0 +1,87 @@
+"""What the journal holds, as plain values: it knows nothing of models, sandboxes or schedulers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+RunStatus = Literal["running", "interrupted", "answered", "salvaged", "budget", "failed"]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One question being answered."""
+
+    id: str
+    """Sortable by time, safe in a path: ``20261122-165501-x7k2q9``."""
+    query: str
+    started: float
+    """Unix seconds."""
+    settings: Mapping[str, Any]
+    """Everything that replay and resume need besides the context: models, base URL, profile, limits, budget, return
+    schema, seed, clock. JSON. Never a key or a secret."""
+    context: Mapping[str, Any]
+    """{"kind", "digest", "origin", "bytes", "files": [[path, sha256], …], "blob": digest or null}"""
+    strategy: str = "rlm"
+    status: RunStatus = "running"
+    result: Mapping[str, Any] | None = None
+    """What ``--json`` prints for the run, once it has ended: answer, usage, error and so on."""
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """One cell of one session of a run."""
+
+    run: str
+    session: str
+    index: int
+    """From 1."""
+    code: str
+    status: str
+    stdout: str
+    stdout_dropped: int
+    error: str
+    seconds: float
+    started: float
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """One bounded call that completed or failed for good. Written before anyone may use its reply."""
+
+    run: str
+    key: str
+    """Content key."""
+    occurrence: int
+    """How many calls with the same key this run made before it."""
+    role: str
+    session: str
+    cell: int
+    model: str
+    prompt: tuple[tuple[str, str], ...]
+    """(role, text) of each message; the store may keep only an excerpt and the digest of a long one."""
+    reply: str | None
+    """None when the call failed."""
+    input_tokens: int
+    output_tokens: int
+    usd: float | None
+    seconds: float
+    started: float
+    finish: str = "stop"
+    error: str = ""
+    error_reason: str = ""
+    attempts: int = 1
+    cached_from: str | None = None
+    """The run whose reply was reused, when nothing was sent."""
+
+
+@dataclass(frozen=True)
+class RememberedReply:
+    """A recorded reply, found by its content key."""
+
+    run: str
+    text: str
+    input_tokens: int
+    output_tokens: int
+    finish: str

@@ -1,0 +1,1 @@
+"""Where model-written code runs: the session seam and its backends."""

@@ -1,0 +1,1 @@
+"""The CPython backend: zygote, fork per session, lockdown."""

@@ -1,0 +1,1 @@
+"""Code that decides the next calls."""
