@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from habit.engine import Run
@@ -59,6 +59,8 @@ class BudgetExceeded(RunError):
     def __init__(self, message: str, *, limit: str, run: Run | None = None) -> None:
         super().__init__(message, run)
         self.limit = limit
+        self.best_answer: Any = None
+        """What the model took for the best answer when it was stopped, where there was room left to ask."""
 
 
 class RunFailed(RunError):

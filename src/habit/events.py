@@ -1,0 +1,64 @@
+"""What happens during a run, as small typed values; progress lines and traces are consumers of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events."""
+
+
+@dataclass(frozen=True)
+class RunStarted(Event):
+    """A run was opened."""
+
+    run: str
+    model: str
+    strategy: str
+    notes: tuple[str, ...] = ()
+    """What the loader of the context wants people to know."""
+
+
+@dataclass(frozen=True)
+class CellStarted(Event):
+    """A cell is about to run."""
+
+    session: str
+    index: int
+    code: str
+
+
+@dataclass(frozen=True)
+class CellFinished(Event):
+    """A cell has ended."""
+
+    session: str
+    index: int
+    status: str
+    stdout: str
+    error: str
+
+
+@dataclass(frozen=True)
+class ChildStarted(Event):
+    """``recursive_llm`` opened a child run, because its context does not fit one prompt."""
+
+    session: str
+    depth: int
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """Something people should know while the run goes on."""
+
+    text: str
+
+
+Observer = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The observer that does nothing."""

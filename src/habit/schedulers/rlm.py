@@ -1,0 +1,267 @@
+"""RLM: the model writes the scheduler, cell by cell, in a session that holds the input.
+
+The loop is ``RLM.run``: ask the root model for code, run it in a session, show the model what the code printed, until
+the code calls ``answer``. What a cell asks of a model arrives at ``CellHost``: a prompt that fits is one bounded call;
+a context that does not fit becomes a child run of this same loop, with a session of its own, one level deeper.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from habit.calls.call import Call, Message, Sampling
+from habit.calls.kernel import Kernel
+from habit.calls.returns import Returns
+from habit.errors import BudgetExceeded, CallFailed, RunFailed
+from habit.events import CellFinished, CellStarted, ChildStarted, Observer, ignore
+from habit.journal.records import CellRecord
+from habit.journal.store import Store
+from habit.sandbox.session import (
+    CellResult,
+    LlmRequest,
+    Sandbox,
+    Session,
+    SessionLimits,
+    SessionSpec,
+    SharedContext,
+)
+from habit.schedulers.conversation import Conversation
+from habit.schedulers.leaf import LeafCaller
+from habit.schedulers.prompts import Profile
+from habit.schedulers.replies import read_blocks
+from habit.schedulers.scheduler import Outcome, Task
+from habit.tasks import task_group
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far one run may go, besides its budget."""
+
+    max_cells: int = 30
+    """Cells of one session; a reply without code counts as one."""
+    max_depth: int = 2
+    """Levels of child runs below the root."""
+    session: SessionLimits = field(default_factory=SessionLimits)
+
+
+class RLM:
+    """The recursive language model scheduler. One instance serves one run and all of its child runs."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        sandbox: Sandbox,
+        store: Store,
+        profile: Profile,
+        *,
+        run_id: str,
+        limits: Limits | None = None,
+        clock: float = 0.0,
+        on_event: Observer = ignore,
+    ) -> None:
+        self.kernel = kernel
+        self.sandbox = sandbox
+        self.store = store
+        self.profile = profile
+        self.run_id = run_id
+        self.limits = limits or Limits()
+        self.clock = clock
+        self.on_event = on_event
+        self.leaf = LeafCaller(kernel, profile)
+        self.cells = 0
+        """Cells run in the whole tree of sessions."""
+        self.depth = 0
+        """The deepest level reached."""
+
+    async def run(self, task: Task) -> Outcome:
+        """Answer ``task``. Raises BudgetExceeded, RunFailed, or CallFailed when a root call failed for good."""
+        self.depth = max(self.depth, task.depth)
+        async with self._workbench(task) as bench:
+            talk = Conversation(self.profile, task, bench.session.description)
+            try:
+                while (left := self.limits.max_cells - bench.cells) > 0:
+                    reply = await self.kernel.call(self._root_call(talk, task, bench.cells + 1))
+                    blocks = read_blocks(reply.text)
+                    if not blocks.codes:
+                        bench.cells += 1
+                        talk.add_no_code(reply.text, cut_off=reply.finish == "length")
+                        continue
+                    talk.add_reply(reply.text, blocks.codes)
+                    results = await bench.run_blocks(blocks.codes[:left])
+                    if results[-1].status == "answered":
+                        return Outcome("answered", task.returns.check(results[-1].answer))
+                    talk.add_output(results, cells_left=self.limits.max_cells - bench.cells)
+                return await self._best_answer(talk, task, f"the limit of {self.limits.max_cells} cells is reached")
+            except CallFailed as failure:
+                if failure.reason != "too_long":
+                    raise
+                reason = "the conversation fills the model's window"
+                return await self._best_answer(talk, task, reason, shortened=True)
+            except BudgetExceeded as stop:
+                if task.depth == 0 and stop.limit == "calls":  # one call was held back for this
+                    outcome = await self._best_answer(talk, task, "the budget of calls is used up", shortened=True)
+                    stop.best_answer = outcome.answer
+                raise
+
+    def _root_call(self, talk: Conversation, task: Task, cell: int) -> Call:
+        profile = self.profile
+        temperature = profile.repeat_temperature if talk.repeated else profile.root_temperature
+        return Call(
+            model=self.kernel.root.model,
+            messages=tuple(talk.messages),
+            role="root",
+            sampling=Sampling(temperature, max_tokens=profile.root_max_tokens, grammar=profile.grammar),
+            session=task.session,
+            cell=cell,
+        )
+
+    async def _best_answer(self, talk: Conversation, task: Task, reason: str, *, shortened: bool = False) -> Outcome:
+        """One last call for the best answer from what is known. Raises RunFailed when that gives none."""
+        call = Call(
+            model=self.kernel.root.model,
+            messages=talk.salvage(reason, shortened=shortened),
+            role="root",
+            schema=task.returns.schema,
+            sampling=Sampling(temperature=self.profile.root_temperature, max_tokens=self.profile.root_max_tokens),
+            session=task.session,
+        )
+        try:
+            reply = await self.kernel.call(call, final=True)
+            return Outcome("salvaged", task.returns.parse(reply.text), note=reason)
+        except (CallFailed, ValueError) as problem:
+            raise RunFailed(f"No answer was found: {reason}, and a last try failed ({problem}).") from problem
+
+    @asynccontextmanager
+    async def _workbench(self, task: Task) -> AsyncIterator[Workbench]:
+        """A session with the task's context, and everything it owns gone at the end."""
+        shared = await self.sandbox.share(task.context)
+        bench: Workbench | None = None
+        try:
+            bench = Workbench(self, task, shared, await shared.session(self.session_spec(task)))
+            yield bench
+        finally:
+            with anyio.CancelScope(shield=True):
+                if bench is not None:
+                    await bench.session.aclose()
+                await shared.aclose()
+
+    def session_spec(self, task: Task) -> SessionSpec:
+        return SessionSpec(query=task.query, clock=self.clock, limits=self.limits.session)
+
+
+class Workbench:
+    """One task's session: runs cells, writes them to the journal, and replaces the session if it is lost."""
+
+    def __init__(self, rlm: RLM, task: Task, shared: SharedContext, session: Session) -> None:
+        self.rlm = rlm
+        self.task = task
+        self.shared = shared
+        self.session = session
+        self.cells = 0
+        self.children = 0
+
+    async def run_blocks(self, codes: Sequence[str]) -> list[CellResult]:
+        """Run the blocks of one reply in order, until one errs or answers."""
+        results: list[CellResult] = []
+        for code in codes:
+            results.append(await self._run_cell(code))
+            if results[-1].status != "ok":
+                break
+        return results
+
+    async def _run_cell(self, code: str) -> CellResult:
+        rlm, session = self.rlm, self.task.session
+        self.cells += 1
+        rlm.cells += 1
+        rlm.on_event(CellStarted(session, self.cells, code))
+        started = time.time()
+        result = await self.session.run_cell(code, CellHost(self, self.cells))
+        await rlm.store.add_cell(
+            CellRecord(
+                run=rlm.run_id,
+                session=session,
+                index=self.cells,
+                code=code,
+                status=result.status,
+                stdout=result.stdout,
+                stdout_dropped=result.stdout_dropped,
+                error=result.error,
+                seconds=result.seconds,
+                started=started,
+            )
+        )
+        rlm.on_event(CellFinished(session, self.cells, result.status, result.stdout, result.error))
+        if result.status == "died":
+            await self.session.aclose()
+            self.session = await self.shared.session(rlm.session_spec(self.task))
+        return result
+
+
+class CellHost:
+    """What one cell may ask for: bounded calls, child runs, and whether its answer will do."""
+
+    def __init__(self, bench: Workbench, cell: int) -> None:
+        self.bench = bench
+        self.rlm = bench.rlm
+        self.cell = cell
+
+    async def recursive_llm(self, request: LlmRequest) -> Any:
+        """One bounded call when the prompt fits, else a child run. Raises CallFailed."""
+        task, rlm = self.bench.task, self.rlm
+        try:
+            returns = Returns.from_schema(request.schema)
+        except ValueError as problem:
+            raise CallFailed(f"returns= can't be used: {problem}", reason="mismatch") from None
+        call = rlm.leaf.call(request.query, request.context, returns, session=task.session, cell=self.cell)
+        if request.context is None or await rlm.kernel.fits(call):
+            return await rlm.leaf.ask(call, returns)
+        if task.depth >= rlm.limits.max_depth:
+            size = len(request.context.payload)
+            raise CallFailed(
+                f"a context of {size:,} bytes does not fit one prompt, and child runs may not go deeper than "
+                f"{rlm.limits.max_depth}: pass smaller slices",
+                reason="too_long",
+            )
+        return await self._child(request, returns)
+
+    async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> list[Any]:
+        """All of ``requests`` at once; a slot that failed holds its CallFailed, every other slot is unharmed."""
+        slots: list[Any] = [None] * len(requests)
+
+        async def fill(index: int, request: LlmRequest) -> None:
+            try:
+                slots[index] = await self.recursive_llm(request)
+            except CallFailed as failure:
+                slots[index] = failure
+
+        async with task_group() as group:
+            for index, request in enumerate(requests):
+                group.start_soon(fill, index, request)
+        return slots
+
+    def check_answer(self, value: Any) -> None:
+        """Raises ValueError with the reason when ``value`` is not what the question asks for."""
+        self.bench.task.returns.check(value)
+
+    async def _child(self, request: LlmRequest, returns: Returns) -> Any:
+        parent = self.bench.task
+        self.bench.children += 1
+        assert request.context is not None
+        task = Task(
+            query=request.query,
+            context=request.context,
+            returns=returns,
+            session=f"{parent.session}.{self.bench.children}",
+            depth=parent.depth + 1,
+        )
+        self.rlm.on_event(ChildStarted(task.session, task.depth))
+        try:
+            return (await self.rlm.run(task)).answer
+        except RunFailed as failure:
+            raise CallFailed(f"the child run found no answer: {failure}", reason="empty") from failure
