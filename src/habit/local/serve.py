@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,13 +62,13 @@ def start_llama(settings: ServeSettings) -> str:
     params.api_keys = [settings.api_key]
     params.ui = False
     params.endpoint_slots = False
-    global _server
-    _server = xllamacpp.Server(params)
-    return str(_server.listening_address)
+    server = xllamacpp.Server(params)
+    _KEPT.append(server)
+    return str(server.listening_address)
 
 
-_server: object = None
-"""Keeps the llama.cpp server alive: it stops when its Python object goes."""
+_KEPT: list[object] = []
+"""The llama.cpp server stops when its Python object goes."""
 
 
 def run(start: Callable[[ServeSettings], str]) -> None:
@@ -78,9 +79,7 @@ def run(start: Callable[[ServeSettings], str]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     try:
         address = start(settings)
-    except BaseException:
-        import traceback
-
+    except BaseException:  # noqa: BLE001 - it is logged, and an interpreter that shuts down llama.cpp can hang
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)

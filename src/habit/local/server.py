@@ -1,10 +1,11 @@
 """The local model's server as its users see it: shared by every run of this user, started by the first that needs it.
 
-Two locks decide everything, and the kernel drops both when their holder dies:
+Three locks decide everything, and the kernel drops each when its holder dies:
 
-- *alive*, exclusive: who gets it starts the server and hands it on to it, so that there is never a second one, and a
-  state file is worth reading exactly while the lock is held;
-- *lease*, shared by all clients: the server stops itself once it could take it exclusively for long enough.
+- *alive*, exclusive: held by the server from before its birth (its starter takes it and hands it on) to its end, so
+  that there is never a second one, and a state file counts exactly while a server holds the lock;
+- *start*, exclusive: held by a client for the moment in which it looks at *alive* and the state, or starts a server;
+- *lease*, shared by all clients: the server stops itself once nobody has held it for long enough.
 """
 
 from __future__ import annotations
@@ -66,11 +67,8 @@ async def local_server(
     idle_seconds = _idle_seconds()
     if command is SERVE and importlib.util.find_spec("xllamacpp") is None:
         raise UsageError("The local model needs llama.cpp: run `pip install 'habit[local]'`.")
-    model = model.resolve()
-    if not model.is_file():
-        raise UsageError(f"There is no model file {model}; run `habit models pull`, or name a GGUF file.")
     settings = ServeSettings(
-        model=str(model),
+        model=_existing(model),
         slots=slots,
         slot_context=slot_context,
         threads=usable_threads(),
@@ -81,12 +79,20 @@ async def local_server(
         alive_descriptor=-1,
     )
     files = _Files(settings)
-    lease = await _take_lease(files.lease)
+    # Refused only for the instant in which a server looks whether it is idle, or is on its way out.
+    lease = await _lock(files.lease, shared=True)
     try:
+        os.utime(lease)
         yield await _find_or_start(settings, files, command)
     finally:
         os.utime(lease)
         os.close(lease)
+
+
+def _existing(model: Path) -> str:
+    if not model.is_file():
+        raise UsageError(f"There is no model file {model}; run `habit models pull`, or name a GGUF file.")
+    return str(model.resolve())
 
 
 def usable_threads() -> int:
@@ -111,39 +117,42 @@ class _Files:
             ) from error
         self.state = folder / f"{name}.json"
         self.lease = folder / f"{name}.lease"
+        self.start = folder / f"{name}.start"
         self.alive = folder / f"{name}.alive"
         self.log = folder / f"{name}.log"
 
 
-async def _take_lease(path: Path) -> int:
-    lease = open_lock(path)
+async def _lock(path: Path, *, shared: bool = False) -> int:
+    """A descriptor that holds the lock of ``path``; waits for it in small steps, so that it can be cancelled."""
+    descriptor = open_lock(path)
     try:
-        # Refused only for the instant in which a server looks whether it is idle, or is on its way out.
-        while not try_lock(lease, shared=True):
+        while not try_lock(descriptor, shared=shared):  # noqa: ASYNC110 - another process has no event to wait for
             await anyio.sleep(_LOOK_SECONDS)
-        os.utime(lease)
     except BaseException:
-        os.close(lease)
+        os.close(descriptor)
         raise
-    return lease
+    return descriptor
 
 
 async def _find_or_start(settings: ServeSettings, files: _Files, command: Sequence[str]) -> LocalServer:
     started = False
     deadline = anyio.current_time() + START_SECONDS
     while anyio.current_time() < deadline:
+        start = await _lock(files.start)
         alive = open_lock(files.alive)
         try:
-            if try_lock(alive):
-                if started:
-                    raise HabitError(f"The local model's server ended at its start: {_log_tail(files.log)}")
+            if not try_lock(alive):
+                if (server := _read_state(files.state, settings)) is not None:
+                    return server
+            elif started:
+                raise HabitError(f"The local model's server ended at its start: {_log_tail(files.log)}")
+            else:
                 files.state.unlink(missing_ok=True)
                 await _start(settings, files, command, alive)
                 started = True
-            elif (server := _read_state(files.state, settings)) is not None:
-                return server
         finally:
             os.close(alive)  # a server that was started holds the same lock through its own copy
+            os.close(start)
         await anyio.sleep(_LOOK_SECONDS)
     raise HabitError(f"The local model's server was not ready within {START_SECONDS:.0f} s; its log is {files.log}.")
 
@@ -218,6 +227,6 @@ def _check_memory(model: Path) -> None:
     available = available_memory()
     if available is not None and available < needed:
         raise UsageError(
-            f"The local model {model.name} needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are "
-            "free: close other programs, or use a model over the network with --model."
+            f"The local model {model.name} needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB "
+            "are free: close other programs, or use a model over the network with --model."
         )
