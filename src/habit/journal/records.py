@@ -14,7 +14,7 @@ class RunRecord:
     """One question being answered."""
 
     id: str
-    """Sortable by time, safe in a path: ``20261122-165501-x7k2q9``."""
+    """Sortable by time, safe in a path: ``20261122-165501-x7k2q9hf`` (``naming.new_run_id``)."""
     query: str
     started: float
     """Unix seconds."""
@@ -40,6 +40,7 @@ class CellRecord:
     code: str
     status: str
     stdout: str
+    """The store keeps 100,000 characters at most, half from either end, and counts the rest as dropped."""
     stdout_dropped: int
     error: str
     seconds: float
@@ -60,7 +61,7 @@ class CallRecord:
     cell: int
     model: str
     prompt: tuple[tuple[str, str], ...]
-    """(role, text) of each message; the store may keep only an excerpt and the digest of a long one."""
+    """(role, text) of each message; the store keeps only the ends and the digest of one above 4,096 characters."""
     reply: str | None
     """None when the call failed."""
     input_tokens: int

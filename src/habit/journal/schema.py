@@ -1,0 +1,71 @@
+"""The journal's tables, format 1; docs/journal.md explains every column."""
+
+from __future__ import annotations
+
+FORMAT = 1
+"""Stored as ``PRAGMA user_version``; a journal with a higher number was written by a newer Habit."""
+APPLICATION_ID = 0x48626974
+"""``Habt`` in ASCII (``PRAGMA application_id``): tells a journal from any other SQLite file."""
+
+TABLES = (
+    """CREATE TABLE meta (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE runs (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        query NOT NULL,
+        started REAL NOT NULL,
+        settings NOT NULL,
+        context NOT NULL,
+        strategy NOT NULL,
+        status TEXT NOT NULL,
+        result
+    )""",
+    "CREATE INDEX runs_by_time ON runs (started, id)",
+    """CREATE TABLE cells (
+        number INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL REFERENCES runs,
+        session NOT NULL,
+        "index" INTEGER NOT NULL,
+        code NOT NULL,
+        status NOT NULL,
+        stdout NOT NULL,
+        stdout_dropped INTEGER NOT NULL,
+        error NOT NULL,
+        seconds REAL NOT NULL,
+        started REAL NOT NULL,
+        UNIQUE (run, session, "index")
+    )""",
+    """CREATE TABLE messages (
+        number INTEGER PRIMARY KEY,
+        digest BLOB NOT NULL UNIQUE,
+        characters INTEGER NOT NULL,
+        text NOT NULL
+    )""",
+    """CREATE TABLE calls (
+        number INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL REFERENCES runs,
+        key NOT NULL,
+        occurrence INTEGER NOT NULL,
+        role NOT NULL,
+        session NOT NULL,
+        cell INTEGER NOT NULL,
+        model NOT NULL,
+        prompt NOT NULL,
+        reply,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        usd REAL,
+        seconds REAL NOT NULL,
+        started REAL NOT NULL,
+        finish NOT NULL,
+        error NOT NULL,
+        error_reason NOT NULL,
+        attempts INTEGER NOT NULL,
+        cached_from,
+        UNIQUE (key, occurrence, run)
+    )""",
+    "CREATE INDEX calls_by_run ON calls (run)",
+)
