@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from habit.calls.usage import Usage
@@ -35,6 +35,20 @@ class Run:
     notes: tuple[str, ...] = ()
     """What a careful reader of the answer should know."""
 
+    stopped_by: str | None = None
+    """The budget that stopped the run: calls, tokens, usd or seconds."""
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Run:
+        """The run that ``to_json`` wrote down; a pydantic answer stays the plain data it was written as."""
+        known = {field.name for field in fields(cls)} - {"id", "usage", "notes"}
+        return cls(
+            id=value["run"],
+            usage=Usage.from_json(value["usage"], value["peak_prompt_tokens"]),
+            notes=tuple(value["notes"]),
+            **{name: item for name, item in value.items() if name in known},
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints."""
         return {
@@ -50,6 +64,7 @@ class Run:
             "depth": self.depth,
             "seconds": round(self.seconds, 3),
             "error": self.error,
+            "stopped_by": self.stopped_by,
             "notes": list(self.notes),
         }
 
