@@ -39,8 +39,16 @@ from habit.schedulers.scheduler import Outcome, Task
 from habit.tasks import task_group
 
 _KEPT_SETTINGS = (
-    "model leaf_model base_url base_url_from_file profile strategy max_depth max_cells cell_seconds cell_memory window"
-).split()
+    "base_url",
+    "base_url_from_file",
+    "profile",
+    "strategy",
+    "max_depth",
+    "max_cells",
+    "cell_seconds",
+    "cell_memory",
+    "window",
+)
 """Settings that decide what a run does: recorded with it, so that resume and replay do the same."""
 
 
@@ -152,7 +160,7 @@ class Engine:
         """
         store = await self.store()
         record = await store.run(ref)
-        if record.result is None:
+        if record.result is None or record.status in ("running", "interrupted"):
             raise UsageError(f"Run {record.id} has not ended; continue it with: habit resume {record.id}.")
         job = await self._job_again(record, store, live=False)
         try:
@@ -175,6 +183,7 @@ class Engine:
             run_id=job.record.id,
             recording=job.recording,
             replay=job.replay,
+            stopped_by=(job.record.result or {}).get("stopped_by") if job.replay else None,
             use_cache=not job.settings.no_cache,
             on_event=self.on_event,
         )
@@ -189,7 +198,14 @@ class Engine:
             on_event=self.on_event,
         )
 
-        def ended(status: Status, answer: Any = None, error: str | None = None, note: str = "") -> Run:
+        def ended(
+            status: Status,
+            answer: Any = None,
+            *,
+            error: str | None = None,
+            stopped_by: str | None = None,
+            note: str = "",
+        ) -> Run:
             notes = (*job.context.notes, *filter(None, [note, _divergence(job)]))
             return Run(
                 id=job.record.id,
@@ -203,6 +219,7 @@ class Engine:
                 depth=rlm.depth,
                 seconds=time.monotonic() - started,
                 error=error,
+                stopped_by=stopped_by,
                 notes=notes,
             )
 
@@ -211,7 +228,7 @@ class Engine:
             outcome = await self._within(budget.max_seconds, rlm, Task(job.record.query, job.context, job.returns))
             run = ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
         except BudgetExceeded as stop:
-            stop.run = run = ended("budget", stop.best_answer, error=str(stop))
+            stop.run = run = ended("budget", stop.best_answer, error=str(stop), stopped_by=stop.limit)
             await self._write_end(job, run)
             raise
         except ReplayMismatch:
@@ -293,7 +310,9 @@ class Engine:
     async def _job_again(self, record: RunRecord, store: Store, *, live: bool) -> _Job:
         """What a recorded run works from, found again: its context, its settings and its replies."""
         kept = {name: value for name, value in record.settings.items() if name in _KEPT_SETTINGS}
-        settings = replace(self.settings, **kept)
+        settings = replace(
+            self.settings, **kept, model=record.settings["model"], leaf_model=record.settings["leaf_model"]
+        )
         calls = await store.calls(record.id)
         root: Provider
         leaf: Provider

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
 from habit.calls.budget import Budget
 from habit.calls.call import Call, Message, Reply
+from habit.calls.local_provider import LocalProvider
 from habit.calls.prices import require_price
 from habit.calls.provider import Provider
+from habit.calls.pydantic_ai import open_provider
 from habit.config import Settings
 from habit.errors import ReplayMismatch, UsageError
+from habit.local.models import find
+from habit.local.server import local_server
 
 
 class Models:
@@ -27,7 +31,7 @@ class Models:
         self._resources = AsyncExitStack()
 
     async def open_pair(self, budget: Budget) -> tuple[Provider, Provider]:
-        """The root and the leaf provider, priced if ``budget`` is in USD. Raises UsageError."""
+        """The root and the leaf provider, each with a known price if ``budget`` is in USD. Raises UsageError."""
         root_name = self.settings.model or default_model(self.settings)
         async with self._opening:
             root = await self._provider(root_name)
@@ -42,24 +46,55 @@ class Models:
 
     async def _provider(self, name: str) -> Provider:
         if name not in self._open:
-            provider = await (self._local(name) if _is_local(name) else self._remote(name))
+            provider = await (self._local(name) if is_local(name) else self._remote(name))
             self._resources.push_async_callback(provider.aclose)
             self._open[name] = provider
         return self._open[name]
 
+    async def _remote(self, name: str) -> Provider:
+        settings = self.settings
+        return await anyio.to_thread.run_sync(
+            lambda: open_provider(
+                name,
+                base_url=settings.base_url,
+                send_key=not settings.base_url_from_file,
+                concurrency=settings.concurrency,
+                window=settings.window,
+            )
+        )
 
-def _is_local(name: str) -> bool:
+    async def _local(self, name: str) -> Provider:
+        wanted = name.removeprefix("local").removeprefix(":")
+        model = await anyio.to_thread.run_sync(lambda: find(wanted) if wanted else find())
+        if model is None:
+            raise UsageError("The local model is not on this machine yet: run `habit models pull`.")
+        server = await self._resources.enter_async_context(local_server(model.path))
+        return LocalProvider(name, server.base_url, server.api_key, window=server.window, concurrency=server.slots)
+
+
+def is_local(name: str) -> bool:
+    """Whether ``name`` means a model served on this machine: ``local``, ``local:NAME``, or a GGUF file."""
     return name.partition(":")[0] == "local" or name.endswith(".gguf")
 
 
 def default_model(settings: Settings) -> str:
-    """The model to take when none is named: ``local`` when it is there. Raises UsageError that names the two ways on."""
+    """The model when none is named: ``local``, if it is there. Raises UsageError that names the two ways on."""
+    if settings.base_url is not None:
+        raise UsageError(f"Name the model that {settings.base_url} should use with --model.")
+    installed = importlib.util.find_spec("xllamacpp") is not None
+    if installed and find() is not None:
+        return "local"
+    first = "run `habit models pull`" if installed else "run `pip install 'habit[local]'` and `habit models pull`"
+    raise UsageError(
+        f"No model is configured. For a model on this machine, {first}; for a provider, set its key and name a model, "
+        "such as OPENAI_API_KEY=… habit ask --model openai:gpt-5-mini …"
+    )
 
 
 class AbsentModel:
     """Stands in for a model during a replay: everything it would say has to come from the journal."""
 
-    concurrency = 1
+    concurrency = 64
 
     def __init__(self, model: str, window: int) -> None:
         self.model = model

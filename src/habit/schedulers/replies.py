@@ -60,9 +60,9 @@ def read_blocks(text: str) -> Blocks:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines of a reply, with a closing fence that was glued to the last line of code given a line of its own."""
+    """Lines of a reply; code on the line of its opening or closing fence is given a line of its own."""
     text = text.replace("\r\n", "\n")
-    text = re.sub(r"(?m)^([ \t]*(?:`{3,})[ \t]*(?:python3?|py|repl|ipython))[ \t]+(?=\S)(?!$)", r"\1\n", text)
+    text = re.sub(r"(?m)^([ \t]*(?:`{3,})[ \t]*(?:python3?|py|repl|ipython))[ \t]+(?=[^\n`]*\()", r"\1\n", text)
     return re.sub(r"(?m)^(?![ \t]*`{3,})(.*[^`\s][ \t]*)(`{3,})[ \t]*$", r"\1\n\2", text).split("\n")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-from habit.calls.call import Call, Message, Sampling
+from habit.calls.call import Call, Sampling
 from habit.calls.kernel import Kernel
 from habit.calls.returns import Returns
 from habit.errors import BudgetExceeded, CallFailed, RunFailed
@@ -152,6 +152,7 @@ class RLM:
                 await shared.aclose()
 
     def session_spec(self, task: Task) -> SessionSpec:
+        """How every session for ``task`` starts, a replacement after a loss too."""
         return SessionSpec(query=task.query, clock=self.clock, limits=self.limits.session)
 
 
