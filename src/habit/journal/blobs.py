@@ -16,6 +16,7 @@ import zstandard
 from habit.errors import JournalError
 from habit.journal.faults import explain
 
+_LEVEL = 1  # 100 MB of log in 0.4 s instead of 0.6 s at the default level, for an eighth more bytes
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -37,7 +38,7 @@ class BlobFolder:
         path = self.path(digest)
         try:
             if not path.exists():
-                _write_whole(path, zstandard.ZstdCompressor().compress(data))
+                _write_whole(path, zstandard.ZstdCompressor(level=_LEVEL).compress(data))
         except OSError as error:
             raise explain(error, path) from error
         return digest

@@ -18,7 +18,7 @@ LONG_MESSAGE = 4096
 """Characters above which a prompt message is kept as an excerpt: a replay regenerates the whole."""
 MESSAGE_ENDS = 1500
 """Characters kept of either end of such a message."""
-LONG_STDOUT = 100_000
+LONG_STDOUT = 50_000
 """Characters of one cell's output that are kept, half from either end: a replay regenerates the whole."""
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # never the beginning of UTF-8: 0xb5 cannot follow 0x28

@@ -40,7 +40,7 @@ class CellRecord:
     code: str
     status: str
     stdout: str
-    """The store keeps 100,000 characters at most, half from either end, and counts the rest as dropped."""
+    """The store keeps 50,000 characters at most, half from either end, and counts the rest as dropped."""
     stdout_dropped: int
     error: str
     seconds: float

@@ -58,7 +58,8 @@ class Worker:
         """Open the connection in the worker's thread. Raises what opening raised."""
         opened: asyncio.Future[None] = self._loop.create_future()
         # A daemon: a program that forgets to close must still end, and a transaction cut short is rolled back.
-        threading.Thread(target=self._work, args=(opened,), name="habit-journal", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, args=(opened,), name="habit-journal", daemon=True)
+        self._thread.start()
         try:
             await opened
         except BaseException:
@@ -80,6 +81,7 @@ class Worker:
             self._queue.put(None)
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
+        self._thread.join()  # at its last line already
 
     def _work(self, opened: asyncio.Future[None]) -> None:
         try:
