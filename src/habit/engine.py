@@ -29,7 +29,7 @@ from habit.journal.records import RunRecord
 from habit.journal.replay import Recording
 from habit.journal.sqlite import SqliteStore
 from habit.journal.store import Store
-from habit.models import AbsentModel, Models
+from habit.models import AbsentModel, Models, NamedModels
 from habit.run import Replay, Run, Status, plain
 from habit.sandbox.cpython import CPythonSandbox
 from habit.sandbox.session import Sandbox, SessionLimits
@@ -125,14 +125,14 @@ class Engine:
         expected = returns if isinstance(returns, Returns) else Returns.from_type(returns)
         budget = budget or self.budget
         held = await _hold(context, paths, stdin, skip_bad)
-        root, leaf = await (await self._shared_models()).open_pair(budget)
+        root, leaf = await (await self._shared_models()).open_pair(self.settings, budget)
         store = await self.store()
         record = await self._record(query, held, expected, root, leaf)
         async with store.claim(record.id):
             await store.add_run(record)
             async with task_group() as group:
                 if not held.files and held.payload:  # what can't be read again from disk
-                    group.start_soon(store.put_blob, held.payload)
+                    group.start_soon(_keep, held, store)
                 return await self._execute(_Job(record, held, expected, self.settings, store, root, leaf), budget)
 
     @property
@@ -277,7 +277,7 @@ class Engine:
     async def _shared_models(self) -> Models:
         async with self._opening:
             if self._models is None:
-                self._models = Models(self.settings)
+                self._models = NamedModels()
                 self._resources.push_async_callback(self._models.aclose)
             return self._models
 
@@ -304,6 +304,7 @@ class Engine:
                 "origin": context.origin,
                 "bytes": len(context.payload),
                 "files": [list(file) for file in context.files],
+                "blob": None if context.files else digest,
             },
         )
 
@@ -317,9 +318,7 @@ class Engine:
         root: Provider
         leaf: Provider
         if live:
-            models = Models(settings)
-            self._resources.push_async_callback(models.aclose)
-            root, leaf = await models.open_pair(self.budget)
+            root, leaf = await (await self._shared_models()).open_pair(settings, self.budget)
         else:
             root_window, leaf_window = record.settings["windows"]
             root = AbsentModel(record.settings["model"], root_window)
@@ -359,6 +358,12 @@ async def _hold(context: Any, paths: Iterable[str | Path], stdin: BinaryIO | Non
         return await anyio.to_thread.run_sync(Context.of, context)
     except (TypeError, ValueError) as problem:
         raise UsageError(f"The context must be text or data that JSON can hold: {problem}.") from None
+
+
+async def _keep(context: Context, store: Store) -> None:
+    """Put the context's bytes into the journal, while the run goes on; finished even if the run is interrupted."""
+    with anyio.CancelScope(shield=True):
+        await store.put_blob(context.payload)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
@@ -21,21 +22,32 @@ from habit.local.models import find
 from habit.local.server import local_server
 
 
-class Models:
-    """The providers that the runs of one engine share."""
+class Models(Protocol):
+    """Where an engine gets its models from."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._open: dict[str, Provider] = {}
+    async def open_pair(self, settings: Settings, budget: Budget) -> tuple[Provider, Provider]:
+        """The root and the leaf provider, each with a known price if ``budget`` is in USD. Raises UsageError."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class NamedModels:
+    """Models by name, each opened once and shared by all runs of an engine."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[object, ...], Provider] = {}
         self._opening = anyio.Lock()
         self._resources = AsyncExitStack()
 
-    async def open_pair(self, budget: Budget) -> tuple[Provider, Provider]:
-        """The root and the leaf provider, each with a known price if ``budget`` is in USD. Raises UsageError."""
-        root_name = self.settings.model or default_model(self.settings)
+    async def open_pair(self, settings: Settings, budget: Budget) -> tuple[Provider, Provider]:
+        """See Models; the local server starts when it is first named."""
+        root_name = settings.model or default_model(settings)
         async with self._opening:
-            root = await self._provider(root_name)
-            leaf = await self._provider(self.settings.leaf_model or root_name)
+            root = await self._provider(root_name, settings)
+            leaf = await self._provider(settings.leaf_model or root_name, settings)
         for provider in (root, leaf):
             require_price(provider, budget)
         return root, leaf
@@ -44,24 +56,13 @@ class Models:
         """Close every connection; the local server ends by itself when nobody needs it."""
         await self._resources.aclose()
 
-    async def _provider(self, name: str) -> Provider:
-        if name not in self._open:
-            provider = await (self._local(name) if is_local(name) else self._remote(name))
+    async def _provider(self, name: str, settings: Settings) -> Provider:
+        identity = (name, settings.base_url, settings.base_url_from_file, settings.concurrency, settings.window)
+        if identity not in self._open:
+            provider = await (self._local(name) if is_local(name) else _remote(name, settings))
             self._resources.push_async_callback(provider.aclose)
-            self._open[name] = provider
-        return self._open[name]
-
-    async def _remote(self, name: str) -> Provider:
-        settings = self.settings
-        return await anyio.to_thread.run_sync(
-            lambda: open_provider(
-                name,
-                base_url=settings.base_url,
-                send_key=not settings.base_url_from_file,
-                concurrency=settings.concurrency,
-                window=settings.window,
-            )
-        )
+            self._open[identity] = provider
+        return self._open[identity]
 
     async def _local(self, name: str) -> Provider:
         wanted = name.removeprefix("local").removeprefix(":")
@@ -70,6 +71,19 @@ class Models:
             raise UsageError("The local model is not on this machine yet: run `habit models pull`.")
         server = await self._resources.enter_async_context(local_server(model.path))
         return LocalProvider(name, server.base_url, server.api_key, window=server.window, concurrency=server.slots)
+
+
+async def _remote(name: str, settings: Settings) -> Provider:
+    """A provider reached by HTTP; importing what it needs takes a second or more, so it happens in a thread."""
+    return await anyio.to_thread.run_sync(
+        lambda: open_provider(
+            name,
+            base_url=settings.base_url,
+            send_key=not settings.base_url_from_file,
+            concurrency=settings.concurrency,
+            window=settings.window,
+        )
+    )
 
 
 def is_local(name: str) -> bool:

@@ -69,7 +69,9 @@ def test_info_words_after_the_label_are_left_out() -> None:
     assert read_blocks("```python title=demo\nprint(1)\n```").codes == ("print(1)",)
 
 
-@given(st.lists(st.text(alphabet="abc =1()\n'\"#", min_size=1).filter(lambda code: code.strip()), min_size=1, max_size=4))
+@given(
+    st.lists(st.text(alphabet="abc =1()\n'\"#", min_size=1).filter(lambda code: code.strip()), min_size=1, max_size=4)
+)
 def test_well_formed_blocks_come_back(codes: list[str]) -> None:
     codes = [code.strip("\n").replace('"""', "").replace("'''", "") for code in codes]
     codes = [code for code in codes if code.strip() and not code[0].isspace()] or ["x"]

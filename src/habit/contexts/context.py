@@ -40,8 +40,8 @@ class Context:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) over kind and payload."""
-        return hashlib.sha256(self.kind.encode() + b"\0" + self.payload).hexdigest()
+        """SHA-256 (hex) of the payload: also the name of its blob in the journal."""
+        return hashlib.sha256(self.payload).hexdigest()
 
 
 def decode(kind: str, payload: bytes | memoryview) -> Any:

@@ -1,0 +1,67 @@
+"""A provider in memory: root replies from a script, leaf replies from a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import anyio.lowlevel
+
+from habit.calls.call import Call, Message, Reply
+from habit.errors import CallFailed
+
+
+def block(code: str) -> str:
+    """A reply that holds ``code``."""
+    return f"```python\n{code}\n```"
+
+
+class ScriptedProvider:
+    """Gives the root its script, reply by reply, and each leaf call what ``leaf`` says; notes every call."""
+
+    concurrency = 64
+
+    def __init__(
+        self,
+        script: Iterable[str | Exception] = (),
+        *,
+        leaf: Callable[[str], str | Exception] = lambda prompt: "yes",
+        model: str = "scripted",
+        window: int = 100_000,
+        usd_per_token: float | None = 0.0,
+    ) -> None:
+        self.model = model
+        self.window = window
+        self.script = list(script)
+        self.leaf = leaf
+        self.usd_per_token = usd_per_token
+        self.calls: list[Call] = []
+
+    @property
+    def root_calls(self) -> list[Call]:
+        return [call for call in self.calls if call.role == "root"]
+
+    @property
+    def leaf_calls(self) -> list[Call]:
+        return [call for call in self.calls if call.role == "leaf"]
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(len(message.content) for message in messages) // 4
+
+    def price(self, input_tokens: int, output_tokens: int) -> float | None:
+        return None if self.usd_per_token is None else self.usd_per_token * (input_tokens + output_tokens)
+
+    async def request(self, call: Call) -> Reply:
+        self.calls.append(call)
+        await anyio.lowlevel.checkpoint()
+        if call.role == "root":
+            if not self.script:
+                raise CallFailed("the script is at its end", reason="rejected")
+            reply = self.script.pop(0)
+        else:
+            reply = self.leaf(call.messages[-1].content)
+        if isinstance(reply, Exception):
+            raise reply
+        return Reply(reply, await self.count_tokens(call.messages), len(reply) // 4)
+
+    async def aclose(self) -> None:
+        pass

@@ -1,0 +1,253 @@
+"""The engine: runs, their ends, resume and replay, with scripted models and the real journal and sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from pydantic import BaseModel
+
+from habit import BudgetExceeded, CallFailed, ReplayMismatch, RunFailed, Settings, UsageError
+from habit.calls.budget import Budget
+from habit.calls.provider import Provider
+from habit.engine import Engine
+from habit.errors import HabitError
+from habit.journal.sqlite import SqliteStore
+from habit.sandbox.cpython import CPythonSandbox
+from support.scripted import ScriptedProvider, block
+
+
+class ScriptedModels:
+    """Gives every run the same provider."""
+
+    def __init__(self, provider: ScriptedProvider) -> None:
+        self.provider = provider
+
+    async def open_pair(self, settings: Settings, budget: Budget) -> tuple[Provider, Provider]:
+        return self.provider, self.provider
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[CPythonSandbox]:
+    sandbox = CPythonSandbox()
+    yield sandbox
+    await sandbox.aclose()
+
+
+class Bench:
+    def __init__(self, folder: Path, sandbox: CPythonSandbox) -> None:
+        self.folder = folder
+        self.sandbox = sandbox
+
+    def engine(self, model: ScriptedProvider, **settings: Any) -> Engine:
+        chosen = Settings(model="scripted", journal=str(self.folder / "journal.db"), **settings)
+        return Engine(chosen, sandbox=self.sandbox, models=ScriptedModels(model))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, sandbox: CPythonSandbox) -> Bench:
+    return Bench(tmp_path, sandbox)
+
+
+COUNT = [block("print(len(context.split()))"), block("answer(len(context.split()))")]
+
+
+async def test_a_run_says_how_it_went(bench: Bench) -> None:
+    async with bench.engine(ScriptedProvider(COUNT)) as engine:
+        run = await engine.ask("How many words?", "a b c", returns=int)
+    assert (run.status, run.answer, run.cells, run.depth) == ("answered", 3, 2, 0)
+    assert run.usage.calls == run.usage.root.calls == 2
+    assert run.peak_prompt_tokens > 0
+
+
+async def test_a_pydantic_answer_is_an_instance(bench: Bench) -> None:
+    class Found(BaseModel):
+        word: str
+        count: int
+
+    model = ScriptedProvider([block("answer({'word': 'a', 'count': context.count('a')})")])
+    async with bench.engine(model) as engine:
+        run = await engine.ask("?", "aab", returns=Found)
+    assert run.answer == Found(word="a", count=2)
+    assert run.to_json()["answer"] == {"word": "a", "count": 2}
+
+
+async def test_an_empty_question_starts_nothing(bench: Bench) -> None:
+    async with bench.engine(ScriptedProvider()) as engine:
+        with pytest.raises(UsageError, match="question is empty"):
+            await engine.ask("  ", "x")
+    assert not (bench.folder / "journal.db").exists()
+
+
+async def test_a_failed_run_carries_what_was_reached(bench: Bench) -> None:
+    model = ScriptedProvider([block("print(1)"), CallFailed("the key is wrong", reason="rejected")])
+    async with bench.engine(model) as engine:
+        with pytest.raises(RunFailed, match="key is wrong") as failure:
+            await engine.ask("?", "x")
+        assert failure.value.run is not None
+        assert failure.value.run.status == "failed"
+        assert failure.value.run.cells == 1
+        assert (await (await engine.store()).run("last")).status == "failed"
+
+
+async def test_seconds_stop_a_run(bench: Bench) -> None:
+    class Silent(ScriptedProvider):
+        async def request(self, call: Any) -> Any:
+            await anyio.sleep_forever()
+
+    async with bench.engine(Silent()) as engine:
+        with pytest.raises(BudgetExceeded) as stop:
+            await engine.ask("?", "x", budget=Budget(max_seconds=0.05))
+    assert stop.value.limit == "seconds"
+    assert stop.value.run is not None
+    assert stop.value.run.stopped_by == "seconds"
+
+
+async def test_asking_again_costs_nothing(bench: Bench) -> None:
+    async with bench.engine(ScriptedProvider(COUNT)) as engine:
+        first = await engine.ask("How many words?", "a b c", returns=int)
+        again = await engine.ask("How many words?", "a b c", returns=int)
+    assert again.answer == first.answer
+    assert again.usage.calls == 0
+    assert again.usage.cached_calls == 2
+
+
+async def test_no_cache_asks_afresh(bench: Bench) -> None:
+    async with bench.engine(ScriptedProvider(COUNT * 2), no_cache=True) as engine:
+        await engine.ask("How many words?", "a b c", returns=int)
+        assert (await engine.ask("How many words?", "a b c", returns=int)).usage.calls == 2
+
+
+async def test_asking_again_after_a_failure_is_a_fresh_attempt(bench: Bench) -> None:
+    model = ScriptedProvider([block("1/0"), CallFailed("down", reason="rejected"), *COUNT])
+    async with bench.engine(model) as engine:
+        with pytest.raises(RunFailed):
+            await engine.ask("How many words?", "a b c", returns=int)
+        assert (await engine.ask("How many words?", "a b c", returns=int)).answer == 3
+
+
+async def test_a_failed_run_can_be_resumed(bench: Bench) -> None:
+    script = [block("n = recursive_llm('?', 'x')"), CallFailed("down", reason="rejected"), block("answer(n)")]
+    model = ScriptedProvider(script)
+    async with bench.engine(model) as engine:
+        with pytest.raises(RunFailed) as failure:
+            await engine.ask("?", "x")
+        assert failure.value.run is not None
+        run = await engine.resume(failure.value.run.id)
+    assert run.answer == "yes"
+    assert len(model.leaf_calls) == 1
+    assert run.usage.leaf.calls == 1
+
+
+async def test_an_interrupted_run_goes_on_where_it_was(bench: Bench) -> None:
+    reached = anyio.Event()
+    open_gate = False
+
+    class Gated(ScriptedProvider):
+        async def request(self, call: Any) -> Any:
+            if call.role == "leaf" and "item 7" in call.messages[-1].content and not open_gate:
+                reached.set()
+                await anyio.sleep_forever()
+            return await super().request(call)
+
+    model = Gated([block("answer([recursive_llm('?', f'item {n}') for n in range(10)])")], leaf=lambda prompt: "ok")
+    async with bench.engine(model) as engine:
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.ask, "?", "x")
+            await reached.wait()
+            group.cancel_scope.cancel()
+        store = await engine.store()
+        assert (await store.run("last")).status == "interrupted"
+        open_gate = True
+        run = await engine.resume("last")
+    assert run.status == "answered"
+    assert len(model.leaf_calls) == 10
+    assert run.usage.leaf.calls == 10
+
+
+async def test_resuming_an_answered_run_gives_it_back(bench: Bench) -> None:
+    async with bench.engine(ScriptedProvider(COUNT)) as engine:
+        run = await engine.ask("How many words?", "a b c", returns=int)
+        assert (await engine.resume(run.id)).answer == 3
+
+
+async def test_replay_needs_no_model_and_gives_the_same_answer(bench: Bench) -> None:
+    script = [block("r = recursive_llm_map('?', list(context))"), block("answer(r)")]
+    async with bench.engine(ScriptedProvider(script)) as engine:
+        run = await engine.ask("?", "abc", returns=list[str])
+    async with bench.engine(ScriptedProvider()) as engine:
+        replay = await engine.replay(run.id)
+    assert replay.same
+    assert replay.run.answer == ["yes"] * 3
+    assert replay.run.usage.calls == 0
+    assert replay.run.usage.cached_calls == 5
+
+
+async def test_replay_of_a_failed_and_of_a_stopped_run(bench: Bench) -> None:
+    for script, budget in (
+        ([block("1/0"), CallFailed("down", reason="rejected")], Budget()),
+        ([block("for n in range(9): recursive_llm('?', str(n))"), "a guess"], Budget(max_calls=4)),
+    ):
+        async with bench.engine(ScriptedProvider(script)) as engine:
+            with pytest.raises(HabitError):
+                await engine.ask("?", "x", budget=budget)
+            assert (await engine.replay("last")).same
+
+
+async def test_a_replay_of_changed_code_is_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench.engine(ScriptedProvider(COUNT)) as engine:
+        await engine.ask("How many words?", "a b c", returns=int)
+        monkeypatch.setattr("habit.schedulers.prompts.FRONTIER.__class__.render", lambda *a, **k: "other words")
+        with pytest.raises(ReplayMismatch):
+            await engine.replay("last")
+
+
+async def test_a_changed_file_is_not_resumed(bench: Bench) -> None:
+    path = bench.folder / "input.txt"
+    path.write_text("a b c")
+    model = ScriptedProvider([block("1/0"), CallFailed("down", reason="rejected")])
+    async with bench.engine(model) as engine:
+        with pytest.raises(RunFailed):
+            await engine.ask("?", paths=[path])
+        path.write_text("other")
+        with pytest.raises(UsageError, match=r"input\.txt"):
+            await engine.resume("last")
+
+
+async def test_without_a_journal_nothing_is_written(bench: Bench) -> None:
+    async with bench.engine(ScriptedProvider(COUNT), no_journal=True) as engine:
+        assert (await engine.ask("How many words?", "a b c", returns=int)).answer == 3
+    assert list(bench.folder.iterdir()) == []
+
+
+async def test_many_runs_at_once_keep_apart(bench: Bench) -> None:
+    async with (
+        bench.engine(ScriptedProvider([block("print(query)\nanswer(query + context)")] * 20)) as engine,
+        anyio.create_task_group() as group,
+    ):
+        answers: dict[int, Any] = {}
+
+        async def one(number: int) -> None:
+            answers[number] = (await engine.ask(f"q{number}", f"c{number}")).answer
+
+        for number in range(20):
+            group.start_soon(one, number)
+    assert answers == {number: f"q{number}c{number}" for number in range(20)}
+
+
+async def test_keys_never_reach_the_journal(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    model = ScriptedProvider([block("import os\nprint(dict(os.environ))"), block("answer('x')")])
+    async with bench.engine(model) as engine:
+        await engine.ask("?", "x")
+        store = await engine.store()
+        assert isinstance(store, SqliteStore)
+    for path in bench.folder.rglob("*"):
+        if path.is_file():
+            assert b"sk-very-secret" not in path.read_bytes()
