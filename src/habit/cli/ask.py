@@ -1,0 +1,131 @@
+"""``habit ask``: one question about files, folders, globs or standard input."""
+
+from __future__ import annotations
+
+import io
+import select
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from habit.cli import options, status
+from habit.cli.output import note_line, warning_line, write_answer, write_json
+
+if TYPE_CHECKING:
+    from habit.cli.progress import Progress
+    from habit.cli.running import Work
+    from habit.config import Settings
+    from habit.engine import Engine
+    from habit.run import Run
+
+_PATIENCE_SECONDS = 2.0
+"""How long standard input may stay silent before people are told that it is being waited for."""
+
+
+@click.command(short_help="Answer a question about files, folders or standard input.")
+@click.argument("query")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@options.model_options
+@click.option(
+    "--returns", default="str", metavar="TYPE", help="int, float, bool, str, json, list[str] … or schema.json."
+)
+@click.option("--strategy", default=None, metavar="auto|rlm", help="How to answer; more strategies come later.")
+@options.budget_options
+@options.limit_options
+@options.record_options
+@click.option("--skip-bad", is_flag=True, help="Leave out files that can't be read as text, and say so.")
+@options.json_flag
+@options.verbose_flag
+def ask(
+    query: str, paths: tuple[str, ...], returns: str, skip_bad: bool, as_json: bool, verbose: bool, **flags: Any
+) -> int:
+    """Answer QUERY about the given files, folders (whole, without what .gitignore names) and globs.
+
+    With no PATH, or with -, the input is read from standard input. The answer goes to stdout, everything else to
+    stderr. Exit status: 0 answered, 1 failed, 2 usage error, 3 stopped by a budget, 130 interrupted.
+    """
+    from habit.config import load
+
+    settings = load(flags)
+    expected = _expected(returns)
+    stdin = standard_input(paths)
+
+    async def work(engine: Engine) -> Run:
+        return await engine.ask(query, paths=paths, stdin=stdin, skip_bad=skip_bad, returns=expected)
+
+    return answer_run(settings, work, as_json=as_json, verbose=verbose)
+
+
+def _expected(returns: str) -> Any:
+    from habit.calls.returns import Returns
+
+    return Returns.from_text(returns)
+
+
+def answer_run(settings: Settings, work: Work[Run], *, as_json: bool, verbose: bool) -> int:
+    """Do ``work`` with progress on stderr, print what came out, and give the exit status."""
+    from habit.cli.progress import Progress
+    from habit.cli.running import run_on_engine
+    from habit.errors import BudgetExceeded, RunError
+
+    progress = Progress(verbose=verbose, resumable=not settings.no_journal)
+    try:
+        run = run_on_engine(settings, work, progress)
+    except RunError as error:
+        if error.run is not None:
+            code = status.BUDGET if isinstance(error, BudgetExceeded) else status.FAILED
+            _print_partial(error.run, progress, as_json=as_json, code=code)
+        raise
+    print_run(run, progress, as_json=as_json)
+    return status.ANSWERED
+
+
+def print_run(run: Run, progress: Progress, *, as_json: bool) -> None:
+    """Print the answer, or the whole run as JSON; on stderr what a reader should know of it."""
+    progress.summary(run)
+    if run.status == "salvaged":
+        warning_line("A limit was met, so this is the best answer known by then, not a finished one.")
+    if as_json:
+        write_json(run.to_json())
+    else:
+        write_answer(run.answer)
+
+
+def _print_partial(run: Run, progress: Progress, *, as_json: bool, code: int) -> None:
+    """Print what was reached by a run that ended without an answer of full worth."""
+    progress.summary(run)
+    if run.answer is not None:
+        warning_line("The budget was used up, so this is the best answer known by then, not a finished one.")
+    if as_json:
+        write_json(run.to_json(), code=code)
+    elif run.answer is not None:
+        write_answer(run.answer, code=code)
+
+
+def standard_input(paths: Sequence[str]) -> BinaryIO | None:
+    """Standard input, read to its end, when it is asked for with ``-`` or, without paths, piped in; else None.
+
+    It is read before anything is started, so that Ctrl-C ends a wait for it at once.
+    """
+    asked_for = "-" in paths
+    if (paths and not asked_for) or sys.stdin is None:
+        return None
+    if sys.stdin.isatty():
+        if not asked_for:
+            return None
+        note_line("Reading from the terminal; end with Ctrl-D.")
+    else:
+        _tell_when_silent()
+    return io.BytesIO(sys.stdin.buffer.read())
+
+
+def _tell_when_silent() -> None:
+    """Say so when nothing comes from standard input for a while: it may have been left open by mistake."""
+    try:
+        ready, _, _ = select.select([sys.stdin.fileno()], [], [], _PATIENCE_SECONDS)
+    except (OSError, ValueError):  # not a real file: nothing to wait for
+        return
+    if not ready:
+        note_line("Waiting for standard input; name a PATH, or use < /dev/null to ask without input.")

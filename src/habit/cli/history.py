@@ -1,0 +1,109 @@
+"""``habit runs`` and ``habit show``: what the journal knows."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from habit.cli import options
+from habit.cli.journals import journal_of, must_exist
+from habit.cli.output import is_live, note_line, one_line, width_of, write, write_json
+
+if TYPE_CHECKING:
+    from habit.engine import Engine
+    from habit.journal.records import CallRecord, CellRecord, RunRecord
+
+
+@click.command(short_help="List the runs in the journal, newest first.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="At most N runs.")
+@options.journal_option
+@options.json_flag
+def runs(limit: int, as_json: bool, **flags: Any) -> None:
+    """List the runs in the journal, newest first."""
+    from habit.cli.running import run_on_engine
+    from habit.config import load
+
+    settings = load(flags)
+    records: list[RunRecord] = []
+    if journal_of(settings).exists():
+
+        async def work(engine: Engine) -> list[RunRecord]:
+            return await (await engine.store()).runs(limit)
+
+        records = run_on_engine(settings, work)
+    if as_json:
+        write_json([_summary(record) for record in records])
+    elif records:
+        write(_table(records))
+    else:
+        note_line(f"There are no runs in {settings.journal} yet; make one with: habit ask QUERY [PATH ...]")
+
+
+@click.command(short_help="Show one run: its cells, calls, answer and cost.")
+@options.run_argument
+@options.journal_option
+@options.json_flag
+def show(ref: str, as_json: bool, **flags: Any) -> None:
+    """Show RUN, an id, a unique prefix of one, or last."""
+    from habit.cli.report import report_text
+    from habit.cli.running import run_on_engine
+    from habit.config import load
+
+    settings = load(flags)
+    must_exist(settings)
+
+    async def work(engine: Engine) -> tuple[RunRecord, list[CellRecord], list[CallRecord]]:
+        store = await engine.store()
+        record = await store.run(ref)
+        return record, await store.cells(record.id), await store.calls(record.id)
+
+    record, cells, calls = run_on_engine(settings, work)
+    if as_json:
+        write_json(
+            {
+                **(record.result or {}),
+                **_summary(record),
+                "settings": dict(record.settings),
+                "context": dict(record.context),
+                "cell_records": [asdict(cell) for cell in cells],
+                "call_records": [asdict(call) for call in calls],
+            }
+        )
+    else:
+        write(report_text(record, cells, calls))
+
+
+def iso(seconds: float) -> str:
+    """Unix seconds as ISO 8601 in UTC: ``2026-11-22T16:55:01Z``."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _summary(record: RunRecord) -> dict[str, Any]:
+    result = record.result or {}
+    usage = result.get("usage") or {}
+    return {
+        "run": record.id,
+        "query": record.query,
+        "status": record.status,
+        "started": iso(record.started),
+        "answer": result.get("answer"),
+        "strategy": record.strategy,
+        "seconds": result.get("seconds"),
+        "usd": usage.get("usd"),
+    }
+
+
+def _table(records: list[RunRecord]) -> str:
+    """One line for each run, cut to the terminal's width where there is one."""
+    width = width_of(sys.stdout) if is_live(sys.stdout) else None
+    id_width = max(len(record.id) for record in records)
+    lines = []
+    for record in records:
+        when = datetime.fromtimestamp(record.started).strftime("%Y-%m-%d %H:%M")
+        line = f"{record.id:<{id_width}}  {when}  {record.status:<11}  {one_line(record.query)}"
+        lines.append(line if width is None or len(line) <= width else line[: width - 1] + "…")
+    return "\n".join(lines)

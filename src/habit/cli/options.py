@@ -1,0 +1,77 @@
+"""Flags that several commands share; a flag that sets something is named like its field of ``Settings``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """Bytes: a whole number, or with a unit such as ``512M`` or ``4GiB`` (powers of 1024)."""
+
+    name = "BYTES"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes that ``value`` stands for."""
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(value.strip())
+        if found is None:
+            self.fail(f"{value!r} is not a size; write bytes such as 536870912, or 512M, or 4G.", param, ctx)
+        return int(float(found[1]) * _UNITS[found[2].lower()])
+
+
+def _option(*names: str, **details: Any) -> Callable[[Command], Command]:
+    return click.option(*names, default=None, **details)
+
+
+def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def apply(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+run_argument = click.argument("ref", metavar="RUN")
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON value instead of text.")
+verbose_flag = click.option("-v", "--verbose", is_flag=True, help="Show the cells on stderr as they run.")
+journal_option = _option("--journal", metavar="FILE", help="The journal to use (default .habit/journal.db).")
+
+model_options = _stack(
+    _option("--model", metavar="M", help="The root model: local, openai:gpt-5-mini, anthropic:…, ollama:…, a GGUF."),
+    _option("--leaf-model", metavar="M", help="The model of leaf calls (default: the root model)."),
+    _option("--base-url", metavar="URL", help="An OpenAI-compatible server to ask instead of the provider's."),
+    _option("--profile", metavar="auto|frontier|small", help="How the prompts speak: to large or to small models."),
+    _option("--window", type=int, metavar="N", help="The model's context window in tokens, where it is not known."),
+    _option("--concurrency", type=int, metavar="N", help="Requests under way at once (default 64)."),
+)
+
+budget_options = _stack(
+    _option("--max-usd", type=float, metavar="X", help="Stop before more than X US dollars are spent."),
+    _option("--max-tokens", type=int, metavar="N", help="Stop before more than N tokens are used."),
+    _option("--max-calls", type=int, metavar="N", help="Stop before more than N calls are made."),
+    _option("--max-seconds", type=float, metavar="S", help="Stop after S seconds."),
+)
+
+limit_options = _stack(
+    _option("--max-depth", type=int, metavar="N", help="Levels of child runs (default 2)."),
+    _option("--max-cells", type=int, metavar="N", help="Cells of one session (default 30)."),
+    _option("--cell-seconds", type=float, metavar="S", help="Seconds one cell may work (default 60)."),
+    _option("--cell-memory", type=Size(), metavar="BYTES", help="Memory of a session beyond its context (default 4G)."),
+)
+
+record_options = _stack(
+    journal_option,
+    _option("--no-journal", is_flag=True, help="Keep no record; the run can't be resumed."),
+    _option("--no-cache", is_flag=True, help="Ask again, even where the journal knows the reply."),
+)

@@ -1,0 +1,189 @@
+"""Progress on stderr: one live line on a terminal, sparse plain lines anywhere else, cells as they run with ``-v``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted
+from habit.cli.output import coloured, is_live, note_line, one_line, say, visible, warning_line, width_of
+from habit.events import CellFinished, CellStarted, ChildStarted, Event, Notice, RunStarted
+
+if TYPE_CHECKING:
+    from habit.run import Run
+
+_LIVE_SECONDS = 0.1
+_PLAIN_SECONDS = 15.0
+_CLEAR = "\r\x1b[2K"
+
+
+class Progress:
+    """Listens to a run and shows how far it is. ``close`` ends the live line; listening may go on."""
+
+    def __init__(
+        self,
+        *,
+        verbose: bool = False,
+        resumable: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.run: str | None = None
+        """The run's id, once it is open."""
+        self.resumable = resumable
+        self.cells = 0
+        self.calls = 0
+        """Calls that have ended, those answered from the journal included."""
+        self.cached_calls = 0
+        self.running_calls = 0
+        self.tokens = 0
+        self.usd: float | None = 0.0
+        self._verbose = verbose
+        self._shown: set[str] = set()
+        self._clock = clock
+        self._started = clock()
+        self._stream = sys.stderr
+        self._live = is_live(self._stream)
+        self._drawn = False
+        self._last_line = ""
+
+    def on_event(self, event: Event) -> None:
+        """Take note of what happened."""
+        match event:
+            case RunStarted():
+                self.run = event.run
+                for note in event.notes:
+                    self.warn(note)
+                if not self._live:
+                    self._above(note_line, f"Run {event.run} with {event.model}.")
+            case CellStarted():
+                self.cells += 1
+                if self._verbose:
+                    self._above(say, self._cell_text(event))
+            case CellFinished():
+                if self._verbose:
+                    self._above(say, self._result_text(event))
+            case ChildStarted():
+                if self._verbose:
+                    self._above(note_line, f"child run {event.session}, {event.depth} deep")
+            case CallStarted():
+                self.running_calls += 1
+            case CallRetried():
+                if self._verbose:
+                    self._above(note_line, f"{event.failure} Trying again in {event.wait:.1f} s.")
+            case CallFinished():
+                self._count(event)
+            case CallEnded():
+                self.running_calls -= 1
+                self.calls += event.failure is not None
+            case Notice():
+                self._above(note_line, event.text)
+            case _:
+                pass
+
+    def warn(self, note: str) -> None:
+        """Show a warning, once."""
+        if note not in self._shown:
+            self._shown.add(note)
+            self._above(warning_line, note)
+
+    async def keep_fresh(self) -> None:
+        """Redraw the live line, or add a plain line now and then, until cancelled."""
+        import anyio
+
+        while True:
+            await anyio.sleep(_LIVE_SECONDS if self._live else _PLAIN_SECONDS)
+            self.tick()
+
+    def tick(self) -> None:
+        """Show how far the run is, where that has changed."""
+        if self._live:
+            self._draw(self.line()[: width_of(self._stream) - 1])
+        elif self.run is not None and (line := self.line(seconds=False)) != self._last_line:
+            self._last_line = line
+            note_line(self.line())
+
+    def close(self) -> None:
+        """Take the live line away, for good."""
+        self._erase()
+        self._live = False
+
+    def summary(self, run: Run) -> None:
+        """Say how the run ended and what it cost, and what else a reader of the answer should know."""
+        self.close()
+        usage = run.usage
+        self.cells, self.calls, self.cached_calls = run.cells, usage.calls + usage.cached_calls, usage.cached_calls
+        self.running_calls = 0
+        self.tokens = sum(tally.input_tokens + tally.output_tokens for tally in (usage.root, usage.leaf))
+        self.usd = usage.usd
+        for note in run.notes:
+            self.warn(note)
+        note_line(f"{run.status}: {self.line(seconds=False)}, {run.seconds:.1f} s (run {run.id})")
+
+    def line(self, *, seconds: bool = True) -> str:
+        """Cells, calls, tokens, dollars and seconds so far."""
+        parts = [_many(self.cells, "cell"), self._calls_text()]
+        parts.append(f"{_short(self.tokens)} tokens")
+        parts.append("$?" if self.usd is None else f"${self.usd:.4f}")
+        if seconds:
+            parts.append(f"{self._clock() - self._started:.1f} s")
+        return ", ".join(parts)
+
+    def _calls_text(self) -> str:
+        details = []
+        if self.running_calls > 0:
+            details.append(f"{self.running_calls} under way")
+        if self.cached_calls:
+            details.append(f"{self.cached_calls} from the journal")
+        return _many(self.calls, "call") + (f" ({', '.join(details)})" if details else "")
+
+    def _count(self, event: CallFinished) -> None:
+        self.running_calls -= 1
+        self.calls += 1
+        reply = event.reply
+        if reply.cached:
+            self.cached_calls += 1
+            return
+        self.tokens += reply.input_tokens + reply.output_tokens
+        self.usd = None if self.usd is None or reply.usd is None else self.usd + reply.usd
+
+    def _cell_text(self, event: CellStarted) -> str:
+        where = "" if event.session == "0" else f" of child run {event.session}"
+        title = coloured(f"── cell {event.index}{where} ", "36", self._stream)
+        return f"{title}\n{visible(event.code).rstrip()}"
+
+    def _result_text(self, event: CellFinished) -> str:
+        lines = [coloured(f"── {event.status}", "36", self._stream)]
+        lines += [visible(text).rstrip() for text in (event.stdout, event.error) if text.strip()]
+        return "\n".join(lines)
+
+    def _above(self, show: Callable[[str], None], text: str) -> None:
+        """Show ``text`` above the live line, which comes back with the next tick."""
+        self._erase()
+        show(text)
+
+    def _draw(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a terminal that went away must not end the run
+            self._stream.write(_CLEAR + coloured(one_line(line), "2", self._stream))
+            self._stream.flush()
+            self._drawn = True
+
+    def _erase(self) -> None:
+        if self._drawn:
+            self._drawn = False
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(_CLEAR)
+                self._stream.flush()
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _short(count: int) -> str:
+    """A count in few characters: 950, 12.3k, 4.5M."""
+    if count < 1_000:
+        return str(count)
+    return f"{count / 1e3:.1f}k" if count < 999_950 else f"{count / 1e6:.1f}M"

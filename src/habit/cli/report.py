@@ -1,0 +1,100 @@
+"""A run as text for people: what ``habit show`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from habit.cli.output import answer_text, one_line, visible
+from habit.journal.records import CallRecord, CellRecord, RunRecord
+
+_SHOWN_OUTPUT = 2_000
+"""Characters of a cell's output that are shown; --json has all of it."""
+
+
+def report_text(record: RunRecord, cells: Sequence[CellRecord], calls: Sequence[CallRecord]) -> str:
+    """The run with its cells, calls, answer and cost."""
+    result = record.result or {}
+    blocks = [_head(record), *(_cell(cell) for cell in cells), _calls(calls)]
+    answer = result.get("answer")
+    if answer is not None:
+        blocks.append("answer\n" + _indented(answer_text(answer)))
+    blocks.append(_end(record, result))
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _head(record: RunRecord) -> str:
+    context = record.context
+    started = datetime.fromtimestamp(record.started).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+    settings = {name: value for name, value in record.settings.items() if value not in (None, False, "auto")}
+    rows = {
+        "run": record.id,
+        "query": record.query,
+        "status": record.status,
+        "started": started,
+        "context": f"{context.get('origin') or 'none'} ({context.get('kind')}, {context.get('bytes') or 0:,} bytes)",
+        "settings": ", ".join(f"{name}={_setting(value)}" for name, value in settings.items()),
+    }
+    return "\n".join(f"{name:<9} {one_line(text)}" for name, text in rows.items())
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else answer_text(value)
+
+
+def _cell(cell: CellRecord) -> str:
+    where = "" if cell.session == "0" else f" of child run {cell.session}"
+    parts = [f"cell {cell.index}{where} ({cell.status}, {cell.seconds:.2f} s)", _indented(cell.code, "    | ")]
+    output = cell.stdout
+    if len(output) > _SHOWN_OUTPUT:
+        output = f"{output[:_SHOWN_OUTPUT]}\n… {len(output) - _SHOWN_OUTPUT:,} more characters"
+    parts += [_indented(text) for text in (output, cell.error) if text.strip()]
+    return "\n".join(parts)
+
+
+def _calls(calls: Sequence[CallRecord]) -> str:
+    """Calls by role and model: how many, how long, how many tokens, what failed."""
+    groups: dict[tuple[str, str], list[CallRecord]] = {}
+    for call in calls:
+        groups.setdefault((call.role, call.model), []).append(call)
+    lines = [_call_line(role, model, group) for (role, model), group in groups.items()]
+    return "\n".join(["calls", *lines]) if lines else ""
+
+
+def _call_line(role: str, model: str, calls: Sequence[CallRecord]) -> str:
+    live = [call for call in calls if call.cached_from is None]
+    tokens_in, tokens_out = sum(call.input_tokens for call in live), sum(call.output_tokens for call in live)
+    parts = [
+        f"{len(calls):,} {role} to {model}",
+        f"{tokens_in:,} tokens in, {tokens_out:,} out",
+        f"{sum(call.seconds for call in live):.1f} s",
+    ]
+    if len(live) < len(calls):
+        parts.append(f"{len(calls) - len(live):,} from the journal")
+    failed = [call for call in calls if call.reply is None]
+    if failed:
+        reasons = sorted({call.error_reason or "unknown" for call in failed})
+        parts.append(f"{len(failed):,} failed ({', '.join(reasons)})")
+    return "    " + one_line(", ".join(parts))
+
+
+def _end(record: RunRecord, result: Mapping[str, Any]) -> str:
+    if not result:
+        way_on = f"; continue with: habit resume {record.id}" if record.status == "interrupted" else ""
+        return f"This run has not ended{way_on}"
+    usage = result.get("usage") or {}
+    usd = usage.get("usd")
+    lines = [
+        f"{result.get('cells', 0):,} cells, {usage.get('calls', 0):,} calls paid for, "
+        f"{usage.get('cached_calls', 0):,} from the journal, {usage.get('failed_calls', 0):,} failed, "
+        f"{'price unknown' if usd is None else f'${usd:.4f}'}, {result.get('seconds') or 0:.1f} s"
+    ]
+    if result.get("error"):
+        lines.append(f"error: {one_line(str(result['error']))}")
+    lines += [f"note: {one_line(str(note))}" for note in result.get("notes") or ()]
+    return "\n".join(lines)
+
+
+def _indented(text: str, margin: str = "    ") -> str:
+    return "\n".join(margin + line for line in visible(text).rstrip("\n").split("\n"))

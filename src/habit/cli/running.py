@@ -1,0 +1,122 @@
+"""Runs work on an engine: in an event loop, with progress on stderr, until it ends or someone presses Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, TypeVar
+
+from habit.cli.output import note_line
+
+if TYPE_CHECKING:
+    import anyio
+
+    from habit.cli.progress import Progress
+    from habit.config import Settings
+    from habit.engine import Engine
+    from habit.events import Observer
+
+T = TypeVar("T")
+Work = Callable[["Engine"], Awaitable[T]]
+
+
+class Interrupted(Exception):
+    """The person at the keyboard, or the system, asked the run to stop."""
+
+    def __init__(self, message: str, *, signal_number: int) -> None:
+        super().__init__(message)
+        self.status = 128 + signal_number
+
+
+def open_engine(settings: Settings, on_event: Observer) -> Engine:
+    """The engine that does the work; imported only now, so that ``--help`` need not wait for it."""
+    from habit.engine import Engine
+
+    return Engine(settings, on_event=on_event)
+
+
+def run_on_engine(settings: Settings, work: Work[T], progress: Progress | None = None) -> T:
+    """What ``work`` returns. Raises Interrupted when it was stopped, else whatever ``work`` raises."""
+    import anyio
+
+    return anyio.run(_supervise, settings, work, progress)
+
+
+async def _supervise(settings: Settings, work: Work[T], progress: Progress | None) -> T:
+    import anyio
+
+    from habit.errors import HabitError
+    from habit.events import ignore
+    from habit.tasks import task_group
+
+    stop = _Stop()
+    results: list[T] = []
+    with anyio.CancelScope() as scope, stop.listening(scope, progress):
+        try:
+            on_event = progress.on_event if progress else ignore
+            async with open_engine(settings, on_event) as engine, task_group() as group:
+                if progress is not None:
+                    group.start_soon(progress.keep_fresh)
+                results.append(await work(engine))
+                group.cancel_scope.cancel()
+        except HabitError:
+            # An error that comes up because the work is being stopped is not what to tell about.
+            if not scope.cancel_called:
+                raise
+        finally:
+            if progress is not None:
+                progress.close()
+    if results:  # Ctrl-C came after the work was done
+        return results[0]
+    raise Interrupted(_way_on(progress), signal_number=stop.signal_number)
+
+
+def _way_on(progress: Progress | None) -> str:
+    if progress is None or progress.run is None:
+        return "Interrupted."
+    if not progress.resumable:
+        return "Interrupted; no journal was kept, so the run can't be continued."
+    return f"Interrupted; continue with: habit resume {progress.run}"
+
+
+class _Stop:
+    """Ctrl-C or SIGTERM: the first cancels the work and lets it write down where it stands, the second ends at once."""
+
+    def __init__(self) -> None:
+        self.signal_number = int(signal.SIGINT)
+        self._count = 0
+
+    @contextmanager
+    def listening(self, scope: anyio.CancelScope, progress: Progress | None) -> Iterator[None]:
+        """Cancel ``scope`` when a signal comes. Signals that whoever started us ignores stay ignored."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+
+        def stop_work() -> None:
+            scope.cancel()
+            if progress is not None:
+                progress.close()
+                note_line("Stopping; press Ctrl-C again to end at once.")
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            self._count += 1
+            if self._count > 1:
+                os._exit(128 + number)  # the journal is valid at any moment
+            self.signal_number = number
+            loop.call_soon_threadsafe(stop_work)
+
+        before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    before[number] = signal.signal(number, on_signal)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
