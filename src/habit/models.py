@@ -74,15 +74,12 @@ class NamedModels:
 
 
 async def _remote(name: str, settings: Settings) -> Provider:
-    """A provider reached by HTTP; importing what it needs takes a second or more, so it happens in a thread."""
-    return await anyio.to_thread.run_sync(
-        lambda: open_provider(
-            name,
-            base_url=settings.base_url,
-            send_key=not settings.base_url_from_file,
-            concurrency=settings.concurrency,
-            window=settings.window,
-        )
+    return await open_provider(
+        name,
+        base_url=settings.base_url,
+        send_key=not settings.base_url_from_file,
+        concurrency=settings.concurrency,
+        window=settings.window,
     )
 
 
