@@ -10,9 +10,10 @@ from typing import NoReturn
 
 import click
 
+from habit import __version__
 from habit.cli import status
 from habit.cli.ask import ask
-from habit.cli.groups import HabitGroup
+from habit.cli.groups import HabitGroup, help_without_command
 from habit.cli.history import runs, show
 from habit.cli.local_models import models
 from habit.cli.output import OutputClosed, error_line, settle_streams
@@ -66,12 +67,11 @@ def _with_help(error: click.ClickException) -> str:
     epilog="Start with: habit ask 'How many errors are there, and of what kind?' server.log",
     invoke_without_command=True,
 )
-@click.version_option(package_name="habit", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Answer questions about inputs of any size: a model writes the program that finds the answer."""
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+    help_without_command(context)
 
 
 for command in (ask, runs, show, resume, replay, models):

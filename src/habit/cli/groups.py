@@ -31,3 +31,9 @@ class HabitGroup(click.Group):
         if ctx.parent is None and " " in name:
             return "to ask a question, type: habit ask QUERY [PATH ...]"
         return f"the commands are {', '.join(names)}."
+
+
+def help_without_command(ctx: click.Context) -> None:
+    """Show the help of a group that was called alone."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from habit.cli import options
-from habit.cli.groups import HabitGroup
+from habit.cli.groups import HabitGroup, help_without_command
 from habit.cli.output import note_line, visible, write, write_json
 
 if TYPE_CHECKING:
     from habit.local.models import KnownModel, LocalModel
 
 
-@click.group(cls=HabitGroup, short_help="List, fetch and delete local models.")
-def models() -> None:
+@click.group(cls=HabitGroup, short_help="List, fetch and delete local models.", invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
     """List, fetch and delete the models that run on this machine."""
+    help_without_command(context)
 
 
 @models.command("list", short_help="List local models, and those that can be fetched.")
