@@ -76,3 +76,5 @@ class Reply:
     seconds: float = 0.0
     cached: bool = False
     """True when the reply came from the journal and nothing was sent or paid."""
+    estimated: bool = False
+    """True when the provider did not say how many tokens it took, and they were estimated."""

@@ -10,15 +10,33 @@ from habit.errors import CallFailed
 
 
 class TransientFailure(CallFailed):
-    """A failure worth retrying (429, 5xx, time-out, broken connection), with the server's Retry-After in seconds."""
+    """A failure worth retrying (429, 5xx, time-out, broken connection), with the server's Retry-After in seconds.
 
-    def __init__(self, message: str, *, reason: str, retry_after: float | None = None) -> None:
+    ``at_most`` caps the retries after this kind of failure, where repeating seldom helps; ``None`` leaves it to the
+    retry policy.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str, retry_after: float | None = None, at_most: int | None = None
+    ) -> None:
         super().__init__(message, reason=reason)
         self.retry_after = retry_after
+        self.at_most = at_most
+
+
+class UnusableReply(CallFailed):
+    """A whole reply came back and was probably billed, but there is no text in it to use: empty, or a refusal."""
+
+    def __init__(self, message: str, *, reason: str, billed: Reply) -> None:
+        super().__init__(message, reason=reason)
+        self.billed = billed
 
 
 class Provider(Protocol):
-    """One model behind one endpoint. Implementations: ``pydantic_ai.py`` and the tests' in-memory twin."""
+    """One model behind one endpoint. Hashable by identity, and used from one event loop.
+
+    Implementations: ``pydantic_ai.py``, ``local_provider.py`` and the tests' in-memory twin.
+    """
 
     model: str
     """The full name as the user gave it, such as ``openai:gpt-5-mini`` or ``local``."""

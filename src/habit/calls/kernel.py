@@ -1,0 +1,305 @@
+"""The kernel: the only door to a model. Budget, fit, journal, concurrency and retries are its business."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+import anyio
+
+from habit.calls.budget import Amount, Budget, Ledger
+from habit.calls.call import Call, Reply, Role
+from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted
+from habit.calls.provider import Provider, TransientFailure, UnusableReply
+from habit.calls.retry import RetryPolicy, with_retries
+from habit.calls.tokens import estimate_prompt, surely_more_than
+from habit.calls.usage import Usage, UsageMeter
+from habit.errors import BudgetExceeded, CallFailed, ReplayMismatch
+from habit.events import Observer, ignore
+from habit.journal.records import CallRecord
+from habit.journal.store import Store
+from habit.tasks import task_group
+
+EXPECTED_OUTPUT = 1024
+"""Tokens that a reply without a limit of its own is expected to take, in windows large enough for it."""
+
+_limiters: WeakKeyDictionary[Provider, anyio.CapacityLimiter] = WeakKeyDictionary()
+
+
+class Recording(Protocol):
+    """The calls that a run made before, to be taken again in the same order for each key."""
+
+    def take(self, key: str, occurrence: int) -> CallRecord | None:
+        """The recorded call, or None when the run did not make it."""
+        ...
+
+
+class Kernel:
+    """Answers the bounded calls of one run and all its children, from the journal or from a model.
+
+    Three modes. *Live*: without a recording. *Resume*: with the ``recording`` of the same run; what it holds is
+    taken, everything else is asked live. *Replay*: with ``replay=True``; everything comes from the
+    recording, and the store is neither read nor written. A call that was not recorded raises
+    ReplayMismatch then; or BudgetExceeded, when ``stopped_by`` names the limit that had stopped the recorded run.
+    """
+
+    def __init__(
+        self,
+        root: Provider,
+        leaf: Provider,
+        *,
+        store: Store,
+        run_id: str,
+        budget: Budget | None = None,
+        recording: Recording | None = None,
+        replay: bool = False,
+        stopped_by: str | None = None,
+        use_cache: bool = True,
+        retry: RetryPolicy | None = None,
+        on_event: Observer = ignore,
+    ) -> None:
+        if replay and recording is None:
+            raise ValueError("a replay needs a recording")
+        self.root = root
+        self.leaf = leaf
+        self.ledger = Ledger(budget or Budget())
+        self._store = store
+        self._run_id = run_id
+        self._recording = recording
+        self._replay = replay
+        self._stopped_by = stopped_by
+        self._use_cache = use_cache
+        self._retry = retry or RetryPolicy()
+        self._on_event = on_event
+        self._meter = UsageMeter()
+        self._occurrences: Counter[str] = Counter()
+
+    @property
+    def usage(self) -> Usage:
+        """What the calls so far have cost."""
+        return self._meter.usage
+
+    async def fits(self, call: Call) -> bool:
+        """Whether ``call`` should fit its model's window, its expected reply included; never asks a model.
+
+        Decided by the cautious estimate alone, even where a provider can count exactly, so that a replay without that
+        provider decides alike.
+        """
+        provider = self._provider(call.role)
+        room = provider.window - expected_output(call, provider)
+        if surely_more_than(call.messages, room):
+            return False
+        return await estimate_prompt(call.messages) <= room
+
+    async def call(self, call: Call, *, final: bool = False) -> Reply:
+        """The reply to ``call``; a ``final`` one may use the call that the budget holds back.
+
+        The journal has the reply before it is returned. Raises CallFailed, BudgetExceeded, ReplayMismatch or
+        JournalError.
+        """
+        return await self._answer(call, self._next_occurrence(call), final)
+
+    async def call_all(self, calls: Sequence[Call]) -> list[Reply | CallFailed]:
+        """Replies aligned with ``calls``, asked concurrently; a call that failed holds its CallFailed instead.
+
+        When the budget is used up, calls under way are still brought home, because they are paid for, no further one
+        starts, and BudgetExceeded is raised. Any other error cancels the rest.
+        """
+        numbered = [(call, self._next_occurrence(call)) for call in calls]
+        results: dict[int, Reply | CallFailed] = {}
+        upcoming = iter(range(len(numbered)))
+        stop: BudgetExceeded | None = None
+
+        async def work() -> None:
+            nonlocal stop
+            for index in upcoming:
+                call, occurrence = numbered[index]
+                try:
+                    results[index] = await self._answer(call, occurrence, False)
+                except CallFailed as failure:
+                    results[index] = failure
+                except BudgetExceeded as reached:
+                    stop = stop or reached
+                if stop is not None:
+                    return
+
+        # More workers than the providers take at once, so that journal and counting never leave a model idle.
+        workers = 2 * max((self._provider(call.role).concurrency for call in calls), default=0)
+        async with task_group() as group:
+            for _ in range(min(workers, len(numbered))):
+                group.start_soon(work)
+        if stop is not None:
+            raise stop
+        return [results[index] for index in range(len(numbered))]
+
+    async def _answer(self, call: Call, occurrence: int, final: bool) -> Reply:
+        self._on_event(CallStarted(call, occurrence))
+        failed: CallFailed | None = None
+        reply: Reply | None = None
+        try:
+            reply = (
+                self._recorded(call, occurrence)
+                or await self._remembered(call, occurrence)
+                or await self._live(call, occurrence, final)
+            )
+            return reply
+        except CallFailed as failure:
+            failed = failure
+            self._meter.failed()
+            raise
+        finally:
+            if reply is not None:
+                self._on_event(CallFinished(call, occurrence, reply))
+            else:
+                self._on_event(CallEnded(call, occurrence, failed))
+
+    def _recorded(self, call: Call, occurrence: int) -> Reply | None:
+        """The reply this run got before it was interrupted, or when it was recorded."""
+        record = self._recording.take(call.key, occurrence) if self._recording is not None else None
+        if record is None:
+            if not self._replay:
+                return None
+            if self._stopped_by is not None:
+                raise BudgetExceeded(
+                    f"The recorded run was stopped here by its budget of {self._stopped_by}.", limit=self._stopped_by
+                )
+            raise ReplayMismatch(
+                f"The replay asked a {call.role} call in session {call.session}, cell {call.cell}, that was not "
+                "recorded: the code, the context or the settings differ from the recorded run."
+            )
+        paid = not self._replay and record.cached_from is None and record.attempts > 0
+        if paid:
+            self._meter.live(call.role, record.input_tokens, record.output_tokens, record.usd)
+            self.ledger.charge(Amount(1, record.input_tokens + record.output_tokens, record.usd or 0.0))
+        if record.reply is None:
+            raise CallFailed(record.error, reason=record.error_reason or "server")
+        if not paid:
+            self._meter.cached(record.input_tokens)
+        return Reply(
+            record.reply, record.input_tokens, record.output_tokens, record.usd, record.finish, record.seconds, not paid
+        )
+
+    async def _remembered(self, call: Call, occurrence: int) -> Reply | None:
+        """The reply any other run got to the same call."""
+        if not self._use_cache:
+            return None
+        known = await self._store.remember(call.key, occurrence, role=call.role)
+        if known is None:
+            return None
+        reply = Reply(known.text, known.input_tokens, known.output_tokens, 0.0, known.finish, cached=True)
+        record = self._record(call, occurrence, reply, time.time())
+        with anyio.CancelScope(shield=True):
+            await self._store.add_call(replace(record, attempts=0, cached_from=known.run))
+        self._meter.cached(known.input_tokens)
+        return reply
+
+    async def _live(self, call: Call, occurrence: int, final: bool) -> Reply:
+        """Ask the model, with everything written down before anyone may use it."""
+        provider = self._provider(call.role)
+        prompt_tokens = await provider.count_tokens(call.messages)
+        output_tokens = expected_output(call, provider)
+        if prompt_tokens + output_tokens > provider.window:
+            too_long = CallFailed(
+                f"the prompt takes about {prompt_tokens:,} tokens and its reply {output_tokens:,}, more than the "
+                f"{provider.window:,} that {call.model} takes: pass a smaller context",
+                reason="too_long",
+            )
+            await self._write(_failed(self._record(call, occurrence, None, time.time()), too_long, attempts=0))
+            raise too_long
+        estimate = Amount(1, prompt_tokens + output_tokens, provider.price(prompt_tokens, output_tokens) or 0.0)
+        hold = await self.ledger.reserve(estimate, final=final)
+        attempts = 0
+        began, clock = time.time(), time.perf_counter()
+
+        async def attempt() -> Reply:
+            nonlocal attempts
+            attempts += 1
+            return await provider.request(call)
+
+        def on_retry(retry: int, wait: float, failure: TransientFailure) -> None:
+            self._on_event(CallRetried(call, retry, wait, failure))
+
+        try:
+            async with limiter_of(provider):
+                began, clock = time.time(), time.perf_counter()
+                reply = await with_retries(attempt, self._retry, on_retry)
+        except CallFailed as failure:
+            billed = failure.billed if isinstance(failure, UnusableReply) else None
+            billed = self._priced(billed or Reply("", 0, 0), provider, clock)
+            self._meter.live(call.role, billed.input_tokens, billed.output_tokens, billed.usd)
+            hold.settle(Amount(1, billed.input_tokens + billed.output_tokens, billed.usd or 0.0))
+            record = self._record(call, occurrence, billed, began)
+            await self._write(_failed(record, failure, attempts))
+            raise
+        except BaseException:
+            if attempts:
+                # On its way when the run was stopped: the provider may bill what it has read, so the budget counts it.
+                usd = provider.price(prompt_tokens, 0)
+                self._meter.live(call.role, 0, 0, provider.price(0, 0))
+                self._meter.failed()
+                hold.settle(Amount(1, prompt_tokens, usd or 0.0))
+            hold.release()
+            raise
+        # No checkpoint since the reply arrived: it is kept even if the run is being cancelled.
+        reply = self._priced(reply, provider, clock)
+        self._meter.live(call.role, reply.input_tokens, reply.output_tokens, reply.usd)
+        hold.settle(Amount(1, reply.input_tokens + reply.output_tokens, reply.usd or 0.0))
+        await self._write(replace(self._record(call, occurrence, reply, began), attempts=attempts))
+        return reply
+
+    def _provider(self, role: Role) -> Provider:
+        return self.root if role == "root" else self.leaf
+
+    def _next_occurrence(self, call: Call) -> int:
+        occurrence = self._occurrences[call.key]
+        self._occurrences[call.key] += 1
+        return occurrence
+
+    def _priced(self, reply: Reply, provider: Provider, clock: float) -> Reply:
+        usd = reply.usd if reply.usd is not None else provider.price(reply.input_tokens, reply.output_tokens)
+        return replace(reply, usd=usd, seconds=time.perf_counter() - clock)
+
+    def _record(self, call: Call, occurrence: int, reply: Reply | None, started: float) -> CallRecord:
+        return CallRecord(
+            run=self._run_id,
+            key=call.key,
+            occurrence=occurrence,
+            role=call.role,
+            session=call.session,
+            cell=call.cell,
+            model=call.model,
+            prompt=tuple((message.role, message.content) for message in call.messages),
+            reply=reply.text if reply else None,
+            input_tokens=reply.input_tokens if reply else 0,
+            output_tokens=reply.output_tokens if reply else 0,
+            usd=reply.usd if reply else 0.0,
+            seconds=reply.seconds if reply else 0.0,
+            started=started,
+            finish=reply.finish if reply else "stop",
+        )
+
+    async def _write(self, record: CallRecord) -> None:
+        """Durable even when the caller is being cancelled."""
+        with anyio.CancelScope(shield=True):
+            await self._store.add_call(record)
+
+
+def limiter_of(provider: Provider) -> anyio.CapacityLimiter:
+    """The limit on concurrent requests to ``provider``, shared by every run that uses it."""
+    limiter = _limiters.get(provider)
+    if limiter is None:
+        limiter = _limiters[provider] = anyio.CapacityLimiter(provider.concurrency)
+    return limiter
+
+
+def expected_output(call: Call, provider: Provider) -> int:
+    """Tokens to keep free for the reply: its limit, or a plausible size."""
+    return call.sampling.max_tokens or min(EXPECTED_OUTPUT, provider.window // 4)
+
+
+def _failed(record: CallRecord, failure: CallFailed, attempts: int) -> CallRecord:
+    return replace(record, reply=None, error=str(failure), error_reason=failure.reason, attempts=attempts)

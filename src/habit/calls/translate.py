@@ -1,0 +1,217 @@
+"""Between our calls and pydantic-ai's requests, replies and errors. Heavy: imported in a thread, by ``pydantic_ai``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import httpx2
+from pydantic_ai import exceptions as errors
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    SystemPromptPart,
+    TextPart,
+    UserPromptPart,
+)
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.output import OutputObjectDefinition
+from pydantic_ai.settings import ModelSettings
+
+from habit.calls.call import Message, Reply, Sampling
+from habit.calls.failures import broken, failure_for_status, nonsense, one_line, too_slow
+from habit.calls.provider import UnusableReply
+from habit.errors import CallFailed
+
+PROBLEMS = (
+    errors.AgentRunError,
+    errors.UserError,
+    httpx2.HTTPError,
+    aiohttp.ClientError,
+    OSError,
+    # A hostile or broken body meets code that expects the documented shape, anywhere in a provider's SDK.
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What a request may raise for reasons that are the server's, not ours."""
+
+_STATUS_OF = (
+    (errors.ModelQuotaExceededError, 402),
+    (errors.ModelRateLimitError, 429),
+    (errors.ModelUnavailableError, 503),
+    (errors.ModelServerError, 500),
+    (errors.ModelContextWindowExceededError, 413),
+    (errors.ModelAuthenticationError, 401),
+    (errors.ModelNotFoundError, 404),
+    (errors.ModelRequestRejectedError, 400),
+)
+"""The HTTP status that a category of error has, for errors that came without one; the most special first."""
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What messages about a failure need to know."""
+
+    model: str
+    key_name: str
+    secrets: Sequence[str]
+    timeout: float
+    near: Callable[[], str]
+    """A hint at models with similar names, for when the server does not know this one."""
+
+
+def sendable(text: str) -> str:
+    """``text`` with lone surrogates replaced: contexts may hold them, JSON in UTF-8 can't."""
+    return text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def to_messages(messages: Sequence[Message]) -> list[ModelMessage]:
+    """A prompt in pydantic-ai's terms."""
+    converted: list[ModelMessage] = []
+    for message in messages:
+        text = sendable(message.content)
+        if message.role == "assistant":
+            converted.append(ModelResponse(parts=[TextPart(text)]))
+            continue
+        part = SystemPromptPart(text) if message.role == "system" else UserPromptPart(text)
+        last = converted[-1] if converted else None
+        if isinstance(last, ModelRequest):
+            last.parts = [*last.parts, part]
+        else:
+            converted.append(ModelRequest(parts=[part]))
+    return converted
+
+
+def without_retries(model: Model[Any]) -> ModelSettings:
+    """Switches the SDK's own retries off, because ours are on; returns what to say with each request for that."""
+    client = getattr(model, "client", None)
+    if isinstance(getattr(client, "max_retries", None), int):
+        client.max_retries = 0  # type: ignore[union-attr]
+        return ModelSettings()  # saying it with each request would copy the client each time
+    return ModelSettings() if "max_retries" in model.unsupported_settings else ModelSettings(max_retries=0)
+
+
+def to_settings(sampling: Sampling, always: ModelSettings) -> ModelSettings:
+    """Sampling settings that every provider may be told, on top of ``always``."""
+    settings = always.copy()
+    if sampling.temperature is not None:
+        settings["temperature"] = sampling.temperature
+    if sampling.max_tokens is not None:
+        settings["max_tokens"] = sampling.max_tokens
+    if sampling.seed is not None:
+        settings["seed"] = sampling.seed
+    return settings
+
+
+def to_parameters(schema: Mapping[str, Any] | None) -> ModelRequestParameters:
+    """Free text, or structured output by an object schema."""
+    if schema is None:
+        return ModelRequestParameters()
+    output = OutputObjectDefinition(json_schema=dict(schema), name="reply")
+    return ModelRequestParameters(output_mode="native", output_object=output, allow_text_output=False)
+
+
+def to_reply(
+    response: ModelResponse, endpoint: Endpoint, *, cost: Callable[..., float | None], estimated: bool = False
+) -> Reply:
+    """The text of a response, without its reasoning; raises UnusableReply when there is none."""
+    usage = response.usage
+    text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    reply = Reply(
+        text=text,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        usd=cost(
+            usage.input_tokens,
+            usage.output_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+        ),
+        finish="length" if response.finish_reason == "length" else "stop",
+        estimated=estimated,
+    )
+    if response.finish_reason == "content_filter":
+        said = one_line(str((response.provider_details or {}).get("refusal") or text), endpoint.secrets)
+        raise UnusableReply(
+            f"{endpoint.model} refused to answer{f': {said}' if said else ''}", reason="refused", billed=reply
+        )
+    if response.finish_reason == "error":
+        raise nonsense(endpoint.model, text or "it reports an error of its own", endpoint.secrets)
+    if not text.strip():
+        why = " because reasoning used up its output tokens: allow it more" if reply.finish == "length" else ""
+        raise UnusableReply(f"{endpoint.model} gave an empty reply{why}", reason="empty", billed=reply)
+    return reply
+
+
+def to_failure(problem: Exception, endpoint: Endpoint) -> CallFailed:
+    """The failure behind one of PROBLEMS."""
+    if isinstance(problem, errors.ModelConnectionError | httpx2.TransportError | aiohttp.ClientError | OSError):
+        if _timed_out(problem):
+            return too_slow(endpoint.model, endpoint.timeout)
+        return broken(endpoint.model, _root_message(problem), endpoint.secrets)
+    status, body, headers, wait = _status(problem)
+    if status is not None:
+        return failure_for_status(
+            status,
+            body,
+            headers,
+            model=endpoint.model,
+            key_name=endpoint.key_name,
+            wait=wait,
+            secrets=endpoint.secrets,
+            near=endpoint.near() if status == 404 else "",
+        )
+    detail = problem.message if isinstance(problem, errors.AgentRunError | errors.UserError) else repr(problem)
+    if isinstance(problem, errors.UserError):
+        return CallFailed(f"{endpoint.model} can't take this call ({one_line(detail)})", reason="rejected")
+    return nonsense(endpoint.model, detail, endpoint.secrets)
+
+
+def _status(problem: Exception) -> tuple[int | None, Any, Mapping[str, str] | None, float | None]:
+    """(status, body, headers, seconds to wait) of an error answer; status None when it was not one."""
+    if isinstance(problem, errors.ModelHTTPError):
+        return problem.status_code, problem.body, problem.headers, problem.retry_after
+    if isinstance(problem, errors.ModelAPIError):
+        for kind, status in _STATUS_OF:
+            if isinstance(problem, kind):
+                return status, problem.body or problem.message, None, problem.retry_after
+        for cause in _causes(problem):
+            redirect = getattr(cause, "status_code", None)
+            if isinstance(redirect, int) and 300 <= redirect < 400:
+                return redirect, None, None, None
+    return None, None, None, None
+
+
+def _causes(problem: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while problem is not None and id(problem) not in seen:
+        seen.add(id(problem))
+        yield problem
+        problem = problem.__cause__ or problem.__context__
+
+
+def _timed_out(problem: Exception) -> bool:
+    """The transport calls every lost connection a time-out; what aiohttp raised first tells them apart."""
+    chain = list(_causes(problem))
+    if any(isinstance(cause, aiohttp.ClientError | ConnectionError) for cause in chain):
+        return any(isinstance(cause, TimeoutError) for cause in chain)
+    return any(isinstance(cause, TimeoutError | httpx2.TimeoutException | errors.ModelTimeoutError) for cause in chain)
+
+
+def _root_message(problem: Exception) -> str:
+    """What the innermost cause says."""
+    for cause in reversed(list(_causes(problem))):
+        if str(cause):
+            return str(cause)
+    return type(problem).__name__
