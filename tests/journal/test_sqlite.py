@@ -32,6 +32,7 @@ class WatchedConnection(sqlite3.Connection):
     gate: ClassVar[threading.Event] = threading.Event()
     at_gate: ClassVar[threading.Event] = threading.Event()
     most_pages: ClassVar[int | None] = None
+    failures: ClassVar[dict[str, int]] = {}
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         if sql == "BEGIN IMMEDIATE" and self.most_pages is not None:
@@ -40,6 +41,9 @@ class WatchedConnection(sqlite3.Connection):
         if sql == "COMMIT":
             self.at_gate.set()
             self.gate.wait()
+        if self.failures.get(sql, 0) > 0:
+            self.failures[sql] -= 1
+            raise sqlite3.OperationalError("disk I/O error")
         return super().execute(sql, *parameters)
 
 
@@ -48,6 +52,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> type[WatchedConnection]:
     real_connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **kw: real_connect(*args, factory=WatchedConnection, **kw))
     monkeypatch.setattr(WatchedConnection, "statements", [])
+    monkeypatch.setattr(WatchedConnection, "failures", {})
     monkeypatch.setattr(WatchedConnection, "gate", threading.Event())
     monkeypatch.setattr(WatchedConnection, "at_gate", threading.Event())
     WatchedConnection.gate.set()
@@ -303,6 +308,23 @@ async def test_callers_that_wait_together_share_one_transaction(
         watched.gate.set()
     assert watched.statements.count("COMMIT") == 2
     assert len(await sqlite_store.calls(RUN.id)) == 101
+
+
+@pytest.mark.parametrize("failing", ["BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"])
+async def test_a_transaction_that_fails_is_an_error_and_never_a_hang(
+    watched: type[WatchedConnection], sqlite_store: SqliteStore, failing: str
+) -> None:
+    await sqlite_store.add_run(RUN)
+    watched.failures.update({failing: 1, "COMMIT": 1})
+    with pytest.raises(JournalError, match="--no-journal"):
+        await sqlite_store.add_call(CALL)
+    watched.failures.clear()
+    if failing == "ROLLBACK":  # the transaction is stuck, as on a dying disk
+        with pytest.raises(JournalError, match="--no-journal"):
+            await sqlite_store.add_call(CALL)
+    else:
+        await sqlite_store.add_call(CALL)
+        assert await sqlite_store.calls(RUN.id) == [CALL]
 
 
 async def test_a_reply_is_not_acknowledged_before_it_is_committed(

@@ -13,7 +13,7 @@ import zstandard
 from habit.journal.records import CallRecord, CellRecord
 
 LONG_TEXT = 1024
-"""Bytes above which a text is compressed, when that makes it smaller."""
+"""Bytes above which a text is compressed."""
 LONG_MESSAGE = 4096
 """Characters above which a prompt message is kept as an excerpt: a replay regenerates the whole."""
 MESSAGE_ENDS = 1500
@@ -38,9 +38,7 @@ def pack(text: str) -> str | bytes:
     """A value SQLite keeps exactly: the text itself, or its bytes (lone surrogates, NUL), or those under zstd."""
     data = encode(text)
     if len(data) > LONG_TEXT:
-        packed = zstandard.ZstdCompressor().compress(data)
-        if len(packed) < len(data):
-            return packed
+        return zstandard.ZstdCompressor().compress(data)
     if "\0" in text:  # legal in an SQLite TEXT, but its own functions and shell would cut the text there
         return data
     try:

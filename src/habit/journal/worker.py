@@ -121,8 +121,7 @@ class Worker:
             outcomes = [_Outcome(request.future, request.job(connection)) for request in requests]
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - given to the caller at fault
-            if connection.in_transaction:  # a full disk ends the transaction by itself
-                connection.execute("ROLLBACK")
+            _roll_back(connection)
             if len(requests) == 1:
                 return [self._failed(requests[0], error)]
             return [outcome for request in requests for outcome in self._commit(connection, [request])]
@@ -141,6 +140,15 @@ class Worker:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:  # the loop is closed, and whoever waited went with it
             return
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if not connection.in_transaction:  # a full disk ends the transaction by itself
+        return
+    try:
+        connection.execute("ROLLBACK")
+    except sqlite3.Error:  # then the connection is beyond use, and the next BEGIN says so to its callers
+        return
 
 
 def _settle(outcomes: list[_Outcome]) -> None:
