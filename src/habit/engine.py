@@ -298,14 +298,7 @@ class Engine:
                 "windows": [root.window, leaf.window],
                 "returns": returns.to_json(),
             },
-            context={
-                "kind": context.kind,
-                "digest": digest,
-                "origin": context.origin,
-                "bytes": len(context.payload),
-                "files": [list(file) for file in context.files],
-                "blob": None if context.files else digest,
-            },
+            context={**context.record(), "blob": None if context.files else digest},
         )
 
     async def _job_again(self, record: RunRecord, store: Store, *, live: bool) -> _Job:

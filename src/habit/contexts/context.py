@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -25,6 +26,10 @@ class Context:
     """(path, SHA-256 of the file's bytes) when the context can be rebuilt from files on disk; else empty."""
     notes: tuple[str, ...] = field(default=())
     """What the loader wants people to know: a detected encoding, skipped files."""
+    base: str | None = None
+    """For a dict of files, the folder its keys are relative to; None when one file is the whole context."""
+    known_sha256: str = field(default="", repr=False, compare=False)
+    """The digest, where the loader has computed it already."""
 
     @classmethod
     def of(cls, value: Any, *, origin: str = "a Python value") -> Context:
@@ -41,7 +46,18 @@ class Context:
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of the payload: also the name of its blob in the journal."""
-        return hashlib.sha256(self.payload).hexdigest()
+        return self.known_sha256 or hashlib.sha256(self.payload).hexdigest()
+
+    def record(self) -> Mapping[str, Any]:
+        """What the journal keeps of it, without the payload; ``load.reload`` takes it back when ``files`` are there."""
+        return {
+            "kind": self.kind,
+            "digest": self.digest,
+            "origin": self.origin,
+            "bytes": len(self.payload),
+            "files": [list(file) for file in self.files],
+            "base": self.base,
+        }
 
 
 def decode(kind: str, payload: bytes | memoryview) -> Any:
