@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,8 +15,11 @@ from habit.cli.journals import journal_of, must_exist
 from habit.cli.output import is_live, note_line, one_line, width_of, write, write_json
 
 if TYPE_CHECKING:
-    from habit.engine import Engine
+    from habit.config import Settings
     from habit.journal.records import CallRecord, CellRecord, RunRecord
+    from habit.journal.store import Store
+
+T = TypeVar("T")
 
 
 @click.command(short_help="List the runs in the journal, newest first.")
@@ -24,17 +28,12 @@ if TYPE_CHECKING:
 @options.json_flag
 def runs(limit: int, as_json: bool, **flags: Any) -> None:
     """List the runs in the journal, newest first."""
-    from habit.cli.running import run_on_engine
     from habit.config import load
 
     settings = load(flags)
     records: list[RunRecord] = []
     if journal_of(settings).exists():
-
-        async def work(engine: Engine) -> list[RunRecord]:
-            return await (await engine.store()).runs(limit)
-
-        records = run_on_engine(settings, work)
+        records = _read(settings, lambda store: store.runs(limit))
     if as_json:
         write_json([_summary(record) for record in records])
     elif records:
@@ -50,18 +49,15 @@ def runs(limit: int, as_json: bool, **flags: Any) -> None:
 def show(ref: str, as_json: bool, **flags: Any) -> None:
     """Show RUN, an id, a unique prefix of one, or last."""
     from habit.cli.report import report_text
-    from habit.cli.running import run_on_engine
     from habit.config import load
 
-    settings = load(flags)
-    must_exist(settings)
-
-    async def work(engine: Engine) -> tuple[RunRecord, list[CellRecord], list[CallRecord]]:
-        store = await engine.store()
+    async def everything(store: Store) -> tuple[RunRecord, list[CellRecord], list[CallRecord]]:
         record = await store.run(ref)
         return record, await store.cells(record.id), await store.calls(record.id)
 
-    record, cells, calls = run_on_engine(settings, work)
+    settings = load(flags)
+    must_exist(settings)
+    record, cells, calls = _read(settings, everything)
     if as_json:
         write_json(
             {
@@ -75,6 +71,22 @@ def show(ref: str, as_json: bool, **flags: Any) -> None:
         )
     else:
         write(report_text(record, cells, calls))
+
+
+def _read(settings: Settings, question: Callable[[Store], Awaitable[T]]) -> T:
+    """What the journal says to ``question``; the engine, which is slow to import, is not needed for that."""
+    import anyio
+
+    from habit.journal.sqlite import SqliteStore
+
+    async def work() -> T:
+        store = await SqliteStore.open(settings.journal)
+        try:
+            return await question(store)
+        finally:
+            await store.aclose()
+
+    return anyio.run(work)
 
 
 def iso(seconds: float) -> str:

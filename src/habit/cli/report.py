@@ -80,19 +80,22 @@ def _call_line(role: str, model: str, calls: Sequence[CallRecord]) -> str:
 
 
 def _end(record: RunRecord, result: Mapping[str, Any]) -> str:
-    if not result:
-        way_on = f"; continue with: habit resume {record.id}" if record.status == "interrupted" else ""
-        return f"This run has not ended{way_on}"
-    usage = result.get("usage") or {}
-    usd = usage.get("usd")
-    lines = [
-        f"{result.get('cells', 0):,} cells, {usage.get('calls', 0):,} calls paid for, "
-        f"{usage.get('cached_calls', 0):,} from the journal, {usage.get('failed_calls', 0):,} failed, "
-        f"{'price unknown' if usd is None else f'${usd:.4f}'}, {result.get('seconds') or 0:.1f} s"
-    ]
+    lines = []
+    if result:
+        usage = result.get("usage") or {}
+        usd = usage.get("usd")
+        lines.append(
+            f"{result.get('cells', 0):,} cells, {usage.get('calls', 0):,} calls paid for, "
+            f"{usage.get('cached_calls', 0):,} from the journal, {usage.get('failed_calls', 0):,} failed, "
+            f"{'price unknown' if usd is None else f'${usd:.4f}'}, {result.get('seconds') or 0:.1f} s"
+        )
     if result.get("error"):
         lines.append(f"error: {one_line(str(result['error']))}")
     lines += [f"note: {one_line(str(note))}" for note in result.get("notes") or ()]
+    if record.status == "running":
+        lines.append("This run is still under way.")
+    elif record.status == "interrupted":
+        lines.append(f"This run was interrupted; continue with: habit resume {record.id}")
     return "\n".join(lines)
 
 
