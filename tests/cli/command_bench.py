@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import pty
 import select
 import subprocess
 import sys
+import termios
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,8 +149,13 @@ class Terminal:
     """A terminal of our own for a program's streams: everything it shows is in ``shown``."""
 
     def __init__(self) -> None:
-        self._ours, self.theirs = pty.openpty()
+        self._ours, self._theirs = pty.openpty()
         self.shown = b""
+
+    def start(self, program: Program, *arguments: str, **details: Any) -> subprocess.Popen[bytes]:
+        """Start a program whose keyboard and stderr this is; its stdout too, unless told otherwise."""
+        streams = {"stdin": self._theirs, "stdout": self._theirs, "stderr": self._theirs, **details}
+        return program.start(*arguments, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **streams)
 
     def read_until(self, wanted: bytes) -> None:
         """Read until the program has shown ``wanted``, or fail when it has gone."""
@@ -159,7 +166,7 @@ class Terminal:
 
     def read_all(self) -> bytes:
         """What the program has shown by its end; it must have ended."""
-        os.close(self.theirs)
+        os.close(self._theirs)
         while self._read():
             pass
         os.close(self._ours)

@@ -176,6 +176,7 @@ def test_a_bug_is_called_one(habit: InProcess, engine: FakeEngine, monkeypatch: 
 def test_without_paths_standard_input_is_read(habit: InProcess, engine: FakeEngine) -> None:
     habit("ask", "?", stdin=b"a\r\n\xff\0")
     assert engine.asked["stdin"] == b"a\r\n\xff\0"
+    assert engine.asked["paths"] == ("-",)
 
 
 def test_with_a_dash_standard_input_is_read(habit: InProcess, engine: FakeEngine) -> None:
@@ -192,6 +193,7 @@ def test_with_paths_standard_input_is_left_alone(habit: InProcess, engine: FakeE
 def test_nobody_is_asked_to_type(habit: InProcess, engine: FakeEngine) -> None:
     habit("ask", "?", stdin=b"", typing=True)
     assert engine.asked["stdin"] is None
+    assert engine.asked["paths"] == ()
 
 
 def test_a_dash_at_a_terminal_says_how_to_end(habit: InProcess, engine: FakeEngine) -> None:

@@ -51,6 +51,8 @@ def ask(
     settings = load(flags)
     expected = _expected(returns)
     stdin = standard_input(paths)
+    if stdin is not None and not paths:
+        paths = ("-",)
 
     async def work(engine: Engine) -> Run:
         return await engine.ask(query, paths=paths, stdin=stdin, skip_bad=skip_bad, returns=expected)
