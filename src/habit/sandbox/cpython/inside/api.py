@@ -1,0 +1,175 @@
+"""The functions a session offers besides Python itself, as the code of a cell calls them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from types import FrameType
+from typing import Any
+
+from habit.errors import CallFailed
+from habit.sandbox.cpython import frames
+from habit.sandbox.cpython.inside.awaiting import AwaitedCalls, Deferred, awaitable
+from habit.sandbox.cpython.inside.helpers import Helpers
+from habit.sandbox.cpython.inside.interrupts import Interrupts
+from habit.sandbox.cpython.inside.link import Link, Pending, failure_of
+from habit.sandbox.cpython.inside.returns import Rebuild, parse_returns
+from habit.sandbox.cpython.inside.threads import CellOfThread
+from habit.sandbox.cpython.inside.values import context_payload, plain_answer
+
+Finish = Callable[[Pending], Any]
+
+
+class Api:
+    """Builds the reserved names of a session. ``deferred`` holds the calls of a cell that it awaits later, or never."""
+
+    def __init__(
+        self, link: Link, interrupts: Interrupts, threads: CellOfThread, awaited: AwaitedCalls, context: Any, query: str
+    ) -> None:
+        self.deferred: list[Pending] = []
+        self._link = link
+        self._interrupts = interrupts
+        self._threads = threads
+        self.awaited = awaited
+        self._context = context
+        self._query = query
+
+    def names(self, show_vars: Callable[[], None]) -> dict[str, Any]:
+        """The reserved names and their values."""
+        helpers = Helpers(self._context, self._map_in_words)
+
+        def recursive_llm(query: str, context: Any = None, *, returns: Any = str) -> Any:
+            """Ask a language model that sees only this query and this context; the reply as ``returns`` says."""
+            return self._call(query, context, returns, sys._getframe(1))
+
+        def recursive_llm_map(
+            query: str, contexts: Iterable[Any], *, returns: Any = str, on_error: str = "raise"
+        ) -> Any:
+            """Ask the same query about each context, all at once; a list of replies in the same order.
+
+            ``on_error="return"`` puts the CallFailed of a failed call in its slot instead of raising.
+            """
+            return self._map(query, contexts, returns, on_error, sys._getframe(1))
+
+        def answer(value: Any) -> None:
+            """Give the final answer and end the run; raises when it is not of the requested type."""
+            self._answer(value)
+
+        return {
+            "context": self._context,
+            "query": self._query,
+            "recursive_llm": recursive_llm,
+            "recursive_llm_map": recursive_llm_map,
+            "answer": answer,
+            "show_vars": show_vars,
+            "find": helpers.find,
+            "parts": helpers.parts,
+            "table": helpers.table,
+            "classify": helpers.classify,
+            "CallFailed": CallFailed,
+        }
+
+    def _call(self, query: str, context: Any, returns: Any, caller: FrameType) -> Any:
+        question = _question("recursive_llm", query)
+        schema, rebuild = parse_returns(returns)
+        kind, payload = (None, b"") if context is None else context_payload(context)
+        header = {
+            "query": len(question),
+            "context": None if kind is None else [kind, len(payload)],
+            "schema": schema,
+        }
+        return self._ask("call", header, [question, payload], lambda pending: _one(pending, rebuild), caller)
+
+    def _map(self, query: str, contexts: Iterable[Any], returns: Any, on_error: str, caller: FrameType | None) -> Any:
+        question = _question("recursive_llm_map", query)
+        if isinstance(contexts, (str, bytes, Mapping)) or not isinstance(contexts, Iterable):
+            raise TypeError(
+                "recursive_llm_map(query, contexts): contexts must be a list, one context for each call, and this is a "
+                f"{type(contexts).__name__}; for a single context use recursive_llm(query, context)"
+            )
+        if on_error not in ("raise", "return"):
+            raise ValueError(f'on_error must be "raise" or "return" and not {on_error!r}')
+        schema, rebuild = parse_returns(returns)
+        payloads = [None if item is None else context_payload(item) for item in contexts]
+        if len(payloads) > frames.MAX_SLOTS:
+            raise ValueError(f"{len(payloads):,} contexts are too many for one map: {frames.MAX_SLOTS:,} is the most")
+        header = {
+            "query": len(question),
+            "contexts": [payload and [payload[0], len(payload[1])] for payload in payloads],
+            "schema": schema,
+        }
+        blobs = [question, *(payload[1] for payload in payloads if payload)]
+        return self._ask("map", header, blobs, lambda pending: _all(pending, rebuild, on_error), caller)
+
+    def _map_in_words(self, query: str, contexts: list[str], choices: list[str]) -> list[Any]:
+        replies: list[Any] = self._map(query, contexts, choices, "raise", None)
+        return replies
+
+    def _ask(
+        self, kind: str, header: dict[str, Any], blobs: list[bytes], finish: Finish, caller: FrameType | None
+    ) -> Any:
+        pending = self._link.request(self._threads.get(), kind, header, blobs)
+        if caller is not None and self.awaited.is_awaited(caller):
+            self.deferred.append(pending)
+            return Deferred(self._link, pending, finish)
+        pending.wait()
+        value = finish(pending)
+        return awaitable(value) if _loop_runs() else value
+
+    def _answer(self, value: Any) -> None:
+        data = frames.encode_json(plain_answer(value))
+        pending = self._link.request(self._threads.get(), "answer", {}, [data])
+        pending.wait()
+        try:
+            pending.result()
+        except CallFailed as refusal:
+            raise ValueError(str(refusal)) from None
+        self._interrupts.end_with_answer()
+
+
+def _question(function: str, query: Any) -> bytes:
+    if not isinstance(query, str):
+        raise TypeError(f"{function}(query, …): the query must be a str and not a {type(query).__name__}")
+    if not query.strip():
+        raise ValueError(f"{function}(query, …): the query is empty; say what to find out")
+    return str(query).encode("utf-8", "surrogatepass")
+
+
+def _one(pending: Pending, rebuild: Rebuild) -> Any:
+    return _rebuilt(pending.result(), rebuild)
+
+
+def _all(pending: Pending, rebuild: Rebuild, on_error: str) -> list[Any]:
+    slots: list[Any] = []
+    failures: list[CallFailed] = []
+    for slot in pending.result()["slots"]:
+        try:
+            if "error" in slot:
+                raise failure_of(slot)
+            slots.append(_rebuilt(slot, rebuild))
+        except CallFailed as failure:
+            failures.append(failure)
+            slots.append(failure)
+    if failures and on_error == "raise":
+        raise CallFailed(
+            f'{len(failures)} of {len(slots)} calls failed (on_error="return" keeps the others); '
+            f"the first: {failures[0]}",
+            reason=failures[0].reason,
+        )
+    return slots
+
+
+def _rebuilt(content: dict[str, Any], rebuild: Rebuild) -> Any:
+    try:
+        return rebuild(content["value"])
+    except (TypeError, ValueError) as error:
+        raise CallFailed(f"the reply does not fit returns=: {error}", reason="mismatch") from None
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,199 @@
+"""Runs the cells of one session in one namespace, like a notebook does."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import asyncio
+import builtins
+import collections
+import datetime
+import inspect
+import itertools
+import json
+import math
+import re
+import sys
+import types
+import warnings
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from habit.sandbox.cpython.inside import tracebacks, variables
+from habit.sandbox.cpython.inside.api import Api
+from habit.sandbox.cpython.inside.interrupts import CELL_PREFIX, Answered, CellInterrupted, Interrupts
+from habit.sandbox.cpython.inside.link import Link
+from habit.sandbox.cpython.inside.output import CellOutput, Stream
+from habit.sandbox.cpython.inside.threads import CellOfThread
+
+_READY_MADE = {
+    **{module.__name__: module for module in (re, json, math, collections, itertools, datetime, asyncio)},
+    "Counter": collections.Counter,
+    "defaultdict": collections.defaultdict,
+}
+"""Imported for the cells; unlike reserved names they may be used for something else."""
+_FUTURES = {name: getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
+
+
+@dataclass
+class Outcome:
+    """How a cell ended."""
+
+    status: Literal["ok", "error", "answered", "interrupted"]
+    error: str = ""
+    memory_error: bool = False
+
+
+class Cells:
+    """The namespace of a session and what it takes to run code in it."""
+
+    def __init__(self, link: Link, interrupts: Interrupts, threads: CellOfThread, output_chars: int) -> None:
+        self._link = link
+        self._interrupts = interrupts
+        self._threads = threads
+        self._output_chars = output_chars
+        self._outputs: dict[int, CellOutput] = {}
+        self._module = types.ModuleType("__main__")
+        self._namespace = self._module.__dict__
+        self._reserved: dict[str, Any] = {}
+        self._api: Api | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._future_flags = 0
+        self._stream = Stream(lambda: self._outputs.get(self._threads.get()))
+
+    def install(self, api: Api) -> None:
+        """Fill the namespace and take over the standard streams."""
+        self._api = api
+        self._reserved = api.names(self._show_vars)
+        self._namespace.update(_READY_MADE, **self._reserved, __builtins__=builtins)
+        sys.modules["__main__"] = self._module
+        for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
+            setattr(sys, name, self._stream)
+        # A cell is for one use: notes on style and on next year's Python only distract the model that wrote it.
+        for category in (SyntaxWarning, DeprecationWarning, PendingDeprecationWarning, ResourceWarning, FutureWarning):
+            warnings.simplefilter("ignore", category)
+
+    def run(self, number: int, code: str, memory: int) -> tuple[Outcome, str, int, str]:
+        """Run a cell; its outcome, its output with what was left out, and the line of variables."""
+        output = self._outputs[number] = CellOutput(self._output_chars, self._interrupts)
+        self._threads.running = number
+        outcome: Outcome | None = None
+        try:
+            sys.stdout = sys.stderr = self._stream
+            self._interrupts.arm()
+            outcome = self._run_armed(number, code, memory)
+            self._interrupts.disarm()
+        except (Answered, CellInterrupted) as ending:  # it came while the outcome was being described
+            self._interrupts.disarm()
+            outcome = outcome or self._ending(ending)
+        self._restore(output)
+        text, dropped = output.finish()
+        self._outputs.clear()
+        if outcome.status in ("answered", "interrupted"):
+            self._abandon_loop()
+        return outcome, text, dropped, self._variables()
+
+    def _run_armed(self, number: int, code: str, memory: int) -> Outcome:
+        try:
+            self._execute(f"{CELL_PREFIX}{number}>", code)
+            return Outcome("ok")
+        except (Answered, CellInterrupted) as ending:
+            return self._ending(ending)
+        except SystemExit:
+            return Outcome(
+                "error", "exit() ended this cell early; the session goes on. Give a result with answer(value)."
+            )
+        except MemoryError as error:
+            self._link.reserve.spend()
+            text = tracebacks.describe_error(error, memory)
+            error.__traceback__ = None  # it holds the frames and with them what filled the memory
+            return Outcome("error", text, memory_error=True)
+        except BaseException as error:  # noqa: BLE001 - whatever a cell raises is its result
+            return Outcome("error", tracebacks.describe_error(error, memory))
+
+    def _ending(self, ending: BaseException) -> Outcome:
+        if isinstance(ending, Answered):
+            return Outcome("answered")
+        return Outcome("interrupted", tracebacks.line_of(ending))
+
+    def _execute(self, filename: str, code: str) -> None:
+        assert self._api is not None
+        code = code.removeprefix("\ufeff")
+        tracebacks.remember_source(filename, code)
+        tree = self._parse(filename, code)
+        self._api.deferred.clear()
+        self._api.awaited.add(filename, tree)
+        last = tree.body[-1] if tree.body else None
+        if isinstance(last, ast.Expr):
+            tree.body.pop()
+        self._evaluate(filename, tree)
+        if isinstance(last, ast.Expr):
+            value = self._evaluate(filename, ast.Expression(last.value))
+            if value is not None:
+                builtins._ = value  # type: ignore[attr-defined]
+                self._stream.write(_shown(value, self._output_chars) + "\n")
+        for pending in self._api.deferred:  # a later cell may await them
+            pending.wait()
+
+    def _parse(self, filename: str, code: str) -> ast.Module:
+        try:
+            tree = ast.parse(code, filename)
+        except UnicodeEncodeError:
+            raise ValueError(
+                "the code holds a lone surrogate character; write it as an escape such as '\\ud83d'"
+            ) from None
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+                for alias in node.names:
+                    self._future_flags |= _FUTURES.get(alias.name, 0)
+        return tree
+
+    def _evaluate(self, filename: str, unit: ast.Module | ast.Expression) -> Any:
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | self._future_flags
+        mode = "exec" if isinstance(unit, ast.Module) else "eval"
+        code = compile(unit, filename, mode, flags=flags, dont_inherit=True)
+        value = eval(code, self._namespace)
+        return self._run_in_loop(value) if code.co_flags & inspect.CO_COROUTINE else value
+
+    def _run_in_loop(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """One event loop for all cells, so that what one cell starts another can await."""
+        if self._loop is None or self._loop.is_closed():
+            self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        return self._loop.run_until_complete(coroutine)
+
+    def _abandon_loop(self) -> None:
+        """After a cell that was cut off: what it left in the event loop must not wake up in the next one."""
+        if self._loop is None:
+            return
+        for task in asyncio.all_tasks(self._loop):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._loop.close()
+        self._loop = None
+
+    def _restore(self, output: CellOutput) -> None:
+        for name, value in self._reserved.items():
+            if self._namespace.get(name) is not value:
+                self._namespace[name] = value
+                output.write(f"note: `{name}` is reserved and was restored; keep your own value under another name\n")
+        for name, module in _READY_MADE.items():
+            self._namespace.setdefault(name, module)
+
+    def _hidden(self) -> set[str]:
+        made = {name for name, value in _READY_MADE.items() if self._namespace.get(name) is value}
+        return made | set(self._reserved)
+
+    def _variables(self) -> str:
+        return variables.one_line(self._namespace, self._hidden())
+
+    def _show_vars(self) -> None:
+        """Print the names, types and sizes of all variables."""
+        self._stream.write(variables.listing(self._namespace, self._hidden()) + "\n")
+
+
+def _shown(value: Any, limit: int) -> str:
+    """A value as a REPL shows it, without building a text much longer than can be kept."""
+    if isinstance(value, str) and len(value) > 2 * limit:
+        return f"{value[:limit]!r} … {value[-limit:]!r}"
+    return repr(value)
