@@ -126,8 +126,11 @@ class MockServer:
     def let_through(self, count: int | None = None) -> None:
         """Let ``count`` held replies leave, or open the gate for good."""
         assert self._gate is not None
-        for _ in range(count if count is not None else 1_000_000):
-            self._gate.release()
+        gate = self._gate
+        if count is None:
+            self._gate = None
+        for _ in range(count if count is not None else len(self.requests)):
+            gate.release()
 
     async def arrived(self, count: int) -> None:
         """Wait until ``count`` requests have arrived in all."""

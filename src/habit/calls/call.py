@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -11,6 +12,14 @@ from typing import Any, Literal
 
 Role = Literal["root", "leaf"]
 """*root* calls write code or steer; *leaf* calls do semantic work on a slice."""
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def sendable(text: str) -> str:
+    """``text`` with lone surrogates replaced by U+FFFD: contexts may hold them, JSON in UTF-8 can't."""
+    return text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 @dataclass(frozen=True)

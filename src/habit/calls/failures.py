@@ -29,9 +29,13 @@ _KEY_LIKE = re.compile(
 
 def one_line(text: str, secrets: Iterable[str] = ()) -> str:
     """``text`` on one line, at most a few hundred characters, without keys: the given ones and what looks like one."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+    known = sorted(filter(None, secrets), key=len, reverse=True)
+    for secret in known:
         text = text.replace(secret, "…")
-    text = _KEY_LIKE.sub("…", " ".join(text[: 20 * _MESSAGE_CHARS].split()))
+    text = " ".join(text[: 20 * _MESSAGE_CHARS].split())
+    for secret in known:  # once more, for one that was broken over lines
+        text = text.replace(secret, "…")
+    text = _KEY_LIKE.sub("…", text)
     text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return text if len(text) <= _MESSAGE_CHARS else text[: _MESSAGE_CHARS - 1] + "…"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
 
-from habit.calls.call import Message, Reply, Sampling
+from habit.calls.call import Message, Reply, Sampling, sendable
 from habit.calls.failures import broken, failure_for_status, nonsense, one_line, too_slow
 from habit.calls.provider import UnusableReply
 from habit.errors import CallFailed
@@ -56,8 +55,6 @@ _STATUS_OF = (
 )
 """The HTTP status that a category of error has, for errors that came without one; the most special first."""
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -69,11 +66,6 @@ class Endpoint:
     timeout: float
     near: Callable[[], str]
     """A hint at models with similar names, for when the server does not know this one."""
-
-
-def sendable(text: str) -> str:
-    """``text`` with lone surrogates replaced: contexts may hold them, JSON in UTF-8 can't."""
-    return text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def to_messages(messages: Sequence[Message]) -> list[ModelMessage]:
