@@ -33,6 +33,7 @@ class WatchedConnection(sqlite3.Connection):
     at_gate: ClassVar[threading.Event] = threading.Event()
     most_pages: ClassVar[int | None] = None
     failures: ClassVar[dict[str, int]] = {}
+    failure_code: ClassVar[int] = sqlite3.SQLITE_IOERR
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         if sql == "BEGIN IMMEDIATE" and self.most_pages is not None:
@@ -43,7 +44,9 @@ class WatchedConnection(sqlite3.Connection):
             self.gate.wait()
         if self.failures.get(sql, 0) > 0:
             self.failures[sql] -= 1
-            raise sqlite3.OperationalError("disk I/O error")
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = self.failure_code
+            raise error
         return super().execute(sql, *parameters)
 
 
@@ -182,10 +185,12 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(journal_path
     assert journal_path.read_bytes() == content
 
 
-async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [0, 1, 99])
+async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path, version: int) -> None:
     path = tmp_path / "theirs.db"
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE theirs (x)")
+        db.execute(f"PRAGMA user_version={version}")
     before = path.read_bytes()
     with pytest.raises(JournalError, match="another program"):
         await SqliteStore.open(path)
@@ -379,14 +384,19 @@ async def test_closing_writes_what_was_asked_for_even_when_cancelled(
         for number in range(20):
             tasks.start_soon(store.add_call, a_call(number))
         await anyio.to_thread.run_sync(watched.at_gate.wait)
+        for number in range(20, 30):
+            tasks.start_soon(store.add_call, a_call(number))
+        await anyio.wait_all_tasks_blocked()
         with anyio.CancelScope() as scope:
+            tasks.start_soon(store.aclose)
+            await anyio.wait_all_tasks_blocked()  # so that the end waits in the same batch as the last calls
             scope.cancel()
             watched.gate.set()
             await store.aclose()
     assert [thread.name for thread in threading.enumerate()].count("habit-journal") == 0
     assert sorted(p.name for p in journal_path.parent.iterdir()) == [".gitignore", "journal.db"]
     async with aclosing(await SqliteStore.open(journal_path)) as again:
-        assert len(await again.calls(RUN.id)) == 20
+        assert len(await again.calls(RUN.id)) == 30
 
 
 async def test_a_journal_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
@@ -394,6 +404,37 @@ async def test_a_journal_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) 
     with pytest.raises(JournalError):
         await SqliteStore.open(tmp_path / "file")
     assert [thread.name for thread in threading.enumerate()].count("habit-journal") == 0
+
+
+async def test_opening_that_is_cancelled_leaves_no_thread(watched: type[WatchedConnection], journal_path: Path) -> None:
+    watched.gate.clear()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(SqliteStore.open, journal_path)
+        await anyio.to_thread.run_sync(watched.at_gate.wait)
+        tasks.cancel_scope.cancel()
+        watched.gate.set()
+    assert [thread.name for thread in threading.enumerate()].count("habit-journal") == 0
+    await (await SqliteStore.open(journal_path)).aclose()
+
+
+async def test_opening_waits_while_another_process_is_in_the_way(
+    watched: type[WatchedConnection], journal_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "failure_code", sqlite3.SQLITE_BUSY)
+    watched.failures["PRAGMA journal_mode=WAL"] = 3  # which reports this at once, whatever the time-out
+    async with aclosing(await SqliteStore.open(journal_path)) as store:
+        await store.add_run(RUN)
+    assert watched.failures["PRAGMA journal_mode=WAL"] == 0
+
+
+async def test_commits_do_not_wait_for_the_disk_and_readers_cannot_write(
+    watched: type[WatchedConnection], journal_path: Path
+) -> None:
+    for _ in range(2):  # made, then found
+        watched.statements.clear()
+        await (await SqliteStore.open(journal_path)).aclose()
+        assert watched.statements.count("PRAGMA synchronous=NORMAL") == 1
+        assert watched.statements.count("PRAGMA query_only=ON") == 1
 
 
 async def test_a_value_that_sqlite_cannot_hold_fails_alone(sqlite_store: SqliteStore) -> None:
