@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from habit.engine import Run
+    from habit.run import Run
 
 
 class HabitError(Exception):

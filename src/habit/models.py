@@ -70,7 +70,13 @@ class NamedModels:
         if model is None:
             raise UsageError("The local model is not on this machine yet: run `habit models pull`.")
         server = await self._resources.enter_async_context(local_server(model.path))
-        return LocalProvider(name, server.base_url, server.api_key, window=server.window, concurrency=server.slots)
+        return LocalProvider(
+            server.base_url,
+            window=server.window,
+            concurrency=server.slots,
+            model=name,
+            api_key=server.api_key,
+        )
 
 
 async def _remote(name: str, settings: Settings) -> Provider:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -39,7 +40,7 @@ class Run:
     """The budget that stopped the run: calls, tokens, usd or seconds."""
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Run:
+    def from_json(cls, value: Mapping[str, Any]) -> Run:
         """The run that ``to_json`` wrote down; a pydantic answer stays the plain data it was written as."""
         known = {field.name for field in fields(cls)} - {"id", "usage", "notes"}
         return cls(

@@ -13,6 +13,7 @@ from habit.calls.returns import Returns
 from habit.contexts.context import Context
 from habit.errors import BudgetExceeded, CallFailed, RunFailed
 from habit.journal.memory import MemoryStore
+from habit.journal.records import RunRecord
 from habit.sandbox.cpython import CPythonSandbox
 from habit.schedulers.prompts import FRONTIER, SMALL, Profile
 from habit.schedulers.rlm import RLM, Limits
@@ -45,6 +46,7 @@ class Bench:
         budget: Budget | None = None,
         profile: Profile = FRONTIER,
     ) -> Outcome:
+        await self.store.add_run(RunRecord(id="run", query=query, started=0.0, settings={}, context={}))
         kernel = Kernel(model, model, store=self.store, run_id="run", budget=budget)
         self.rlm = RLM(kernel, self.sandbox, self.store, profile, run_id="run", limits=limits)
         return await self.rlm.run(Task(query, Context.of(context), Returns.from_type(returns)))

@@ -48,6 +48,12 @@ class Usage:
     peak_prompt_tokens: int = 0
     """The largest prompt of any call, cached ones included."""
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any], peak_prompt_tokens: int) -> Usage:
+        """The usage that ``to_json`` wrote down."""
+        tallies = {"root": Tally(**value["root"]), "leaf": Tally(**value["leaf"])}
+        return cls(**{**value, **tallies}, peak_prompt_tokens=peak_prompt_tokens)
+
     def to_json(self) -> dict[str, Any]:
         """The ``usage`` object that ``--json`` prints; ``peak_prompt_tokens`` stands beside it there."""
         values = asdict(self)

@@ -1,0 +1,52 @@
+"""`make demo`: a real question about megabytes of real text, answered by a small model on this machine.
+
+The input is the source of Python's own standard library. The model never sees it: it writes code that does. Where the
+model can't be had, a run that was recorded with it is replayed instead, from the journal in this folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+QUESTION = "How many lines contain the word 'deprecated'?"
+RECORDED = Path(__file__).parent / "recorded"
+HABIT = str(Path(sys.executable).parent / "habit")
+
+
+def main() -> int:
+    """Run the demo; the exit status is that of the question."""
+    library = Path(sysconfig.get_path("stdlib"))
+    files = sorted(library.glob("*.py"))
+    megabytes = sum(file.stat().st_size for file in files) / 1e6
+    print(f"The input: Python's standard library, {len(files)} files, {megabytes:.1f} MB.")
+    print(f"The question: {QUESTION}\n", flush=True)
+    if subprocess.run([HABIT, "models", "pull"]).returncode != 0:
+        return replay()
+    command = [HABIT, "ask", "--model", "local", "--returns", "int", "--no-cache", "-v", QUESTION, str(library / "*.py")]
+    print(f"$ habit ask --model local --returns int -v {QUESTION!r} '{library}/*.py'\n", flush=True)
+    status = subprocess.run(command).returncode
+    lines = sum("deprecated" in line for file in files for line in file.read_text("utf-8").splitlines())
+    print(f"\nCounted without a model, for comparison: {lines}.")
+    print("Next: `.venv/bin/habit show last`, `.venv/bin/habit replay last`, and questions of your own: see README.md.")
+    return status
+
+
+def replay() -> int:
+    """Show the whole path from a recording: the same code runs in the same sandbox, only the model's replies are old."""
+    print("\nThe local model can't be had here, so this replays a run of it that was recorded with it.", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(RECORDED, folder, dirs_exist_ok=True)
+        journal = str(Path(folder) / "journal.db")
+        subprocess.run([HABIT, "show", "last", "--journal", journal], check=True)
+        status = subprocess.run([HABIT, "replay", "last", "--journal", journal]).returncode
+    print("\nFor a model of your own: OPENAI_API_KEY=… habit ask --model openai:gpt-5-mini …; see README.md.")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
