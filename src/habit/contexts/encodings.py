@@ -112,13 +112,13 @@ def _decoded(data: bytes, encoding: str) -> str | None:
 def _unmarked_utf16(data: bytes) -> str | None:
     """UTF-16 without a byte order mark shows by zeros at every other place, as Latin letters have them."""
     head = data[:4096]
-    if len(head) < 16 or b"\0" not in head:
+    if len(head) < 32 or b"\0" not in head:
         return None
     half = len(head) // 2
     even, odd = head[::2].count(0) / half, head[1::2].count(0) / half
-    if odd > 0.4 and even < 0.02:
+    if odd > 0.7 and even < 0.02:
         return "utf-16-le"
-    return "utf-16-be" if even > 0.4 and odd < 0.02 else None
+    return "utf-16-be" if even > 0.7 and odd < 0.02 else None
 
 
 def _control_share(data: bytes) -> float:
@@ -139,7 +139,7 @@ def _detected(data: bytes) -> Iterator[str]:
 
     def rank(name: str) -> tuple[float, float, int]:
         match = found[name]
-        return round(match.chaos, 2), -round(match.coherence, 1), _CANDIDATES.index(name)
+        return round(match.chaos, 2), -round(match.coherence, 2), _CANDIDATES.index(name)
 
     names = sorted(found, key=rank)
     for name, sign in (("cp932", _is_japanese), ("iso8859_2", _is_iso_latin2)):
@@ -149,6 +149,8 @@ def _detected(data: bytes) -> Iterator[str]:
     if high < 8 and high < len(sample) / 3 and "cp1252" in found:
         # Too little to judge by: a few letters in a text that is otherwise ASCII are most often Western.
         names.insert(0, "cp1252")
+    if names[:1] == ["cp1252"] and "cp1254" in found and _is_turkish(sample):
+        names.insert(0, "cp1254")
     yield from names
 
 
@@ -156,6 +158,11 @@ def _is_japanese(sample: bytes) -> bool:
     """Shift JIS is also valid Korean, but no Korean text is full of hiragana."""
     text = sample.decode("cp932", "ignore")
     return len(re.findall("[ぁ-ん]", text)) > len(text) / 10
+
+
+def _is_turkish(sample: bytes) -> bool:
+    """Turkish has ı (0xFD) and ğ (0xF0) where Icelandic has ý and ð, and uses the first more than the second."""
+    return sample.count(0xFD) > max(sample.count(0xF0), 1)
 
 
 def _is_iso_latin2(sample: bytes) -> bool:

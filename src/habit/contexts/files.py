@@ -165,6 +165,8 @@ def outer_rules(folder: str) -> _Rules:
         above.append(outer)
         inner = outer
     rules: _Rules = ()
+    if not above:
+        return rules
     for outer, inner in zip(reversed(above), [*reversed(above[:-1]), folder], strict=True):
         rules = own_rules(outer, rules)
         if is_ignored(inner, rules, is_folder=True):
