@@ -69,7 +69,7 @@ def _download_once(client: httpx2.Client, url: str, model: KnownModel, partial: 
             raise HubUnusable(f"{url} answered {reply.status_code}")
         elif reply.headers.get("Content-Range") != f"bytes {partial.size}-{model.size - 1}/{model.size}":
             raise HubUnusable(f"{url} sent another part of the file than was asked for")
-        for block in reply.iter_raw(1 << 20):
+        for block in reply.iter_raw():  # as it comes: a fixed block size would lose what a broken reply held back
             if partial.size + len(block) > model.size:
                 raise HubUnusable(f"{url} sends more than {model.size} bytes")
             partial.write(block)
