@@ -62,7 +62,12 @@ class InProcess:
         self._monkeypatch = monkeypatch
 
     def __call__(
-        self, *arguments: str, stdin: bytes | None = b"", terminal: bool = False, typing: bool = False
+        self,
+        *arguments: str,
+        stdin: bytes | None = b"",
+        terminal: bool = False,
+        typing: bool = False,
+        **environment: str,
     ) -> Result:
         """``terminal``: stdout and stderr are one; ``typing``: stdin is one."""
         out, err = Stream(terminal=terminal), Stream(terminal=terminal, errors="backslashreplace")
@@ -70,6 +75,8 @@ class InProcess:
             patch.setattr(sys, "stdin", None if stdin is None else Stream(stdin, terminal=typing))
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
+            for name, value in environment.items():
+                patch.setenv(name, value)
             with pytest.raises(SystemExit) as stopped:
                 main(list(arguments))
         assert isinstance(stopped.value.code, int)

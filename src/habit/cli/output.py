@@ -64,6 +64,11 @@ def answer_text(answer: Any) -> str:
     return json_text(answer)
 
 
+def count_of(count: int, noun: str) -> str:
+    """``1 call``, ``2,000 calls``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def write_answer(answer: Any, *, code: int = status.ANSWERED) -> None:
     """Put an answer on stdout."""
     text = answer_text(answer)

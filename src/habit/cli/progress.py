@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted
-from habit.cli.output import coloured, is_live, note_line, one_line, say, visible, warning_line, width_of
+from habit.cli.output import coloured, count_of, is_live, note_line, one_line, say, visible, warning_line, width_of
 from habit.events import CellFinished, CellStarted, ChildStarted, Event, Notice, RunStarted
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ class Progress:
 
     def line(self, *, seconds: bool = True) -> str:
         """Cells, calls, tokens, dollars and seconds so far."""
-        parts = [_many(self.cells, "cell"), self._calls_text()]
+        parts = [count_of(self.cells, "cell"), self._calls_text()]
         parts.append(f"{_short(self.tokens)} tokens")
-        parts.append("$?" if self.usd is None else f"${self.usd:.4f}")
+        parts.append("price unknown" if self.usd is None else f"${self.usd:.4f}")
         if seconds:
             parts.append(f"{self._clock() - self._started:.1f} s")
         return ", ".join(parts)
@@ -137,7 +137,7 @@ class Progress:
             details.append(f"{self.running_calls} under way")
         if self.cached_calls:
             details.append(f"{self.cached_calls} from the journal")
-        return _many(self.calls, "call") + (f" ({', '.join(details)})" if details else "")
+        return count_of(self.calls, "call") + (f" ({', '.join(details)})" if details else "")
 
     def _count(self, event: CallFinished) -> None:
         self.running_calls -= 1
@@ -176,10 +176,6 @@ class Progress:
             with contextlib.suppress(OSError, ValueError):
                 self._stream.write(_CLEAR)
                 self._stream.flush()
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _short(count: int) -> str:

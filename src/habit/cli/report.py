@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from habit.cli.output import answer_text, one_line, visible
+from habit.cli.output import answer_text, count_of, one_line, visible
 from habit.journal.records import CallRecord, CellRecord, RunRecord
 
 _SHOWN_OUTPUT = 2_000
@@ -47,8 +47,9 @@ def _cell(cell: CellRecord) -> str:
     where = "" if cell.session == "0" else f" of child run {cell.session}"
     parts = [f"cell {cell.index}{where} ({cell.status}, {cell.seconds:.2f} s)", _indented(cell.code, "    | ")]
     output = cell.stdout
+    more = len(output) - _SHOWN_OUTPUT + cell.stdout_dropped
     if len(output) > _SHOWN_OUTPUT:
-        output = f"{output[:_SHOWN_OUTPUT]}\n… {len(output) - _SHOWN_OUTPUT:,} more characters"
+        output = f"{output[:_SHOWN_OUTPUT]}\n… {count_of(more, 'more character')}"
     parts += [_indented(text) for text in (output, cell.error) if text.strip()]
     return "\n".join(parts)
 
@@ -85,7 +86,7 @@ def _end(record: RunRecord, result: Mapping[str, Any]) -> str:
         usage = result.get("usage") or {}
         usd = usage.get("usd")
         lines.append(
-            f"{result.get('cells', 0):,} cells, {usage.get('calls', 0):,} calls paid for, "
+            f"{count_of(result.get('cells', 0), 'cell')}, {count_of(usage.get('calls', 0), 'call')} paid for, "
             f"{usage.get('cached_calls', 0):,} from the journal, {usage.get('failed_calls', 0):,} failed, "
             f"{'price unknown' if usd is None else f'${usd:.4f}'}, {result.get('seconds') or 0:.1f} s"
         )
