@@ -1,11 +1,13 @@
 """``habit models``: a folder of our own, nothing fetched from anywhere."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_bench import InProcess
 
-from habit.local.models import DEFAULT, KNOWN
+from habit.errors import HabitError
+from habit.local.models import DEFAULT, KNOWN, KnownModel
 
 
 @pytest.fixture
@@ -46,3 +48,52 @@ def test_pull_of_an_unknown_name_names_near_ones(habit: InProcess, folder: Path)
     result = habit("models", "pull", "qwen2.5-coder")
     assert (result.code, len(result.err.splitlines())) == (2, 1)
     assert DEFAULT in result.err
+
+
+Fetch = Callable[..., Path]
+
+
+@pytest.fixture
+def fetching(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fetch], None]:
+    return lambda fetch: monkeypatch.setattr("habit.local.pull.pull", fetch)
+
+
+def _in_steps(model: KnownModel, progress: Callable[[int, int], None]) -> Path:
+    assert model.name == DEFAULT
+    for done in (0, 0, 50, 99, 100, 500, 1000):
+        progress(done * 1_000_000, 1_000_000_000)
+    return Path("/models/it.gguf")
+
+
+def test_pull_prints_the_path_and_a_line_for_every_tenth(habit: InProcess, fetching: Callable[[Fetch], None]) -> None:
+    fetching(_in_steps)
+    result = habit("models", "pull")
+    assert (result.code, result.out) == (0, "/models/it.gguf\n")
+    assert result.err.splitlines() == [f"{DEFAULT}: {done} of 1,000 MB" for done in ("0", "100", "500", "1,000")]
+
+
+def test_pull_on_a_terminal_draws_a_bar(habit: InProcess, fetching: Callable[[Fetch], None]) -> None:
+    fetching(_in_steps)
+    result = habit("models", "pull", DEFAULT, terminal=True)
+    assert (result.code, result.out) == (0, "/models/it.gguf\n")
+    assert DEFAULT in result.err
+    assert "GB" in result.err
+
+
+def test_pull_that_fails_says_why(habit: InProcess, fetching: Callable[[Fetch], None]) -> None:
+    def fails(model: KnownModel, progress: object) -> Path:
+        raise HabitError("No source can be reached.")
+
+    fetching(fails)
+    result = habit("models", "pull")
+    assert (result.code, result.raw_out, result.err) == (1, b"", "Error: No source can be reached.\n")
+
+
+def test_an_interrupted_pull_says_that_it_goes_on(habit: InProcess, fetching: Callable[[Fetch], None]) -> None:
+    def interrupted(model: KnownModel, progress: object) -> Path:
+        raise KeyboardInterrupt
+
+    fetching(interrupted)
+    result = habit("models", "pull")
+    assert (result.code, result.raw_out) == (130, b"")
+    assert result.err == "Interrupted; the same command goes on where it was.\n"

@@ -60,12 +60,16 @@ def pull(name: str | None) -> None:
     An interrupted pull goes on where it was. Prints the path of the model file.
     """
     from habit.cli.bar import progress_bar
+    from habit.cli.running import Interrupted
     from habit.local.models import DEFAULT, known_model
     from habit.local.pull import pull as fetch
 
     model = known_model(name or DEFAULT)
-    with progress_bar(model.name) as advance:
-        path = fetch(model, progress=advance)
+    try:
+        with progress_bar(model.name) as advance:
+            path = fetch(model, progress=advance)
+    except KeyboardInterrupt:
+        raise Interrupted("Interrupted; the same command goes on where it was.", signal_number=2) from None
     write(str(path))
 
 
