@@ -8,26 +8,24 @@ import importlib.util
 import pkgutil
 import sys
 import threading
+from dataclasses import dataclass
+
+from habit.sandbox.cpython.timezones import read_timezones
 
 STANDARD = (
     "__future__", "_strptime", "abc", "array", "ast", "asyncio", "asyncio.taskgroups", "asyncio.timeouts", "base64",
-    "binascii", "bisect", "builtins", "bz2", "calendar", "cmath", "cmd", "code", "codecs", "codeop", "collections",
-    "collections.abc", "colorsys", "concurrent.futures", "concurrent.futures.thread", "configparser", "contextlib",
-    "contextvars", "copy", "copyreg", "cProfile", "csv", "ctypes", "dataclasses", "datetime", "decimal", "difflib",
-    "dis", "email", "email.header", "email.message", "email.mime.multipart", "email.mime.text", "email.parser",
-    "email.policy", "email.utils", "encodings.idna", "enum", "errno", "fnmatch", "fractions", "functools", "gc",
-    "getpass", "gettext", "glob", "graphlib", "gzip", "hashlib", "heapq", "hmac", "html", "html.entities",
-    "html.parser", "importlib.metadata", "importlib.resources", "inspect", "io", "ipaddress", "itertools", "json",
-    "json.tool", "keyword", "linecache", "locale", "logging", "logging.handlers", "lzma", "mailbox", "math",
-    "mimetypes", "multiprocessing", "multiprocessing.dummy", "multiprocessing.pool", "numbers", "opcode",
-    "operator", "os", "pathlib", "pickle", "pickletools", "pkgutil", "platform", "plistlib", "posixpath", "pprint",
-    "profile", "pstats", "pydoc", "pyexpat", "queue", "quopri", "random", "re", "reprlib", "resource",
-    "rlcompleter", "sched", "secrets", "select", "selectors", "shelve", "shlex", "shutil", "signal", "site",
-    "socket", "sqlite3", "statistics", "string", "stringprep", "struct", "subprocess", "symtable", "sys",
-    "sysconfig", "tempfile", "termios", "textwrap", "threading", "time", "timeit", "token", "tokenize", "tomllib",
-    "trace", "traceback", "tracemalloc", "types", "typing", "unicodedata", "unittest", "unittest.mock", "urllib",
-    "urllib.error", "urllib.parse", "urllib.request", "urllib.robotparser", "uuid", "warnings", "weakref",
-    "wsgiref", "xml", "xml.dom.minidom", "xml.etree.ElementTree", "xml.sax", "zipfile", "zlib", "zoneinfo",
+    "binascii", "bisect", "builtins", "bz2", "calendar", "cmath", "codecs", "collections", "collections.abc",
+    "colorsys", "concurrent.futures", "concurrent.futures.thread", "contextlib", "contextvars", "copy", "copyreg",
+    "csv", "ctypes", "dataclasses", "datetime", "decimal", "difflib", "dis", "email", "email.header",
+    "email.message", "email.mime.text", "email.parser", "email.utils", "encodings.idna", "enum", "errno", "fnmatch",
+    "fractions", "functools", "gc", "glob", "graphlib", "gzip", "hashlib", "heapq", "hmac", "html", "html.entities",
+    "html.parser", "inspect", "io", "ipaddress", "itertools", "json", "keyword", "linecache", "locale", "logging",
+    "lzma", "math", "numbers", "opcode", "operator", "os", "pathlib", "pickle", "pkgutil", "platform", "posixpath",
+    "pprint", "pyexpat", "queue", "quopri", "random", "re", "reprlib", "resource", "sched", "secrets", "select",
+    "selectors", "shlex", "shutil", "signal", "socket", "sqlite3", "statistics", "string", "stringprep", "struct",
+    "subprocess", "sys", "tempfile", "textwrap", "threading", "time", "timeit", "token", "tokenize", "tomllib",
+    "traceback", "types", "typing", "unicodedata", "unittest", "urllib", "urllib.error", "urllib.parse", "uuid",
+    "warnings", "weakref", "xml.etree.ElementTree", "zipfile", "zlib", "zoneinfo",
 )  # fmt: skip
 """Modules of the standard library that model-written code imports, or that those import late."""
 
@@ -37,14 +35,26 @@ OPTIONAL = (
     "numpy", "numpy.fft", "numpy.linalg", "numpy.ma", "numpy.polynomial", "numpy.random", "numpy.rec",
     "numpy.strings", "numpy.char", "pandas", "pandas.core.methods.select", "pandas.core.methods.to_dict",
     "pandas.core.reshape.reshape", "pandas.io.formats.csvs", "pandas.io.formats.html", "pandas.io.formats.string",
-    "pandas.io.formats.xml", "pydantic", "pydantic.main", "typing_extensions", "dateutil", "dateutil.parser",
+    "pandas.io.formats.xml", "pydantic", "pydantic.main",
+    "pydantic.dataclasses", "pydantic.fields", "pydantic.functional_serializers", "pydantic.functional_validators",
+    "pydantic.json_schema", "pydantic.networks", "pydantic.root_model", "pydantic.type_adapter", "pydantic.types",
+    "pydantic._internal._dataclasses", "pydantic._internal._validators", "pydantic.plugin._loader", "typing_extensions", "dateutil", "dateutil.parser",
     "dateutil.relativedelta", "dateutil.tz",
 )  # fmt: skip
 """Loaded when the package is installed; pandas imports the long names only when they are first needed."""
 
 
-def preload() -> dict[str, str]:
-    """Import all of it; the modules that failed, with the reason."""
+@dataclass(frozen=True)
+class Preloaded:
+    """What sessions inherit besides the modules themselves."""
+
+    failures: dict[str, str]
+    """The modules that could not be imported, with the reason."""
+    timezones: dict[str, bytes]
+
+
+def preload() -> Preloaded:
+    """Import all of it."""
     failures: dict[str, str] = {}
     for name in STANDARD:
         _load(name, failures)
@@ -55,8 +65,9 @@ def preload() -> dict[str, str]:
             _load(name, failures)
     if threading.active_count() > 1:
         failures["threads"] = f"importing started {threading.active_count() - 1} threads, which forks do not have"
+    timezones = read_timezones()
     gc.collect()
-    return failures
+    return Preloaded(failures, timezones)
 
 
 def _load(name: str, failures: dict[str, str]) -> None:

@@ -289,6 +289,7 @@ def _spawn(python: str, control: socket.socket) -> subprocess.Popen[bytes]:
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",
         **{name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
     }
     return subprocess.Popen(

@@ -28,7 +28,7 @@ from habit.errors import SandboxError
 from habit.sandbox.cpython.frames import encode_frame
 from habit.sandbox.cpython.inside.worker import run_worker
 from habit.sandbox.cpython.lockdown import architecture, close_all_but, die_with_parent, drop_privileges
-from habit.sandbox.cpython.preload import preload
+from habit.sandbox.cpython.preload import Preloaded, preload
 
 MAX_REQUEST = 1 << 17
 
@@ -39,24 +39,24 @@ def main(control: int, host: int) -> NoReturn:
     try:
         architecture()
         watched = os.pidfd_open(host)
-        failures = preload()
+        loaded = preload()
         _be_the_first_to_go()
         drop_privileges()
     except SandboxError as error:
         connection.send(encode_frame({"t": "failed", "error": str(error)}))
         os._exit(1)
     os.environ.pop("LD_LIBRARY_PATH", None)
-    connection.send(encode_frame({"t": "hello", "failures": failures}))
+    connection.send(encode_frame({"t": "hello", "failures": loaded.failures}))
     _silence()
-    Zygote(connection, failures, watched).serve()
+    Zygote(connection, loaded, watched).serve()
 
 
 class Zygote:
     """Forks on request, from a state that all its children share copy-on-write."""
 
-    def __init__(self, control: socket.socket, failures: dict[str, str], watched: int | None = None) -> None:
+    def __init__(self, control: socket.socket, loaded: Preloaded, watched: int | None = None) -> None:
         self.control = control
-        self.failures = failures
+        self.loaded = loaded
         self.watched = watched
         self.context: Any = None
         self.has_context = False
@@ -100,7 +100,7 @@ class Zygote:
             hello["description"] = describe(self.context)
         _hello(descriptors[0], hello)
         close_all_but(descriptors[0])
-        run_worker(socket.socket(fileno=descriptors[0]), self.context, self.failures)
+        run_worker(socket.socket(fileno=descriptors[0]), self.context, self.loaded)
 
     def _become_zygote(self, request: dict[str, Any], descriptors: list[int]) -> None:
         self.control.close()

@@ -33,6 +33,8 @@ _READY_MADE = {
     "defaultdict": collections.defaultdict,
 }
 """Imported for the cells; unlike reserved names they may be used for something else."""
+_LAST = " last"
+"""Where the value of a last expression is kept; no code can spell this name."""
 _FUTURES = {name: getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
 
 
@@ -124,15 +126,15 @@ class Cells:
         tree = self._parse(filename, code)
         self._api.deferred.clear()
         self._api.awaited.add(filename, tree)
-        last = tree.body[-1] if tree.body else None
-        if isinstance(last, ast.Expr):
-            tree.body.pop()
-        self._evaluate(filename, tree)
-        if isinstance(last, ast.Expr):
-            value = self._evaluate(filename, ast.Expression(last.value))
-            if value is not None:
-                builtins._ = value  # type: ignore[attr-defined]
-                self._stream.write(_shown(value, self._output_chars) + "\n")
+        _keep_last_value(tree)
+        self._namespace.pop(_LAST, None)
+        try:
+            self._evaluate(filename, tree)
+        finally:
+            value = self._namespace.pop(_LAST, None)
+        if value is not None:
+            builtins._ = value  # type: ignore[attr-defined]
+            self._stream.write(_shown(value, self._output_chars) + "\n")
         for pending in self._api.deferred:  # a later cell may await them
             pending.wait()
 
@@ -149,19 +151,19 @@ class Cells:
                     self._future_flags |= _FUTURES.get(alias.name, 0)
         return tree
 
-    def _evaluate(self, filename: str, unit: ast.Module | ast.Expression) -> Any:
+    def _evaluate(self, filename: str, tree: ast.Module) -> None:
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | self._future_flags
-        mode = "exec" if isinstance(unit, ast.Module) else "eval"
-        code = compile(unit, filename, mode, flags=flags, dont_inherit=True)
+        code = compile(tree, filename, "exec", flags=flags, dont_inherit=True)
         value = eval(code, self._namespace)
-        return self._run_in_loop(value) if code.co_flags & inspect.CO_COROUTINE else value
+        if code.co_flags & inspect.CO_COROUTINE:
+            self._run_in_loop(value)
 
-    def _run_in_loop(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    def _run_in_loop(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """One event loop for all cells, so that what one cell starts another can await."""
         if self._loop is None or self._loop.is_closed():
             self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
-        return self._loop.run_until_complete(coroutine)
+        self._loop.run_until_complete(coroutine)
 
     def _abandon_loop(self) -> None:
         """After a cell that was cut off: what it left in the event loop must not wake up in the next one."""
@@ -190,6 +192,14 @@ class Cells:
     def _show_vars(self) -> None:
         """Print the names, types and sizes of all variables."""
         self._stream.write(variables.listing(self._namespace, self._hidden()) + "\n")
+
+
+def _keep_last_value(tree: ast.Module) -> None:
+    """Turn a last expression into an assignment, in place: one piece of code, so that all of it runs in one loop."""
+    last = tree.body[-1] if tree.body else None
+    if isinstance(last, ast.Expr):
+        target = ast.copy_location(ast.Name(_LAST, ast.Store()), last)
+        tree.body[-1] = ast.copy_location(ast.Assign([target], last.value), last)
 
 
 def _shown(value: Any, limit: int) -> str:

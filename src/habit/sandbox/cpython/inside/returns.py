@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from habit.sandbox.cpython import frames
@@ -60,7 +60,7 @@ def _schema(wanted: Any) -> Schema:
         return _mapping_schema(wanted)
     if isinstance(wanted, (list, tuple, set, frozenset)):
         return _choice_schema(wanted)
-    if wanted.__hash__ is not None and wanted in _SCALARS:
+    if isinstance(wanted, Hashable) and wanted in _SCALARS:
         return dict(_SCALARS[wanted])
     if isinstance(wanted, type):
         return _class_schema(wanted)

@@ -108,6 +108,10 @@ def _hint(error: BaseException, memory: int) -> str:
     name_lookup = type(error).__name__ in ("gaierror", "URLError", "HTTPError", "SSLError")
     if denied or name_lookup:
         return NO_WORLD
+    if isinstance(error, RuntimeError) and "no running event loop" in text:
+        return (
+            "An event loop runs in cells that use `await` at their top level: write `await` where the result is needed."
+        )
     if isinstance(error, RuntimeError) and "running event loop" in text:
         return "An event loop is running in this cell already: write `await main()` instead of `asyncio.run(main())`."
     if isinstance(error, NameError) and error.name in ("llm_query", "llm", "ask_llm", "query_llm"):

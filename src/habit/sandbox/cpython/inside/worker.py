@@ -6,7 +6,6 @@ import gc
 import os
 import resource
 import socket
-from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from habit.errors import SandboxError
@@ -19,9 +18,11 @@ from habit.sandbox.cpython.inside.link import Link
 from habit.sandbox.cpython.inside.noworld import close_world
 from habit.sandbox.cpython.inside.threads import CellOfThread
 from habit.sandbox.cpython.lockdown import lock
+from habit.sandbox.cpython.preload import Preloaded
+from habit.sandbox.cpython.timezones import serve_timezones
 
 
-def run_worker(connection: socket.socket, context: Any, failures: Mapping[str, str]) -> NoReturn:
+def run_worker(connection: socket.socket, context: Any, loaded: Preloaded) -> NoReturn:
     """Serve one session until the host closes the connection. No model-written code has run when this is called."""
     interrupts, threads, awaited = Interrupts(), CellOfThread(), AwaitedCalls()
     interrupts.install()
@@ -31,7 +32,8 @@ def run_worker(connection: socket.socket, context: Any, failures: Mapping[str, s
     memory: int = spec["memory"]
     seed_chance(spec["seed"])
     limit = _address_space() + memory
-    close_world(failures)
+    close_world(loaded.failures)
+    serve_timezones(loaded.timezones)
     cells = Cells(link, interrupts, threads, spec["output_chars"])
     try:
         lock(limit)

@@ -1,0 +1,53 @@
+"""A host in memory for sessions under test."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from habit.contexts.context import decode
+from habit.errors import CallFailed
+from habit.sandbox.session import LlmRequest
+
+Reply = Callable[[LlmRequest], Any]
+
+
+def echo(request: LlmRequest) -> Any:
+    """The context, else the query."""
+    return request.query if request.context is None else value_of(request)
+
+
+def value_of(request: LlmRequest) -> Any:
+    assert request.context is not None
+    return decode(request.context.kind, request.context.payload)
+
+
+class RecordingHost:
+    """Answers with ``reply`` (which may be async and may raise), notes every request and every answer offered."""
+
+    def __init__(self, reply: Reply = echo, *, check: Callable[[Any], None] = lambda value: None) -> None:
+        self.reply = reply
+        self.check = check
+        self.requests: list[LlmRequest] = []
+        self.maps: list[Sequence[LlmRequest]] = []
+        self.answers: list[Any] = []
+
+    async def recursive_llm(self, request: LlmRequest) -> Any:
+        self.requests.append(request)
+        reply = self.reply(request)
+        return await reply if inspect.isawaitable(reply) else reply
+
+    async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> Sequence[Any]:
+        self.maps.append(requests)
+        slots: list[Any] = []
+        for request in requests:
+            try:
+                slots.append(await self.recursive_llm(request))
+            except CallFailed as failure:
+                slots.append(failure)
+        return slots
+
+    def check_answer(self, value: Any) -> None:
+        self.answers.append(value)
+        self.check(value)
