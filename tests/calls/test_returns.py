@@ -171,7 +171,18 @@ def test_everything_else_is_refused_with_a_reason(name: str, value: Any, reason:
     assert reason in str(refused.value)
 
 
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 def test_nesting_has_an_end() -> None:
+    returns = Returns.from_text("json")
+    assert returns.check(nested(90)) == nested(90)
+    with pytest.raises(ValueError, match="more than 100 levels"):
+        returns.check(nested(110))
     deep: list[Any] = []
     for _ in range(5000):
         deep = [deep]
@@ -259,6 +270,7 @@ def test_choices_that_differ_only_in_case_need_the_exact_one() -> None:
         ("list[str]", 'First:\n```json\n["a"]\n```\nDone.', ["a"]),
         ("dict", 'Sure! {"a": [1]}', {"a": [1]}),
         ("dict", '{"value": 1}', {"value": 1}),
+        ("dict", '{"value": {"a": 1}}', {"value": {"a": 1}}),
         ("list[int]", '{"result": [1]}', [1]),
     ],
 )

@@ -68,7 +68,7 @@ def playground() -> Iterator[Path]:
 
 @needs_git
 @given(tree, ignore_files)
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_ignores_what_git_ignores(playground: Path, files: list[str], ignores: dict[str, list[str]]) -> None:
     root = Path(tempfile.mkdtemp(dir=playground))
     for name in [*files, *(f"{folder}.gitignore" for folder in ignores)]:

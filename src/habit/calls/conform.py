@@ -97,7 +97,7 @@ class _Walk:
     def __init__(self, root: Schema | bool) -> None:
         self.root = root
         self.steps = 0
-        self.allowed = 200_000
+        self.allowed = 20_000
 
     def step(self, depth: int) -> None:
         self.steps += 1
