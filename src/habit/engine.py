@@ -125,8 +125,11 @@ class Engine:
         expected = returns if isinstance(returns, Returns) else Returns.from_type(returns)
         budget = budget or self.budget
         held = await _hold(context, paths, stdin, skip_bad)
-        root, leaf = await (await self._shared_models()).open_pair(self.settings, budget)
-        store = await self.store()
+        models, sandbox = await self._shared_models(), await self._shared_sandbox()
+        async with task_group() as group:  # each takes a moment at first use
+            group.start_soon(sandbox.warm_up)
+            root, leaf = await models.open_pair(self.settings, budget)
+            store = await self.store()
         record = await self._record(query, held, expected, root, leaf)
         async with store.claim(record.id):
             await store.add_run(record)

@@ -108,6 +108,10 @@ class SharedContext(Protocol):
 class Sandbox(Protocol):
     """A sandbox backend. Never in-process ``exec``, never a silent change to another backend."""
 
+    async def warm_up(self) -> None:
+        """Start what the first session will need, ahead of it. Raises SandboxError."""
+        ...
+
     async def share(self, context: Context) -> SharedContext:
         """Decode ``context`` once for any number of sessions."""
         ...
