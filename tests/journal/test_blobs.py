@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from habit.errors import JournalError
@@ -44,6 +44,7 @@ def test_a_blob_that_is_gone_says_so(blobs: BlobFolder) -> None:
         blobs.get(digest)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_damaged_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     blobs = BlobFolder(tmp_path_factory.getbasetemp() / "damaged")
@@ -60,6 +61,7 @@ def test_any_damaged_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, d
         path.write_bytes(good)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60))
 def test_any_cut_is_noticed(tmp_path_factory: pytest.TempPathFactory, length: int) -> None:
     blobs = BlobFolder(tmp_path_factory.getbasetemp() / "cut")

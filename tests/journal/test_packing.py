@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from habit.journal.packing import LONG_MESSAGE, LONG_TEXT, MESSAGE_ENDS, excerpt, pack, pack_json, unpack, unpack_json
@@ -27,6 +27,7 @@ def through_sqlite(value: str | bytes) -> Any:
         return db.execute("SELECT ?", (value,)).fetchone()[0]
 
 
+@settings(deadline=None)
 @given(ANY_TEXT | LONG_ONES)
 @example("\ud83d\ude00")
 @example("\0")
@@ -35,6 +36,7 @@ def test_text_comes_back_exactly(text: str) -> None:
     assert unpack(through_sqlite(pack(text))) == text
 
 
+@settings(deadline=None)
 @given(JSON)
 @example({"two halves": "\ud83d\ude00"})
 @example([math.inf])
@@ -55,6 +57,7 @@ def test_text_that_sql_functions_would_cut_is_kept_as_bytes() -> None:
     assert pack("a\0b") == b"a\0b"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3 * LONG_MESSAGE))
 def test_an_excerpt_is_never_longer_than_its_text_and_keeps_both_ends(length: int) -> None:
     text = "".join(chr(0x4E00 + number % 5000) for number in range(length))

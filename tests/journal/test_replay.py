@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_samples import a_call, failed, key_of
 
@@ -49,6 +49,7 @@ def resumable(calls: list[CallRecord]) -> list[CallRecord]:
 ASKED = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 6)), max_size=20)
 
 
+@settings(deadline=None)
 @pytest.mark.parametrize("mode", ["replay", "resume"])
 @given(calls=recorded_calls(), asked=ASKED)
 def test_each_call_is_given_once(mode: str, calls: list[CallRecord], asked: list[tuple[str, int]]) -> None:

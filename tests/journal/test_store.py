@@ -57,6 +57,8 @@ async def test_settings_come_back_as_json_has_them(store: Store) -> None:
     run = replace(RUN, settings={"tuple": (1, 2), "nested": {"key": [None, True]}}, status="failed")
     await store.add_run(run)
     assert (await store.run(RUN.id)).settings == {"tuple": [1, 2], "nested": {"key": [None, True]}}
+    await store.end_run(RUN.id, "answered", {"answer": (1, 2)})
+    assert (await store.run(RUN.id)).result == {"answer": [1, 2]}
 
 
 async def test_a_running_run_that_nobody_claims_is_interrupted(store: Store) -> None:

@@ -117,9 +117,8 @@ class SqliteStore:
     async def aclose(self) -> None:
         """Write what is still asked for, then close. May be called again."""
         self._closed = True
-        with anyio.CancelScope(shield=True):
-            await self._reader.aclose()
-            await self._writer.aclose()  # last, so that it leaves one file without a write-ahead log
+        await self._reader.aclose()
+        await self._writer.aclose()  # last, so that it leaves one file without a write-ahead log
 
     def _check_open(self) -> None:
         if self._closed:

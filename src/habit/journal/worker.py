@@ -75,7 +75,7 @@ class Worker:
         return await future
 
     async def aclose(self) -> None:
-        """Finish every job that was asked for, then close the connection. May be called again."""
+        """Finish every job that was asked for, then close the connection; cancellation waits. May be called again."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
