@@ -69,6 +69,10 @@ def test_keys_are_taken_out(text):
     assert "abcdefgh12345678" not in one_line(text, ["abcdefgh12345678"] if "secret" in text else [])
 
 
+def test_a_key_broken_over_lines_is_taken_out_too():
+    assert one_line("the key pass\nword is wrong", ["pass word"]) == "the key … is wrong"
+
+
 @given(
     st.text(max_size=2000) | st.text("ab 12\n", max_size=50),
     st.lists(st.text("ab 12", min_size=4).map(str.strip), max_size=3),
@@ -80,10 +84,12 @@ def test_anything_becomes_one_short_line_without_the_secrets(text, secrets):
     assert not any(len(secret) > 3 and secret in line for secret in secrets)
 
 
-@given(
-    st.integers(300, 599),
-    st.recursive(st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)),
+bodies = st.recursive(
+    st.none() | st.text(max_size=9), lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=9), inner)
 )
+
+
+@given(st.integers(300, 599), bodies)
 def test_every_status_with_any_body_is_a_failure_in_one_line(status, body):
     failure = failure_for_status(status, body, {}, model="m", key_name="KEY")
     assert isinstance(failure, CallFailed)

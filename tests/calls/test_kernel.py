@@ -190,6 +190,15 @@ async def test_a_token_budget_lets_calls_through_as_others_settle():
     assert provider.peak <= 3
 
 
+async def test_after_a_stop_not_even_a_call_that_would_fit_is_started():
+    provider = FakeProvider(concurrency=1)
+    kernel = await kernel_for(provider, budget=Budget(max_tokens=300))
+    short = Sampling(max_tokens=1)
+    with pytest.raises(BudgetExceeded):
+        await kernel.call_all([ask("x" * 400, sampling=short), *(ask(str(n), sampling=short) for n in range(9))])
+    assert len(provider.sent) <= 1
+
+
 async def test_cancelled_on_its_way_a_call_counts_and_nothing_stays_held():
     provider = FakeProvider()
     provider.gate = anyio.Event()

@@ -21,6 +21,7 @@ from support.mock_server import (
     EMPTY,
     HANG,
     RESET,
+    TRICKLE,
     TRUNCATED,
     Answer,
     MockServer,
@@ -134,8 +135,10 @@ async def test_what_may_pass_is_transient(answer, reason, wait):
     assert (failure.reason, failure.retry_after, failure.at_most) == (reason, wait, None)
 
 
-async def test_no_answer_in_time_is_a_timeout():
-    failure = await failure_from(HANG, timeout=0.2)
+@pytest.mark.parametrize("answer", [HANG, TRICKLE], ids=["hang", "trickle"])
+async def test_no_answer_in_time_is_a_timeout(answer):
+    with anyio.fail_after(30):
+        failure = await failure_from(answer, timeout=0.2)
     assert isinstance(failure, TransientFailure)
     assert failure.reason == "timeout"
     assert "0.2 seconds" in str(failure)
@@ -240,9 +243,10 @@ async def test_faults_on_the_way_do_not_harm_a_run():
     assert server.peak <= 5
 
 
-async def test_nobody_else_retries():
+@pytest.mark.parametrize("model", ["m", "openai:gpt-5-mini", "openai-responses:gpt-5-mini", "ollama:qwen3"])
+async def test_nobody_else_retries(model):
     async with MockServer([failing(500), "too late"]) as server:
-        provider = await open_provider("m", base_url=server.url)
+        provider = await open_provider(model, base_url=server.url)
         with pytest.raises(TransientFailure):
             await provider.request(call())
         await provider.aclose()

@@ -69,7 +69,8 @@ class Answer:
     """Sent instead of a reply."""
     content_type: str = "application/json"
     break_off: str | None = None
-    """``hang``: says nothing ever; ``reset``: RST; ``close``: closes silently; ``truncate``: stops in mid-body."""
+    """``hang``: says nothing ever; ``reset``: RST; ``close``: closes silently; ``truncate``: stops in mid-body;
+    ``trickle``: sends a space now and then and never ends."""
 
 
 def rate_limited(retry_after: str | None = None, message: str = "slow down") -> Answer:
@@ -88,6 +89,7 @@ def nonsense(body: str = "<html>gateway</html>", content_type: str = "applicatio
 HANG = Answer(break_off="hang")
 RESET = Answer(break_off="reset")
 CLOSE = Answer(break_off="close")
+TRICKLE = Answer(break_off="trickle")
 TRUNCATED = Answer("this reply never gets through", break_off="truncate")
 EMPTY = Answer("")
 
@@ -178,6 +180,8 @@ class MockServer:
             data = answer.body if answer.body is not None else _body(request, answer)
             if answer.break_off == "truncate":
                 return await self._truncate(http, data)
+            if answer.break_off == "trickle":
+                return await self._trickle(http)
             response = web.Response(
                 status=answer.status, body=data, headers=answer.headers, content_type=answer.content_type
             )
@@ -227,6 +231,15 @@ class MockServer:
         await response.write(data[: len(data) // 2])
         assert http.transport is not None
         http.transport.close()
+        return response
+
+    async def _trickle(self, http: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(http)
+        while not self._closing.is_set():
+            await response.write(b" ")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), 0.02)
         return response
 
     async def _models(self, _: web.Request) -> web.Response:
