@@ -67,6 +67,15 @@ def test_a_replay_that_gives_something_else(habit: InProcess, engine: FakeEngine
     assert (result.code, result.json["same"], result.json["recorded_answer"]) == (1, False, "41")
 
 
+@pytest.mark.parametrize(("status", "out"), [("answered", b"null\n"), ("failed", b"")])
+def test_a_replayed_null_is_an_answer_only_of_a_run_that_was_answered(
+    habit: InProcess, engine: FakeEngine, status: str, out: bytes
+) -> None:
+    engine.outcome = Replay(a_run(answer=None, status=status), None, same=True)
+    result = habit("replay", "last")
+    assert (result.code, result.raw_out) == (0, out)
+
+
 class Departing(FakeEngine):
     """A replay that asks something else than was recorded."""
 

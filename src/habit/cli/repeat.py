@@ -66,7 +66,7 @@ def replay(ref: str, as_json: bool, verbose: bool, **flags: Any) -> int:
     code = status.ANSWERED if replayed.same else status.FAILED
     if as_json:
         write_json(replayed.to_json(), code=code)
-    elif replayed.run.answer is not None:
+    elif replayed.run.answer is not None or replayed.run.status == "answered":
         write_answer(replayed.run.answer, code=code)
     if replayed.same:
         note_line("The replay gave the same answer.")
