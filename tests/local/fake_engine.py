@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -32,6 +33,9 @@ def start(settings: ServeSettings) -> str:
         raise RuntimeError("the tensors are out of tune")
     if "crash" in sys.argv:
         os.abort()
+    if "wait" in sys.argv:
+        while not Path(settings.model).with_suffix(".go").exists():
+            time.sleep(0.01)
     Handler.api_key = settings.api_key
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

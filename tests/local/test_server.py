@@ -175,6 +175,28 @@ async def test_a_stopped_server_is_noticed_and_replaced(model: Path, number: sig
         assert answers(second) == 200
 
 
+async def test_a_stale_state_is_never_taken_for_the_server_that_is_loading(model: Path) -> None:
+    async with local_server(model, command=FAKE) as first:
+        pass
+    os.kill(first.pid, signal.SIGKILL)
+    await gone(model)
+    found: list[LocalServer] = []
+
+    async def use() -> None:
+        async with local_server(model, command=(*FAKE, "wait")) as server:
+            found.append(server)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(use)
+        group.start_soon(use)
+        while len(starts(model)) < 2:
+            await anyio.sleep(0.01)
+        assert not files(model, "json")
+        assert not found
+        model.with_suffix(".go").touch()
+    assert {server.pid for server in found} == {starts(model)[1]}
+
+
 @pytest.mark.parametrize(
     ("how", "reason"), [("broken", "the tensors are out of tune"), ("crash", "ended at its start")]
 )
