@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 from habit.errors import JournalError, UsageError
@@ -96,6 +95,8 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _create(connection: sqlite3.Connection) -> None:
+    from importlib import metadata  # slow to import, and needed once in a journal's life
+
     for table in TABLES:
         connection.execute(table)
     facts = {"format": str(FORMAT), "created_by": f"habit {metadata.version('habit')}", "created": f"{time.time():.3f}"}
