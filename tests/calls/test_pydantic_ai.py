@@ -30,6 +30,7 @@ from support.mock_server import (
     failing,
     nonsense,
     rate_limited,
+    running_server,
 )
 
 KEYS = ("HABIT_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "OLLAMA_BASE_URL")
@@ -439,6 +440,24 @@ async def test_other_servers_are_asked_through_the_proxy_of_the_environment(monk
     await provider.aclose()
     listener.close()
     assert asked == [b"POST http://models.example/v1/chat/completions HTTP/1.1\r\n"]
+
+
+def test_a_temperature_that_a_model_does_not_take_is_left_out_without_a_word():
+    code = """if True:
+        import anyio, sys
+        from habit.calls.call import Call, Message, Sampling
+        from habit.calls.pydantic_ai import open_provider
+        async def main():
+            provider = await open_provider("openai:gpt-5-mini", base_url=sys.argv[1])
+            call = Call("m", (Message("user", "u"),), "leaf", sampling=Sampling(temperature=0.0))
+            print((await provider.request(call)).text)
+            await provider.aclose()
+        anyio.run(main)
+        """
+    with running_server(["ok"]) as server:
+        done = subprocess.run([sys.executable, "-c", code, server.url], capture_output=True, text=True, check=False)
+        assert (done.stdout, done.stderr) == ("ok\n", "")
+        assert "temperature" not in server.requests[0].body
 
 
 def test_nothing_heavy_is_imported_before_a_provider_is_opened():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,11 @@ from habit.calls.call import Message, Reply, Sampling, sendable
 from habit.calls.failures import broken, failure_for_status, nonsense, one_line, too_slow
 from habit.calls.provider import UnusableReply
 from habit.errors import CallFailed
+
+# Models that always reason take no temperature; the library leaves it out by itself, and nobody can act on being told.
+warnings.filterwarnings(
+    "ignore", message=r"Sampling parameters .* are not supported when reasoning", category=UserWarning
+)
 
 PROBLEMS = (
     errors.AgentRunError,
