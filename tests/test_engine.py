@@ -171,6 +171,28 @@ async def test_an_interrupted_run_goes_on_where_it_was(bench: Bench) -> None:
     assert run.usage.leaf.calls == 10
 
 
+async def test_a_resumed_run_that_is_interrupted_again_can_be_resumed_again(bench: Bench) -> None:
+    script = [block("n = 1"), CallFailed("down", reason="rejected")]
+    stuck = anyio.Event()
+
+    class Stuck(ScriptedProvider):
+        async def request(self, call: Any) -> Any:
+            stuck.set()
+            await anyio.sleep_forever()
+
+    async with bench.engine(ScriptedProvider(script)) as engine:
+        with pytest.raises(RunFailed):
+            await engine.ask("?", "x")
+    async with bench.engine(Stuck()) as engine, anyio.create_task_group() as group:
+        group.start_soon(engine.resume, "last")
+        await stuck.wait()
+        assert (await (await engine.store()).run("last")).status == "running"
+        group.cancel_scope.cancel()
+    async with bench.engine(ScriptedProvider([block("answer(str(n))")])) as engine:
+        assert (await (await engine.store()).run("last")).status == "interrupted"
+        assert (await engine.resume("last")).answer == "1"
+
+
 async def test_resuming_an_answered_run_gives_it_back(bench: Bench) -> None:
     async with bench.engine(ScriptedProvider(COUNT)) as engine:
         run = await engine.ask("How many words?", "a b c", returns=int)

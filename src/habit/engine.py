@@ -152,8 +152,9 @@ class Engine:
         record = await store.run(ref)
         if record.status == "answered":
             return Run.from_json(record.result or {})
-        job = await self._job_again(record, store, live=True)
-        async with store.claim(record.id):
+        async with store.claim(record.id):  # first, so that nobody else adds to what is read
+            job = await self._job_again(record, store, live=True)
+            await store.end_run(record.id, "running", record.result or {})
             return await self._execute(job, self.budget)
 
     async def replay(self, ref: str) -> Replay:
