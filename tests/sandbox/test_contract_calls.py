@@ -1,5 +1,6 @@
 """Contract of every backend: asking the host from sync code, threads and asyncio; and answering."""
 
+# ruff: noqa: E501 - code of cells as text
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,6 @@
 """Contract of every backend: the same spec, context and replies give the same behaviour; another seed gives another."""
 
+# ruff: noqa: E501 - code of cells as text
 from __future__ import annotations
 
 from sandbox.conftest import Open

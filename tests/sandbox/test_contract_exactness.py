@@ -1,5 +1,6 @@
 """Contract of every backend: text is exact in every direction, whatever characters it holds."""
 
+# ruff: noqa: E501 - code of cells as text
 from __future__ import annotations
 
 import hashlib

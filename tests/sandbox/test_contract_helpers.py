@@ -1,5 +1,6 @@
 """Contract of every backend: the ready helpers over the context."""
 
+# ruff: noqa: E501 - code of cells as text
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,6 @@
 """Contract of every backend: whatever a cell does, the host survives and the run goes on or ends with a clear result."""
 
+# ruff: noqa: E501 - code of cells as text
 from __future__ import annotations
 
 from typing import Any

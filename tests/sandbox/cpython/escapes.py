@@ -9,6 +9,7 @@ Whatever an attempt can only see for itself it says by printing ESCAPED. ``contr
 to succeed without a sandbox, which a test verifies: an attempt that could never work proves nothing.
 """
 
+# ruff: noqa: E501 - one attempt, one line
 from __future__ import annotations
 
 from typing import NamedTuple

@@ -1,5 +1,6 @@
 """What a hostile worker may send: names and byte sequences, each of which must cost it its session and no more."""
 
+# ruff: noqa: E501 - code of cells as text
 from __future__ import annotations
 
 import itertools
@@ -41,7 +42,18 @@ WRONG: dict[str, list[Any]] = {
     "cell": [None, 0, 2, -1, "1", 1.0, True, [1], 2**63],
     "id": [None, 0, -1, 2, "1", 1.0, True, [1], 2**63, 10**400],
     "query": [None, -1, "1", 1.0, True, 4, 2**40, 2**70],
-    "context": [1, "text", [], ["text"], ["text", -1], ["text", 3], ["text", 1], ["pickle", 2], ["text", 2, 2], {"a": 1}],
+    "context": [
+        1,
+        "text",
+        [],
+        ["text"],
+        ["text", -1],
+        ["text", 3],
+        ["text", 1],
+        ["pickle", 2],
+        ["text", 2, 2],
+        {"a": 1},
+    ],
     "contexts": [None, 3, "x", {}, [1], [["text", 1]], [["text", 1]] * 4, [["json", 2], None], [["text", 2**40]]],
     "schema": [1, "str", [], True],
     "status": [None, 1, "", "answered", "died", "timeout", "OK", ["ok"]],

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox.cpython.escapes import ESCAPES
 
 import habit
+from sandbox.cpython.escapes import ESCAPES
 
 ORDINARY_USER = 12345
 TESTS = Path(__file__).parents[2]
@@ -25,7 +25,12 @@ _PROGRAM = [sys.executable, "-c", "from sandbox.cpython.world import main; main(
 def run_world(*arguments: str, command: list[str] | None = None) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": f"{TESTS}:{SOURCE}"}
     done = subprocess.run(
-        [*(command or []), *_PROGRAM, *arguments], env=environment, capture_output=True, text=True, timeout=300, check=False
+        [*(command or []), *_PROGRAM, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -60,7 +65,7 @@ def as_ordinary_user() -> list[str]:
             pytest.skip(f"{tool} is not installed")
     lines = []
     for number, (closed, wanted) in enumerate(sorted(closed_folders().items())):
-        stash = f"/tmp/habit-stash-{os.getpid()}-{number}"  # noqa: S108
+        stash = f"/tmp/habit-stash-{os.getpid()}-{number}"
         lines += [f"mkdir -p {stash}", f"mount --bind {closed} {stash}", f"mount -t tmpfs -o mode=755 none {closed}"]
         for path in sorted(wanted):
             lines += [f"mkdir -p {path}", f"mount --bind {stash}/{path.relative_to(closed)} {path}"]

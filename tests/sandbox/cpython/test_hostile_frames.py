@@ -14,14 +14,14 @@ import anyio.to_thread
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sandbox.conftest import Open
-from sandbox.cpython.hostile import ANSWER, CALL, DONE, VALID, frame, sequences
-from sandbox.hosts import RecordingHost
 
 from habit.errors import SessionDied
 from habit.sandbox.cpython.session import CPythonSession
 from habit.sandbox.cpython.wire import Wire
 from habit.sandbox.session import CellResult, SessionLimits
+from sandbox.conftest import Open
+from sandbox.cpython.hostile import ANSWER, CALL, DONE, VALID, frame, sequences
+from sandbox.hosts import RecordingHost
 
 SEQUENCES = dict(sequences())
 LIMITS = SessionLimits(cell_seconds=0.3, output_chars=2000)
@@ -215,4 +215,3 @@ async def test_a_cell_can_end_itself_early_and_gains_nothing(open_session: Open)
     session = await open_session("")
     assert (await session.run_cell(f"{FIND_SOCKET}forge({end})", RecordingHost())).status == "ok"
     assert (await session.run_cell("1", RecordingHost())).status == "died"
-

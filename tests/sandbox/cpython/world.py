@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from sandbox.cpython.escapes import ESCAPES, Escape
-from sandbox.hosts import RecordingHost
 
 from habit.contexts.context import Context
 from habit.sandbox.cpython import CPythonSandbox
 from habit.sandbox.cpython.lockdown import NOBODY
 from habit.sandbox.cpython.session import CPythonSession
 from habit.sandbox.session import CellResult, SessionLimits, SessionSpec
+from sandbox.cpython.escapes import ESCAPES, Escape
+from sandbox.hosts import RecordingHost
 
 _VICTIM = """
 import ctypes, os, sys
@@ -110,11 +110,17 @@ class World:
         for path in list(self.folder.iterdir()):
             found.append(f"{path.name} was made")
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-        listening = {self.tcp: "TCP", self.udp: "UDP", self.unix: "Unix", self.abstract: "abstract", self.datagrams: "DGRAM"}
+        listening = {
+            self.tcp: "TCP",
+            self.udp: "UDP",
+            self.unix: "Unix",
+            self.abstract: "abstract",
+            self.datagrams: "DGRAM",
+        }
         for heard in select.select(list(listening), [], [], 0)[0]:
             found.append(f"something arrived by {listening[heard]}")
             heard.accept()[0].close() if heard.type == socket.SOCK_STREAM else heard.recv(100)
-        for queue in (Path("/dev/mqueue/habit-escape"), Path("/dev/shm/habit-escape")):  # noqa: S108
+        for queue in (Path("/dev/mqueue/habit-escape"), Path("/dev/shm/habit-escape")):
             if queue.exists():
                 found.append(f"{queue} was made")
                 queue.unlink()
@@ -138,6 +144,22 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
+async def run_watched(session: CPythonSession, code: str, host: RecordingHost) -> tuple[CellResult, bool]:
+    """Run a cell; also whether its worker was seen to have a child meanwhile."""
+    seen: list[int] = []
+
+    async def watch() -> None:
+        while True:
+            seen.extend(children_of(session.pid))
+            await anyio.sleep(0.005)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        result = await session.run_cell(code, host)
+        group.cancel_scope.cancel()
+    return result, bool(seen)
+
+
 async def attempt_all(world: World) -> dict[str, Any]:
     """The breaches of every attempt, each made in a session of its own; and who the worker was."""
     sandbox = CPythonSandbox()
@@ -148,25 +170,11 @@ async def attempt_all(world: World) -> dict[str, Any]:
         sibling = await shared.session(SessionSpec("", limits=limits))
         for escape in ESCAPES:
             session = await shared.session(SessionSpec("", limits=limits))
-            children: list[int] = []
             host = RecordingHost(lambda request: "reply")
-
-            async def run(session: CPythonSession = session, escape: Escape = escape) -> CellResult:
-                code = world.fill(escape, sibling=sibling.pid, host=os.getpid())
-                return await session.run_cell(code, host)  # noqa: B023 - run before the next turn
-
-            async with anyio.create_task_group() as group:
-
-                async def watch(pid: int = session.pid) -> None:
-                    while True:
-                        children.extend(children_of(pid))  # noqa: B023 - ends before the next turn
-                        await anyio.sleep(0.005)
-
-                group.start_soon(watch)
-                result = await run()
-                group.cancel_scope.cancel()
+            code = world.fill(escape, sibling=sibling.pid, host=os.getpid())
+            result, had_child = await run_watched(session, code, host)
             found = world.breaches(result.stdout, f"{result}{host.requests}")
-            if children:
+            if had_child:
                 found.append("it had a child")
             if (await sibling.run_cell("1 + 1", RecordingHost())).stdout != "2\n":
                 found.append("its sibling is dead")
@@ -183,10 +191,17 @@ def attempt_unconfined(world: World) -> dict[str, Any]:
     results: dict[str, list[str]] = {}
     for escape in ESCAPES:
         if escape.control:
-            with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as sibling:
+            with subprocess.Popen(
+                [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+            ) as sibling:
                 code = "recursive_llm = print\n" + world.fill(escape, sibling=sibling.pid, host=os.getppid())
                 done = subprocess.run(
-                    [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
+                    [sys.executable, "-c", code],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=30,
+                    check=False,
                 )
                 results[escape.name] = world.breaches(done.stdout, done.stdout)
                 if sibling.poll() is not None and sibling.returncode == -signal.SIGKILL:

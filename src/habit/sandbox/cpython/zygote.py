@@ -26,9 +26,11 @@ from habit.contexts.context import decode
 from habit.contexts.describe import describe
 from habit.errors import SandboxError
 from habit.sandbox.cpython.frames import encode_frame
+from habit.sandbox.cpython.inside.noworld import close_imports
 from habit.sandbox.cpython.inside.worker import run_worker
 from habit.sandbox.cpython.lockdown import architecture, close_all_but, die_with_parent, drop_privileges
-from habit.sandbox.cpython.preload import Preloaded, preload
+from habit.sandbox.cpython.preload import preload
+from habit.sandbox.cpython.timezones import serve_timezones
 
 MAX_REQUEST = 1 << 17
 
@@ -40,7 +42,9 @@ def main(control: int, host: int) -> NoReturn:
         architecture()
         watched = os.pidfd_open(host)
         loaded = preload()
+        serve_timezones(loaded.timezones)
         _be_the_first_to_go()
+        close_imports(loaded.failures)
         drop_privileges()
     except SandboxError as error:
         connection.send(encode_frame({"t": "failed", "error": str(error)}))
@@ -48,15 +52,14 @@ def main(control: int, host: int) -> NoReturn:
     os.environ.pop("LD_LIBRARY_PATH", None)
     connection.send(encode_frame({"t": "hello", "failures": loaded.failures}))
     _silence()
-    Zygote(connection, loaded, watched).serve()
+    Zygote(connection, watched).serve()
 
 
 class Zygote:
     """Forks on request, from a state that all its children share copy-on-write."""
 
-    def __init__(self, control: socket.socket, loaded: Preloaded, watched: int | None = None) -> None:
+    def __init__(self, control: socket.socket, watched: int | None = None) -> None:
         self.control = control
-        self.loaded = loaded
         self.watched = watched
         self.context: Any = None
         self.has_context = False
@@ -100,7 +103,7 @@ class Zygote:
             hello["description"] = describe(self.context)
         _hello(descriptors[0], hello)
         close_all_but(descriptors[0])
-        run_worker(socket.socket(fileno=descriptors[0]), self.context, self.loaded)
+        run_worker(socket.socket(fileno=descriptors[0]), self.context)
 
     def _become_zygote(self, request: dict[str, Any], descriptors: list[int]) -> None:
         self.control.close()

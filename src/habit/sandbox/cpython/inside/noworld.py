@@ -37,11 +37,15 @@ class ClosedFinder:
         raise ModuleNotFoundError(f"{text}; the data is in the variable `context`", name=name)
 
 
-def close_world(failures: Mapping[str, str]) -> None:
-    """From now on imports of unloaded modules, ``open`` and ``input`` explain themselves."""
+def close_imports(failures: Mapping[str, str]) -> None:
+    """From now on an import of anything that is not loaded explains why it fails."""
     sys.meta_path[:] = [BuiltinImporter, FrozenImporter, ClosedFinder(failures)]
     sys.path[:] = []
     sys.path_importer_cache.clear()
+
+
+def close_world() -> None:
+    """From now on ``open`` and ``input`` explain themselves."""
     sys.stdin = NoInput()
     builtins.input = refuse_input
     builtins.open = io.open = _refuse_open

@@ -18,11 +18,9 @@ from habit.sandbox.cpython.inside.link import Link
 from habit.sandbox.cpython.inside.noworld import close_world
 from habit.sandbox.cpython.inside.threads import CellOfThread
 from habit.sandbox.cpython.lockdown import lock
-from habit.sandbox.cpython.preload import Preloaded
-from habit.sandbox.cpython.timezones import serve_timezones
 
 
-def run_worker(connection: socket.socket, context: Any, loaded: Preloaded) -> NoReturn:
+def run_worker(connection: socket.socket, context: Any) -> NoReturn:
     """Serve one session until the host closes the connection. No model-written code has run when this is called."""
     interrupts, threads, awaited = Interrupts(), CellOfThread(), AwaitedCalls()
     interrupts.install()
@@ -32,8 +30,7 @@ def run_worker(connection: socket.socket, context: Any, loaded: Preloaded) -> No
     memory: int = spec["memory"]
     seed_chance(spec["seed"])
     limit = _address_space() + memory
-    close_world(loaded.failures)
-    serve_timezones(loaded.timezones)
+    close_world()
     cells = Cells(link, interrupts, threads, spec["output_chars"])
     try:
         lock(limit)
