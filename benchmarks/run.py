@@ -23,12 +23,11 @@ import anyio
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.scripted import ScriptedProvider, block  # noqa: E402
-
 from habit.calls.budget import Budget  # noqa: E402
 from habit.calls.provider import Provider  # noqa: E402
 from habit.config import Settings  # noqa: E402
 from habit.engine import Engine  # noqa: E402
+from support.scripted import ScriptedProvider, block  # noqa: E402
 
 
 @dataclass(frozen=True)

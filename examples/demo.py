@@ -27,9 +27,9 @@ def main() -> int:
     print(f"The question: {QUESTION}\n", flush=True)
     if subprocess.run([HABIT, "models", "pull"]).returncode != 0:
         return replay()
-    command = [HABIT, "ask", "--model", "local", "--returns", "int", "--no-cache", "-v", QUESTION, str(library / "*.py")]
-    print(f"$ habit ask --model local --returns int -v {QUESTION!r} '{library}/*.py'\n", flush=True)
-    status = subprocess.run(command).returncode
+    options = ["--model", "local", "--returns", "int", "--no-cache", "-v"]
+    print(f"$ habit ask {' '.join(options)} {QUESTION!r} '{library}/*.py'\n", flush=True)
+    status = subprocess.run([HABIT, "ask", *options, QUESTION, str(library / "*.py")]).returncode
     lines = sum("deprecated" in line for file in files for line in file.read_text("utf-8").splitlines())
     print(f"\nCounted without a model, for comparison: {lines}.")
     print("Next: `.venv/bin/habit show last`, `.venv/bin/habit replay last`, and questions of your own: see README.md.")
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def replay() -> int:
-    """Show the whole path from a recording: the same code runs in the same sandbox, only the model's replies are old."""
+    """Show the whole path from a recording: the same code runs in the same sandbox, with the replies of then."""
     print("\nThe local model can't be had here, so this replays a run of it that was recorded with it.", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(RECORDED, folder, dirs_exist_ok=True)

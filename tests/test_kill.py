@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+
 from support.mock_server import MockServer, Request
 from support.scripted import block
 
