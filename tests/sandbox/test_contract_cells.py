@@ -238,3 +238,11 @@ async def test_sessions_of_one_context_share_no_state(open_session: Open, sandbo
 async def test_the_description_is_of_the_context(open_session: Open) -> None:
     assert "11 characters" in (await open_session("hello\nworld")).description
     assert (await open_session([{"a": 1}])).description != (await open_session("x")).description
+
+
+async def test_an_error_in_a_thread_is_shown_in_short(open_session: Open) -> None:
+    code = "import threading\ndef work():\n    return 1 / 0\nt = threading.Thread(target=work)\nt.start()\nt.join()"
+    assert await printed(await open_session(""), code) == (
+        "In a thread: Traceback (most recent call last):\n  Cell 1, line 3, in work\n    return 1 / 0\n"
+        "ZeroDivisionError: division by zero\n"
+    )

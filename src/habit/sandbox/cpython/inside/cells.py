@@ -14,6 +14,7 @@ import json
 import math
 import re
 import sys
+import threading
 import types
 import warnings
 from collections.abc import Coroutine
@@ -23,7 +24,7 @@ from typing import Any, Literal
 from habit.sandbox.cpython.inside import tracebacks, variables
 from habit.sandbox.cpython.inside.api import Api
 from habit.sandbox.cpython.inside.interrupts import CELL_PREFIX, Answered, CellInterrupted, Interrupts
-from habit.sandbox.cpython.inside.link import Link
+from habit.sandbox.cpython.inside.link import CellEnded, Link
 from habit.sandbox.cpython.inside.output import CellOutput, Stream
 from habit.sandbox.cpython.inside.threads import CellOfThread
 
@@ -50,11 +51,14 @@ class Outcome:
 class Cells:
     """The namespace of a session and what it takes to run code in it."""
 
-    def __init__(self, link: Link, interrupts: Interrupts, threads: CellOfThread, output_chars: int) -> None:
+    def __init__(
+        self, link: Link, interrupts: Interrupts, threads: CellOfThread, output_chars: int, memory: int
+    ) -> None:
         self._link = link
         self._interrupts = interrupts
         self._threads = threads
         self._output_chars = output_chars
+        self._memory = memory
         self._outputs: dict[int, CellOutput] = {}
         self._module = types.ModuleType("__main__")
         self._namespace = self._module.__dict__
@@ -72,11 +76,12 @@ class Cells:
         sys.modules["__main__"] = self._module
         for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
             setattr(sys, name, self._stream)
+        threading.excepthook = self._report_thread
         # A cell is for one use: notes on style and on next year's Python only distract the model that wrote it.
         for category in (SyntaxWarning, DeprecationWarning, PendingDeprecationWarning, ResourceWarning, FutureWarning):
             warnings.simplefilter("ignore", category)
 
-    def run(self, number: int, code: str, memory: int) -> tuple[Outcome, str, int, str]:
+    def run(self, number: int, code: str) -> tuple[Outcome, str, int, str]:
         """Run a cell; its outcome, its output with what was left out, and the line of variables."""
         output = self._outputs[number] = CellOutput(self._output_chars, self._interrupts)
         self._threads.running = number
@@ -84,7 +89,7 @@ class Cells:
         try:
             sys.stdout = sys.stderr = self._stream
             self._interrupts.arm()
-            outcome = self._run_armed(number, code, memory)
+            outcome = self._run_armed(number, code)
             self._interrupts.disarm()
         except (Answered, CellInterrupted) as ending:  # it came while the outcome was being described
             self._interrupts.disarm()
@@ -96,7 +101,11 @@ class Cells:
             self._abandon_loop()
         return outcome, text, dropped, self._variables()
 
-    def _run_armed(self, number: int, code: str, memory: int) -> Outcome:
+    def _report_thread(self, failure: threading.ExceptHookArgs) -> None:
+        if failure.exc_value is not None and not isinstance(failure.exc_value, (SystemExit, CellEnded)):
+            self._stream.write(f"In a thread: {tracebacks.describe_error(failure.exc_value, self._memory)}\n")
+
+    def _run_armed(self, number: int, code: str) -> Outcome:
         try:
             self._execute(f"{CELL_PREFIX}{number}>", code)
             return Outcome("ok")
@@ -108,11 +117,11 @@ class Cells:
             )
         except MemoryError as error:
             self._link.reserve.spend()
-            text = tracebacks.describe_error(error, memory)
+            text = tracebacks.describe_error(error, self._memory)
             error.__traceback__ = None  # it holds the frames and with them what filled the memory
             return Outcome("error", text, memory_error=True)
         except BaseException as error:  # noqa: BLE001 - whatever a cell raises is its result
-            return Outcome("error", tracebacks.describe_error(error, memory))
+            return Outcome("error", tracebacks.describe_error(error, self._memory))
 
     def _ending(self, ending: BaseException) -> Outcome:
         if isinstance(ending, Answered):

@@ -31,7 +31,7 @@ def run_worker(connection: socket.socket, context: Any) -> NoReturn:
     seed_chance(spec["seed"])
     limit = _address_space() + memory
     close_world()
-    cells = Cells(link, interrupts, threads, spec["output_chars"])
+    cells = Cells(link, interrupts, threads, spec["output_chars"], memory)
     try:
         lock(limit)
     except SandboxError as error:
@@ -46,7 +46,7 @@ def run_worker(connection: socket.socket, context: Any) -> NoReturn:
         header, code = link.cells.get()
         number: int = header["cell"]
         link.open_cell(number)
-        outcome, stdout, dropped, names = cells.run(number, code, memory)
+        outcome, stdout, dropped, names = cells.run(number, code)
         if outcome.memory_error:
             gc.collect()
         if not link.reserve.refill() and outcome.memory_error:
