@@ -129,6 +129,13 @@ class Program:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def close(self) -> None:
+        """Leave no process behind, whatever became of the test."""
+        for process in self._started:
+            process.kill()
+            process.wait()
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "habit.cli", *arguments]
@@ -149,7 +156,9 @@ class Program:
         """Start it, or ``code`` in its place; the caller waits for its end."""
         command = [sys.executable, "-c", code, *arguments] if code is not None else self.command(*arguments)
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
-        return subprocess.Popen(command, cwd=self.folder, start_new_session=True, **streams)
+        process = subprocess.Popen(command, cwd=self.folder, start_new_session=True, **streams)
+        self._started.append(process)
+        return process
 
 
 class Terminal:

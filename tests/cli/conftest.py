@@ -1,6 +1,7 @@
 """Fixtures of the command line's tests: commands run in this process, or in one of their own."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,8 @@ def habit(monkeypatch: pytest.MonkeyPatch) -> InProcess:
 
 
 @pytest.fixture
-def program(own_place: Path) -> Program:
+def program(own_place: Path) -> Iterator[Program]:
     """Runs the command line in a process of its own."""
-    return Program(own_place)
+    program = Program(own_place)
+    yield program
+    program.close()

@@ -98,7 +98,7 @@ def test_ctrl_c_while_standard_input_is_read(program: Program) -> None:
     assert (code, out, lines[-1]) == (130, b"", "Interrupted.")
 
 
-def test_an_ignored_ctrl_c_stays_ignored(program: Program) -> None:
+def test_an_ignored_ctrl_c_stays_ignored(program: Program, own_place: Path) -> None:
     """As in the background of a script, whose Ctrl-C is not meant for us."""
     code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + WAITING
     process = program.start("ask", "waits", code=code)
@@ -106,6 +106,7 @@ def test_an_ignored_ctrl_c_stays_ignored(program: Program) -> None:
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     assert _end(process)[0] == 143
+    assert (own_place / "closed").exists()  # so SIGTERM was the first to be heeded, not the second
 
 
 def test_ctrl_c_at_a_terminal_takes_the_live_line_away(program: Program) -> None:
@@ -117,6 +118,6 @@ def test_ctrl_c_at_a_terminal_takes_the_live_line_away(program: Program) -> None
     shown = terminal.read_all()
     assert (process.returncode, out) == (130, b"")
     last = shown[shown.rindex(b"0 cells") :]
-    assert b"\r\x1b[2K" in last
+    assert b"\r\x1b[2K\x1b[2mStopping" in last
     assert last.rstrip().endswith(b"Interrupted; continue with: habit resume R1")
     assert b"Traceback" not in shown
