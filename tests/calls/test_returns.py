@@ -12,7 +12,7 @@ from typing import Any, Literal, Optional
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from habit.calls.returns import Returns
 from habit.calls.schemas import structured
@@ -291,6 +291,7 @@ def test_replies_in_words(name: str, reply: str, value: Any) -> None:
         ("int", "about 4"),
         ("int", "4-5"),
         ("int", "42\n43"),
+        ("int", "```\n1\n```\nor\n```\n2\n```"),
         ("int", "1,23"),
         ("int", "12,3456"),
         ("int", "NaN"),
@@ -503,6 +504,16 @@ class Person(BaseModel):
     favourite: Colour | None = None
 
 
+class Square(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    side: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def area(self) -> int:
+        return self.side**2
+
+
 class Node(BaseModel):
     children: list["Node"] = []
 
@@ -535,6 +546,7 @@ def test_pydantic_models() -> None:
         (Optional[int], None, None),  # noqa: UP045
         (Literal["x", 3, None], 3, 3),
         (Node, {"children": [{"children": []}]}, Node(children=[Node()])),
+        (Square, {"side": 3}, Square(side=3)),
         (None, None, None),
     ],
 )

@@ -67,6 +67,12 @@ def test_a_long_text_shows_its_first_and_last_lines_only() -> None:
     assert len(shown) < 3000
 
 
+def test_part_of_a_line_is_not_shown_as_a_last_line() -> None:
+    shown = describe("a\n" * 100_000 + "start" + "y" * 20_000)
+    assert "| y" not in shown
+    assert "Last lines" not in shown
+
+
 def test_long_lines_are_cut() -> None:
     shown = describe("y" * 1_000_000)
     assert "a str of 1,000,000 characters in 1 line" in shown

@@ -59,6 +59,11 @@ def test_common_encodings_are_recognised(language: str, encoding: str, before: s
     assert name
 
 
+@pytest.mark.parametrize("text", ["naïve — “ok”", "café", "price: £5 only", "Müller"])
+def test_a_few_letters_are_taken_as_western(text: str) -> None:
+    assert to_utf8(text.encode("cp1252")) == (text.encode(), "cp1252")
+
+
 @given(st.sampled_from(["utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]), st.text(min_size=1))
 @settings(deadline=None)
 def test_byte_order_marks_are_honoured(encoding: str, text: str) -> None:

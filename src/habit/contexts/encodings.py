@@ -146,7 +146,7 @@ def _detected(data: bytes) -> Iterator[str]:
         if name in found and names[0] in ("cp949", "cp1250") and sign(sample):
             names.insert(0, name)
     high = len(re.findall(rb"[\x80-\xff]", sample))
-    if high < 8 and high < len(sample) / 3 and "cp1252" in found:
+    if high < 8 and high < len(sample) / 2 and "cp1252" in found:
         # Too little to judge by: a few letters in a text that is otherwise ASCII are most often Western.
         names.insert(0, "cp1252")
     if names[:1] == ["cp1252"] and "cp1254" in found and _is_turkish(sample):
