@@ -49,7 +49,13 @@ class Stream(io.TextIOWrapper):
     def __init__(self, data: bytes = b"", *, terminal: bool = False, errors: str = "strict") -> None:
         self.bytes = io.BytesIO(data)
         self.terminal = terminal
+        self.reader_gone = False
         super().__init__(self.bytes, encoding="utf-8", errors=errors, newline="\n")
+
+    def flush(self) -> None:
+        if self.reader_gone:
+            raise BrokenPipeError
+        super().flush()
 
     def isatty(self) -> bool:
         return self.terminal
@@ -67,10 +73,12 @@ class InProcess:
         stdin: bytes | None = b"",
         terminal: bool = False,
         typing: bool = False,
+        reader_gone: bool = False,
         **environment: str,
     ) -> Result:
-        """``terminal``: stdout and stderr are one; ``typing``: stdin is one."""
+        """``terminal``: stdout and stderr are one; ``typing``: stdin is one; ``reader_gone``: of stdout."""
         out, err = Stream(terminal=terminal), Stream(terminal=terminal, errors="backslashreplace")
+        out.reader_gone = reader_gone
         with self._monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", None if stdin is None else Stream(stdin, terminal=typing))
             patch.setattr(sys, "stdout", out)

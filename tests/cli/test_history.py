@@ -53,7 +53,7 @@ async def _fill(path: str) -> None:
         await store.add_run(_record("20260101-000000-aa", "How many\nerrors?", 1767225600.0))
         await store.add_run(_record("20260102-000000-bb", "Which \x1b[31mone?", 1767312000.0))
         for index, code in enumerate(["print(1)", "answer('two\nlines')"], 1):
-            status, out = ("ok", "x" * 3000) if index == 1 else ("answered", "")
+            status, out = ("ok", "x" * 3000) if index == 1 else ("answered", "\x1b[2J")
             await store.add_cell(
                 CellRecord("20260101-000000-aa", "0", index, code, status, out, 0, "", 0.25, 1000.0 + index)
             )
@@ -145,7 +145,7 @@ def test_show_tells_it_all(habit: InProcess, journal: str) -> None:
         "settings  model=mock:m, leaf_model=mock:m, max_cells=30\n",
         "cell 1 (ok, 0.25 s)\n    | print(1)\n    xxx",
         "… 1,000 more characters\n",
-        "cell 2 (answered, 0.25 s)\n    | answer('two\n    | lines')\n",
+        "cell 2 (answered, 0.25 s)\n    | answer('two\n    | lines')\n    \\x1b[2J\n",
         "    1 root to mock:m, 1,000 tokens in, 10 out, 1.5 s\n",
         "    3 leaf to mock:m, 2,000 tokens in, 20 out, 3.0 s, 1 from the journal, 1 failed (timeout)\n",
         "answer\n    two\n    lines\n",

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from habit.cli.output import answer_text, encode, json_text, one_line, visible
+from habit.errors import BudgetExceeded, RunFailed
 
 any_text = st.text(st.characters(exclude_categories=()))
 json_values = st.recursive(
@@ -104,6 +105,22 @@ def test_an_answer_on_a_terminal_cannot_steer_it(habit: InProcess, engine: FakeE
 def test_json_on_a_terminal_is_indented(habit: InProcess, engine: FakeEngine) -> None:
     assert habit("ask", "?", "--json", terminal=True).out.startswith('{\n  "run"')
     assert habit("ask", "?", "--json").out.count("\n") == 1
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (a_run(), 0),
+        (RunFailed("no", a_run(status="failed")), 1),
+        (BudgetExceeded("no", limit="usd", run=a_run(status="budget")), 3),
+    ],
+)
+def test_the_status_does_not_depend_on_the_reader(
+    habit: InProcess, engine: FakeEngine, outcome: Any, code: int, flags: list[str]
+) -> None:
+    engine.outcome = outcome
+    assert habit("ask", "?", *flags, reader_gone=True).code == code
 
 
 PRINT = """

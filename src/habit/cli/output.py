@@ -93,10 +93,8 @@ def write(text: str, *, code: int = status.ANSWERED) -> None:
         stream.buffer.write(encode(text if text.endswith("\n") else text + "\n", stream.encoding))
         stream.flush()
     except BrokenPipeError:
-        _discard(stream)
         raise OutputClosed(code) from None
     except (OSError, ValueError) as problem:
-        _discard(stream)
         reason = getattr(problem, "strerror", None) or problem
         raise HabitError(f"The output could not be written ({reason}); see it again with: habit show last") from None
 
