@@ -18,7 +18,7 @@ from habit.sandbox.cpython import CPythonSandbox
 from habit.schedulers.prompts import FRONTIER, SMALL, Profile
 from habit.schedulers.rlm import RLM, Limits
 from habit.schedulers.scheduler import Outcome, Task
-from support.scripted import ScriptedProvider, block
+from support.scripted import CUT_OFF, ScriptedProvider, block
 
 
 @pytest.fixture
@@ -92,6 +92,12 @@ async def test_a_broken_block_comes_back_with_its_error(bench: Bench) -> None:
     model = ScriptedProvider([block("for x in"), block("answer('ok')")])
     assert (await bench.ask(model)).answer == "ok"
     assert "SyntaxError" in model.calls[1].messages[-1].content
+
+
+async def test_a_block_that_was_cut_off_is_not_run(bench: Bench) -> None:
+    model = ScriptedProvider([f"```python\nanswer('half')\nanswer('who{CUT_OFF}", block("answer('whole')")])
+    assert (await bench.ask(model)).answer == "whole"
+    assert "cut off" in model.calls[1].messages[-1].content
 
 
 async def test_blocks_run_in_order_until_one_errs(bench: Bench) -> None:
@@ -211,6 +217,13 @@ async def test_a_spent_budget_of_calls_still_asks_for_the_best_answer(bench: Ben
     assert stop.value.limit == "calls"
     assert stop.value.best_answer == "my best guess"
     assert len(model.calls) == 5
+
+
+async def test_a_spent_budget_stays_one_when_the_last_call_is_useless(bench: Bench) -> None:
+    model = ScriptedProvider([block("for n in range(10): recursive_llm('q', str(n))"), "no idea"])
+    with pytest.raises(BudgetExceeded) as stop:
+        await bench.ask(model, budget=Budget(max_calls=5), returns=int)
+    assert stop.value.best_answer is None
 
 
 async def test_a_failing_root_model_fails_the_run(bench: Bench) -> None:

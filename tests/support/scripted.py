@@ -9,6 +9,9 @@ import anyio.lowlevel
 from habit.calls.call import Call, Message, Reply
 from habit.errors import CallFailed
 
+CUT_OFF = "<cut off>"
+"""At the end of a scripted reply: the model met its output limit here."""
+
 
 def block(code: str) -> str:
     """A reply that holds ``code``."""
@@ -61,7 +64,9 @@ class ScriptedProvider:
             reply = self.leaf(call.messages[-1].content)
         if isinstance(reply, Exception):
             raise reply
-        return Reply(reply, await self.count_tokens(call.messages), len(reply) // 4)
+        finish = "length" if reply.endswith(CUT_OFF) else "stop"
+        text = reply.removesuffix(CUT_OFF)
+        return Reply(text, await self.count_tokens(call.messages), len(text) // 4, finish=finish)
 
     async def aclose(self) -> None:
         pass

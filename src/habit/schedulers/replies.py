@@ -19,6 +19,10 @@ class Blocks:
     unclosed: bool = False
     """The last block has no closing fence; it is among ``codes`` all the same."""
 
+    def runnable(self, *, cut_off: bool) -> tuple[str, ...]:
+        """The code to run: all of it, but for a last block that was ``cut_off`` at the model's output limit."""
+        return self.codes[:-1] if cut_off and self.unclosed else self.codes
+
 
 def read_blocks(text: str) -> Blocks:
     """Find the fenced blocks of ``text``.

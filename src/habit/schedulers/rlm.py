@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,13 +87,14 @@ class RLM:
             try:
                 while (left := self.limits.max_cells - bench.cells) > 0:
                     reply = await self.kernel.call(self._root_call(talk, task, bench.cells + 1))
-                    blocks = read_blocks(reply.text)
-                    if not blocks.codes:
+                    cut_off = reply.finish == "length"
+                    codes = read_blocks(reply.text).runnable(cut_off=cut_off)
+                    if not codes:
                         bench.cells += 1
-                        talk.add_no_code(reply.text, cut_off=reply.finish == "length")
+                        talk.add_no_code(reply.text, cut_off=cut_off)
                         continue
-                    talk.add_reply(reply.text, blocks.codes)
-                    results = await bench.run_blocks(blocks.codes[:left])
+                    talk.add_reply(reply.text, codes)
+                    results = await bench.run_blocks(codes[:left])
                     if results[-1].status == "answered":
                         return Outcome("answered", task.returns.check(results[-1].answer))
                     talk.add_output(results, cells_left=self.limits.max_cells - bench.cells)
@@ -105,8 +106,9 @@ class RLM:
                 return await self._best_answer(talk, task, reason, shortened=True)
             except BudgetExceeded as stop:
                 if task.depth == 0 and stop.limit == "calls":  # one call was held back for this
-                    outcome = await self._best_answer(talk, task, "the budget of calls is used up", shortened=True)
-                    stop.best_answer = outcome.answer
+                    with suppress(RunFailed):  # the run ends as stopped by its budget, with or without an answer
+                        outcome = await self._best_answer(talk, task, "the budget of calls is used up", shortened=True)
+                        stop.best_answer = outcome.answer
                 raise
 
     def _root_call(self, talk: Conversation, task: Task, cell: int) -> Call:
