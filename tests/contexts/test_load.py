@@ -140,7 +140,10 @@ def test_encodings_are_reported(here: Path) -> None:
     write(here, {"latin1.txt": text.encode("latin-1"), "utf8.txt": text, "bom.txt": "\ufeff" + text})
     (here / "u16.txt").write_text(text, encoding="utf-16")
     assert load(["latin1.txt"]).notes == ("latin1.txt: read as cp1252.",)
-    assert load(["latin1.txt"]).value() == text
+    single = load(["latin1.txt"])
+    assert single.value() == text
+    assert single.digest == hashlib.sha256(single.payload).hexdigest() != single.files[0][1]
+    assert again(single) == single
     context = load(["latin1.txt", "u16.txt", "utf8.txt", "bom.txt"])
     assert context.value() == {"latin1.txt": text, "u16.txt": text, "utf8.txt": text, "bom.txt": "\ufeff" + text}
     assert context.notes == ("latin1.txt: read as cp1252.", "u16.txt: read as utf-16.")

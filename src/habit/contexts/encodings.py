@@ -145,10 +145,6 @@ def _detected(data: bytes) -> Iterator[str]:
     for name, sign in (("cp932", _is_japanese), ("iso8859_2", _is_iso_latin2)):
         if name in found and names[0] in ("cp949", "cp1250") and sign(sample):
             names.insert(0, name)
-    high = len(re.findall(rb"[\x80-\xff]", sample))
-    if high < 8 and high < len(sample) / 2 and "cp1252" in found:
-        # Too little to judge by: a few letters in a text that is otherwise ASCII are most often Western.
-        names.insert(0, "cp1252")
     if names[:1] == ["cp1252"] and "cp1254" in found and _is_turkish(sample):
         names.insert(0, "cp1254")
     yield from names
@@ -176,7 +172,11 @@ def _telling(data: bytes) -> bytes:
     lines: list[bytes] = []
     size = position = 0
     while size < _TELLING and (hit := re.compile(rb"[\x80-\xff]").search(data, position)):
-        start = data.rfind(b"\n", max(hit.start() - 2048, 0), hit.start()) + 1 or hit.start()
+        earliest = max(hit.start() - 2048, position)
+        start = data.rfind(b"\n", earliest, hit.start()) + 1
+        if not start:
+            # Far into a long line, the first byte that is not ASCII is the only place sure to begin a character.
+            start = earliest if earliest == position else hit.start()
         end = data.find(b"\n", hit.start(), start + 4096)
         end = start + 4096 if end < 0 else end + 1
         lines.append(data[start:end])
