@@ -33,7 +33,7 @@ class ScriptedModels:
         pass
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def sandbox() -> AsyncIterator[CPythonSandbox]:
     sandbox = CPythonSandbox()
     yield sandbox

@@ -21,7 +21,7 @@ from habit.schedulers.scheduler import Outcome, Task
 from support.scripted import CUT_OFF, ScriptedProvider, block
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def sandbox() -> AsyncIterator[CPythonSandbox]:
     sandbox = CPythonSandbox()
     yield sandbox
