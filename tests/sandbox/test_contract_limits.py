@@ -22,6 +22,11 @@ ENDLESS = {
         "def f():\n    while True:\n        try:\n            g()\n        except BaseException:\n            continue\n"
         "def g():\n    try:\n        while True: pass\n    except: pass\nf()"
     ),
+    "suppress": "import contextlib\nwhile True:\n    with contextlib.suppress(BaseException):\n        while True: pass",
+    "except a tuple": "while True:\n    try:\n        while True: pass\n    except (ValueError, KeyboardInterrupt): pass",
+    "try in a coroutine": (
+        "async def f():\n    while True:\n        try:\n            await asyncio.sleep(0)\n        except BaseException: pass\nawait f()"
+    ),
     "sleep": "import time\ntime.sleep(1000)",
     "regular expression": "re.search(r'(a+)+$', 'a' * 60 + 'b')",
     "lock": "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()",

@@ -6,6 +6,7 @@ JSON; with ``--unconfined`` it runs the same code in plain Python, which shows t
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -36,7 +37,8 @@ if len(sys.argv) > 1:
     os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
     ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
 print(ctypes.addressof(kept), flush=True)
-sys.stdin.read()
+for line in sys.stdin:
+    print("alive", flush=True)
 """
 
 
@@ -82,10 +84,26 @@ class World:
         assert self.victim.stdout is not None
         self.address = int(self.victim.stdout.readline())
 
+    def victim_answers(self) -> bool:
+        """Whether it lives; a signal that is under way arrives before the answer does."""
+        assert self.victim is not None
+        assert self.victim.stdin is not None
+        assert self.victim.stdout is not None
+        try:
+            self.victim.stdin.write(b"\n")
+            self.victim.stdin.flush()
+        except BrokenPipeError:
+            return False
+        return bool(self.victim.stdout.readline())
+
     def lay_victim(self) -> None:
         if self.victim is not None:
             self.victim.kill()
-            self.victim.communicate()
+            self.victim.wait()
+            for pipe in (self.victim.stdin, self.victim.stdout):
+                assert pipe is not None
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
 
     def fill(self, escape: Escape, *, sibling: int, host: int) -> str:
         assert self.victim is not None
@@ -125,8 +143,7 @@ class World:
                 found.append(f"{queue} was made")
                 queue.unlink()
         ctypes.CDLL(None).mq_unlink(b"/habit-escape")
-        assert self.victim is not None
-        if self.victim.poll() is not None:
+        if not self.victim_answers():
             found.append("its victim is dead")
             self.raise_victim()
         return found

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from habit.sandbox.cpython.inside import tracebacks, variables
 from habit.sandbox.cpython.inside.api import Api
-from habit.sandbox.cpython.inside.interrupts import CELL_PREFIX, Answered, CellInterrupted, Interrupts
+from habit.sandbox.cpython.inside.interrupts import CELL_PREFIX, Answered, CellInterrupted, Interrupts, guard_handlers
 from habit.sandbox.cpython.inside.link import CellEnded, Link
 from habit.sandbox.cpython.inside.output import CellOutput, Stream
 from habit.sandbox.cpython.inside.threads import CellOfThread
@@ -135,6 +135,7 @@ class Cells:
         tree = self._parse(filename, code)
         self._api.deferred.clear()
         self._api.awaited.add(filename, tree)
+        guard_handlers(tree)
         _keep_last_value(tree)
         self._namespace.pop(_LAST, None)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import signal
 import sys
 import threading
@@ -26,6 +28,29 @@ class Answered(SystemExit):
     """
 
 
+_CHECK = " check"
+"""The name under which handlers find ``Interrupts.check``; no code can spell it."""
+_HARMLESS = {
+    "Exception",
+    "ValueError",
+    "TypeError",
+    "KeyError",
+    "IndexError",
+    "AttributeError",
+    "ImportError",
+    "OSError",
+}
+
+
+def guard_handlers(tree: ast.AST) -> None:
+    """Have no ``except`` of a cell swallow the end of the cell: let every one that might begin with a check."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and not (isinstance(node.type, ast.Name) and node.type.id in _HARMLESS):
+            check = ast.Expr(ast.Call(ast.Name(_CHECK, ast.Load()), [], []))
+            ast.copy_location(check, node.body[0])
+            node.body.insert(0, ast.fix_missing_locations(check))
+
+
 class Interrupts:
     """Turns SIGINT into an exception in the main thread, but only where one may be raised."""
 
@@ -40,6 +65,12 @@ class Interrupts:
     def install(self) -> None:
         """Take over SIGINT; to be called in the main thread."""
         signal.signal(signal.SIGINT, self._on_signal)
+        vars(builtins)[_CHECK] = self.check
+
+    def check(self) -> None:
+        """Raise again if the cell is ending; called at the start of every handler that could have caught its end."""
+        if self._armed and self._ending is not None and threading.current_thread() is self._main:
+            raise self._ending
 
     def arm(self) -> None:
         """Before a cell runs: from here on an interrupt raises. Restores the handler that a cell may have replaced."""
@@ -98,7 +129,7 @@ class Interrupts:
         raise self._ending
 
     def _unwind_cells(self, frame: FrameType | None) -> None:
-        """Raise again at every further line of the cell, so that ``except: continue`` cannot hold it."""
+        """Raise once more at the next line of the cell, for what ``guard_handlers`` does not see (``suppress``)."""
         while frame is not None:
             if frame.f_code.co_filename.startswith(CELL_PREFIX):
                 frame.f_trace = self._trace

@@ -77,5 +77,5 @@ class CellOfThread:
 
 
 def _check_count() -> None:
-    if threading.active_count() > MAX_THREADS:
+    if _thread._count() >= MAX_THREADS:
         raise RuntimeError(f"a session may have {MAX_THREADS} threads: use a ThreadPoolExecutor with fewer workers")
