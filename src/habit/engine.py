@@ -124,10 +124,10 @@ class Engine:
             raise UsageError("The question is empty: say what you want to know.")
         expected = returns if isinstance(returns, Returns) else Returns.from_type(returns)
         budget = budget or self.budget
-        held = await _hold(context, paths, stdin, skip_bad)
         models, sandbox = await self._shared_models(), await self._shared_sandbox()
-        async with task_group() as group:  # each takes a moment at first use
-            group.start_soon(sandbox.warm_up)
+        async with task_group() as group:
+            group.start_soon(sandbox.warm_up)  # takes a moment at first use
+            held = await _hold(context, paths, stdin, skip_bad)
             root, leaf = await models.open_pair(self.settings, budget)
             store = await self.store()
         record = await self._record(query, held, expected, root, leaf)
