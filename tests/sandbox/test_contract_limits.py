@@ -99,6 +99,10 @@ BOMBS = {
     "a big str": "x = 'a' * 10 ** 11",
     "many small objects": "x = []\nwhile True: x.append('y' * 100_000)",
     "many tiny objects": "x = []\nwhile True: x.append(object())",
+    "to the last byte": (
+        "x = []\nfor size in (1 << 20, 1 << 16, 1 << 12, 400, 100, 40):\n    try:\n        while True: x.append(bytes(size))\n"
+        "    except MemoryError: pass\nwhile True: x.append([x])"
+    ),
     "doubling": "x = 'ab'\nwhile True: x += x",
     "bytearray": "x = bytearray(10 ** 11)",
     "numpy": "import numpy\nx = numpy.zeros(10 ** 11)",
@@ -171,6 +175,12 @@ async def test_waiting_for_the_host_does_not_count(open_session: Open) -> None:
     assert (await run(session, gather, RecordingHost(slow))).status == "ok"
 
 
+async def test_work_after_a_call_counts(open_session: Open) -> None:
+    session = await open_session("", cell_seconds=0.4)
+    result = await run(session, "import time\nrecursive_llm('q')\ntime.sleep(1000)")
+    assert result.status == "timeout"
+
+
 async def test_work_beside_a_waiting_call_counts(open_session: Open) -> None:
     async def hang(request: LlmRequest) -> Any:
         await anyio.sleep_forever()
@@ -188,7 +198,7 @@ async def test_nothing_of_a_stopped_cell_appears_later(open_session: Open) -> No
     """A thread goes on printing and asking after its cell was stopped; its output and its calls reach nobody."""
     code = (
         "import threading, time\nalive = threading.Event()\ndef haunt():\n    while True:\n        print('late')\n"
-        "        alive.set()\n        try:\n            recursive_llm('late')\n        except Exception:\n            pass\n"
+        "        alive.set()\n        try:\n            recursive_llm('late')\n        except BaseException:\n            pass\n"
         "threading.Thread(target=haunt).start()\nwhile True: pass"
     )
     session = await open_session("", cell_seconds=0.4)

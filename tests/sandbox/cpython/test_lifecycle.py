@@ -309,6 +309,17 @@ async def test_a_missing_module_is_reported_and_explained(monkeypatch: pytest.Mo
     await sandbox.aclose()
 
 
+async def test_another_sandbox_behaves_the_same() -> None:
+    outputs = set()
+    for _ in range(2):
+        sandbox = CPythonSandbox()
+        session = await (await sandbox.share(Context.of(""))).session(SPEC)
+        code = "import random, uuid\nprint(hash('text'), list({'a', 'b', 'c', 'd'}), random.random(), uuid.uuid4())"
+        outputs.add((await session.run_cell(code, RecordingHost())).stdout)
+        await sandbox.aclose()
+    assert len(outputs) == 1
+
+
 async def test_a_query_may_be_long() -> None:
     sandbox = CPythonSandbox()
     session = await (await sandbox.share(Context.of(""))).session(SessionSpec("q" * 500_000, limits=SessionLimits()))

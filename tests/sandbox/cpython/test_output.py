@@ -35,6 +35,14 @@ def test_head_and_tail_are_those_of_everything(pieces: list[str]) -> None:
     assert len(head) >= LIMIT / 2
 
 
+def test_one_long_text_keeps_its_own_head_and_tail() -> None:
+    output = CellOutput(LIMIT, Interrupts())
+    output.write("".join(f"{number:06}," for number in range(10_000)))
+    text, _ = output.finish()
+    assert text.startswith("000000,000001,")
+    assert text.endswith("009998,009999,")
+
+
 def test_threads_lose_nothing_between_them() -> None:
     output = CellOutput(10_000_000, Interrupts())
 

@@ -117,7 +117,10 @@ class Cells:
             )
         except MemoryError as error:
             self._link.reserve.spend()
-            text = tracebacks.describe_error(error, self._memory)
+            try:
+                text = tracebacks.describe_error(error, self._memory)
+            except MemoryError:
+                text = "MemoryError"
             error.__traceback__ = None  # it holds the frames and with them what filled the memory
             return Outcome("error", text, memory_error=True)
         except BaseException as error:  # noqa: BLE001 - whatever a cell raises is its result

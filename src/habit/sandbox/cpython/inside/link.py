@@ -66,9 +66,10 @@ class Reserve:
         return True
 
     def refill(self) -> bool:
-        """Put it aside (again); False when there is no room for it."""
+        """Put it aside (again); False when that would leave the next cell less room than it takes."""
         if self._held is None:
             try:
+                mmap.mmap(-1, 2 * RESERVE).close()
                 self._held = mmap.mmap(-1, RESERVE)
             except OSError:
                 return False
