@@ -210,6 +210,16 @@ async def test_nothing_of_a_stopped_cell_appears_later(open_session: Open) -> No
     assert {request.query for request in host.requests} == {"mine"}
 
 
+async def test_no_task_of_a_stopped_cell_wakes_up_in_the_next(open_session: Open) -> None:
+    code = (
+        "async def haunt():\n    while True:\n        print('late')\n        await asyncio.sleep(0)\n"
+        "task = asyncio.create_task(haunt())\nwhile True:\n    await asyncio.sleep(0)"
+    )
+    session = await open_session("", cell_seconds=0.4)
+    assert (await run(session, code)).status == "timeout"
+    assert await printed(session, "for _ in range(5):\n    await asyncio.sleep(0)\nprint('mine')") == "mine\n"
+
+
 async def test_a_late_reply_does_not_reach_the_next_cell(open_session: Open) -> None:
     release = anyio.Event()
 

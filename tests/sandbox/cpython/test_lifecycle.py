@@ -91,6 +91,7 @@ async def test_sessions_end_one_by_one_without_a_trace(before: set[int]) -> None
         session = await context.session(SPEC)
         await session.run_cell(code, RecordingHost())
         await session.aclose()
+        assert state_of(session.pid) in ("gone", "Z", "X")
     await eventually(lambda: descendants(os.getpid()) == running)
     assert descriptors() == opened
     await sandbox.aclose()
