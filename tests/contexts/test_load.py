@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import stat
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ def test_json_by_its_ending_only_when_alone(here: Path) -> None:
         ("a.json", '{"a": 1', "not valid JSON"),
         ("a.json", "", "not valid JSON"),
         ("a.json", "[" * 100_000 + "]" * 100_000, "nested too deeply"),
-        ("a.json", "[" * 900 + "]" * 900, "nested too deeply"),
+        # From 3.12 on, what C code may nest no longer depends on the depth of the Python stack.
+        *([("a.json", "[" * 900 + "]" * 900, "nested too deeply")] if sys.version_info < (3, 12) else []),
         ("a.json", "9" * 5000, "digits"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', "not valid JSONL (line 2"),
         ("a.jsonl", "1, 2\n", "line 1"),
