@@ -213,7 +213,7 @@ async def test_nothing_of_a_stopped_cell_appears_later(open_session: Open) -> No
 async def test_no_task_of_a_stopped_cell_wakes_up_in_the_next(open_session: Open) -> None:
     code = (
         "async def haunt():\n    while True:\n        print('late')\n        await asyncio.sleep(0)\n"
-        "task = asyncio.create_task(haunt())\nwhile True:\n    await asyncio.sleep(0)"
+        "tasks = [asyncio.create_task(haunt()) for _ in range(3)]\nawait asyncio.gather(*tasks)"
     )
     session = await open_session("", cell_seconds=0.4)
     assert (await run(session, code)).status == "timeout"
