@@ -4,8 +4,8 @@ import hashlib
 import io
 import json
 import os
-import sys
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
