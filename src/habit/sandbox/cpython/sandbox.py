@@ -285,7 +285,7 @@ def _spawn(python: str, control: socket.socket) -> subprocess.Popen[bytes]:
         "PYTHONUTF8": "1",
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
-        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_ARENA_MAX": "1",  # an arena per thread would take 64 MiB of address space each
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
