@@ -75,7 +75,13 @@ def test_a_base_url_from_a_file_is_marked_as_such(tmp_path: Path) -> None:
 
 
 def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
-    values = {"profile": "small", "strategy": "rlm", "no_journal": "true", "no_cache": "true"}
+    values = {
+        "profile": "small",
+        "strategy": "rlm",
+        "no_journal": "true",
+        "no_cache": "true",
+        "cell_memory": "99999999",
+    }
     environ = {f"HABIT_{name.upper()}": values.get(name, "7") for name in SETTABLE}
     settings = load({}, environ=environ, folder=tmp_path)
     assert settings.max_calls == 7

@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from habit import BudgetExceeded, CallFailed, ReplayMismatch, RunFailed, Settings, UsageError
 from habit.calls.budget import Budget
@@ -209,6 +209,37 @@ async def test_replay_needs_no_model_and_gives_the_same_answer(bench: Bench) -> 
     assert replay.run.answer == ["yes"] * 3
     assert replay.run.usage.calls == 0
     assert replay.run.usage.cached_calls == 5
+
+
+async def test_replay_takes_the_type_with_its_validators(bench: Bench) -> None:
+    class Even(BaseModel):
+        n: int
+
+        @field_validator("n")
+        @classmethod
+        def is_even(cls, n: int) -> int:
+            if n % 2:
+                raise ValueError("must be even")
+            return n
+
+    model = ScriptedProvider([block("answer({'n': 3})"), block("answer({'n': 4})")])
+    async with bench.engine(model) as engine:
+        assert (await engine.ask("?", "x", returns=Even)).answer == Even(n=4)
+        replay = await engine.replay("last", returns=Even)
+    assert replay.same
+    assert replay.run.answer == Even(n=4)
+
+
+async def test_no_cache_holds_for_a_resumed_run_too(bench: Bench) -> None:
+    script = [block("answer(recursive_llm('?', 'x'))")]
+    async with bench.engine(ScriptedProvider(script)) as engine:
+        await engine.ask("?", "x")
+    down = CallFailed("down", reason="rejected")
+    async with bench.engine(ScriptedProvider([down]), no_cache=True) as engine:
+        with pytest.raises(RunFailed):
+            await engine.ask("?", "x")
+    async with bench.engine(ScriptedProvider(script, leaf=lambda _: "fresh")) as engine:
+        assert (await engine.resume("last")).answer == "fresh"
 
 
 async def test_replay_of_a_failed_and_of_a_stopped_run(bench: Bench) -> None:

@@ -15,6 +15,8 @@ from habit.errors import UsageError
 
 PROFILES = ("auto", "frontier", "small")
 STRATEGIES = ("auto", "rlm")
+LEAST_CELL_MEMORY = 64 << 20
+"""Bytes a session needs to start its threads at all."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Settings:
         _check_choice("strategy", self.strategy, STRATEGIES)
         for name in ("max_depth",):
             _check_at_least(name, getattr(self, name), 0)
-        for name in ("max_cells", "cell_memory", "concurrency", "window"):
+        _check_at_least("cell_memory", self.cell_memory, LEAST_CELL_MEMORY)
+        for name in ("max_cells", "concurrency", "window"):
             _check_at_least(name, getattr(self, name), 1)
         for name in ("max_usd", "max_tokens", "max_calls", "max_seconds", "cell_seconds"):
             value = getattr(self, name)

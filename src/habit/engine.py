@@ -48,6 +48,7 @@ _KEPT_SETTINGS = (
     "cell_seconds",
     "cell_memory",
     "window",
+    "no_cache",
 )
 """Settings that decide what a run does: recorded with it, so that resume and replay do the same."""
 
@@ -130,43 +131,44 @@ class Engine:
             held = await _hold(context, paths, stdin, skip_bad)
             root, leaf = await models.open_pair(self.settings, budget)
             store = await self.store()
+            if not held.files and held.payload:  # what can't be read again from disk
+                await store.put_blob(held.payload)
         record = await self._record(query, held, expected, root, leaf)
         async with store.claim(record.id):
             await store.add_run(record)
-            async with task_group() as group:
-                if not held.files and held.payload:  # what can't be read again from disk
-                    group.start_soon(_keep, held, store)
-                return await self._execute(_Job(record, held, expected, self.settings, store, root, leaf), budget)
+            return await self._execute(_Job(record, held, expected, self.settings, store, root, leaf), budget)
 
     @property
     def budget(self) -> Budget:
         """The budget that the settings give each run."""
         return Budget(**{field.name: getattr(self.settings, field.name) for field in fields(Budget)})
 
-    async def resume(self, ref: str) -> Run:
+    async def resume(self, ref: str, *, returns: Any = None) -> Run:
         """Continue the run named by an id, a unique prefix or ``last``; only calls that had not completed are paid for.
 
-        A run that was answered is given back as it is.
+        A run that was answered is given back as it is. ``returns`` is the type the run was asked with: the journal
+        keeps its JSON schema, but not the validators of a pydantic type.
         """
         store = await self.store()
         record = await store.run(ref)
         if record.status == "answered":
             return Run.from_json(record.result or {})
         async with store.claim(record.id):  # first, so that nobody else adds to what is read
-            job = await self._job_again(record, store, live=True)
+            job = await self._job_again(record, store, returns, live=True)
             await store.end_run(record.id, "running", record.result or {})
             return await self._execute(job, self.budget)
 
-    async def replay(self, ref: str) -> Replay:
+    async def replay(self, ref: str, *, returns: Any = None) -> Replay:
         """Run ``ref`` again with no model at all: every reply comes from the journal. Writes nothing.
 
+        ``returns`` is the type the run was asked with, for types with validators of their own (see ``resume``).
         Raises ReplayMismatch when the code asks something else than was recorded.
         """
         store = await self.store()
         record = await store.run(ref)
         if record.result is None or record.status in ("running", "interrupted"):
             raise UsageError(f"Run {record.id} has not ended; continue it with: habit resume {record.id}.")
-        job = await self._job_again(record, store, live=False)
+        job = await self._job_again(record, store, returns, live=False)
         try:
             run = await self._execute(job, Budget())
         except RunError as failure:
@@ -174,7 +176,8 @@ class Engine:
                 raise
             run = failure.run
         recorded = record.result.get("answer")
-        return Replay(run, recorded, same=plain(run.answer) == recorded)
+        same = plain(run.answer) == recorded and run.status == record.result.get("status")
+        return Replay(run, recorded, same)
 
     async def _execute(self, job: _Job, budget: Budget) -> Run:
         """Let the scheduler work, and write down how it ended, whatever happens."""
@@ -232,7 +235,8 @@ class Engine:
             outcome = await self._within(budget.max_seconds, rlm, Task(job.record.query, job.context, job.returns))
             run = ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
         except BudgetExceeded as stop:
-            stop.run = run = ended("budget", stop.best_answer, error=str(stop), stopped_by=stop.limit)
+            best = None if stop.best_answer is None else job.returns.to_python(stop.best_answer)
+            stop.run = run = ended("budget", best, error=str(stop), stopped_by=stop.limit)
             await self._write_end(job, run)
             raise
         except ReplayMismatch:
@@ -305,7 +309,7 @@ class Engine:
             context={**context.record(), "blob": None if context.files else digest},
         )
 
-    async def _job_again(self, record: RunRecord, store: Store, *, live: bool) -> _Job:
+    async def _job_again(self, record: RunRecord, store: Store, returns: Any, *, live: bool) -> _Job:
         """What a recorded run works from, found again: its context, its settings and its replies."""
         kept = {name: value for name, value in record.settings.items() if name in _KEPT_SETTINGS}
         settings = replace(
@@ -323,7 +327,7 @@ class Engine:
         return _Job(
             record,
             await self._context_again(record, store),
-            Returns.from_json(record.settings["returns"]),
+            Returns.from_json(record.settings["returns"]) if returns is None else Returns.from_type(returns),
             settings,
             store,
             root,
@@ -355,12 +359,6 @@ async def _hold(context: Any, paths: Iterable[str | Path], stdin: BinaryIO | Non
         return await anyio.to_thread.run_sync(Context.of, context)
     except (TypeError, ValueError) as problem:
         raise UsageError(f"The context must be text or data that JSON can hold: {problem}.") from None
-
-
-async def _keep(context: Context, store: Store) -> None:
-    """Put the context's bytes into the journal, while the run goes on; finished even if the run is interrupted."""
-    with anyio.CancelScope(shield=True):
-        await store.put_blob(context.payload)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -376,6 +376,7 @@ USAGE_ERRORS = [
     ({"model": "openai:"}, "names no model"),
     ({"model": "m", "base_url": "localhost:8000"}, "http://HOST:PORT"),
     ({"model": "m", "base_url": "http://me:secret@127.0.0.1:9/v1"}, "HABIT_API_KEY"),
+    ({"model": "m", "base_url": "http://127.0.0.1:9/v1?key=secret"}, "HABIT_API_KEY"),
     ({"model": "m", "base_url": "http://host:port/"}, "http://HOST:PORT"),
     ({"model": "m", "base_url": "file:///etc/passwd"}, "http://HOST:PORT"),
     ({"model": "deepseek:x", "base_url": "http://127.0.0.1:9/v1"}, "address of its own"),

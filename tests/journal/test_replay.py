@@ -39,11 +39,7 @@ def resumable(calls: list[CallRecord]) -> list[CallRecord]:
         later = calls[position + 1 :]
         return any(c.role == "root" and c.reply is not None and is_above(c.session, call.session) for c in later)
 
-    return [
-        call
-        for position, call in enumerate(calls)
-        if call.reply is not None or (call.role == "leaf" and acted_on(position, call))
-    ]
+    return [call for position, call in enumerate(calls) if call.reply is not None or acted_on(position, call)]
 
 
 ASKED = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 6)), max_size=20)
@@ -80,6 +76,8 @@ def test_progress_of_a_sibling_says_nothing_about_a_failure() -> None:
     assert Recording.for_resume(calls).unused() == [calls[1]]
 
 
-def test_a_failed_root_call_is_always_tried_again() -> None:
-    calls = [failed("root", role="root"), a_call("root 2", role="root")]
-    assert Recording.for_resume(calls).unused() == [calls[1]]
+def test_a_failed_root_call_is_tried_again_unless_the_run_went_on_after_it() -> None:
+    last = [a_call("root", role="root"), failed("root 2", role="root")]
+    assert Recording.for_resume(last).unused() == [last[0]]
+    passed_over = [failed("root", role="root"), a_call("root 2", role="root")]
+    assert Recording.for_resume(passed_over).unused() == passed_over

@@ -226,6 +226,59 @@ async def test_a_spent_budget_stays_one_when_the_last_call_is_useless(bench: Ben
     assert stop.value.best_answer is None
 
 
+async def test_a_spent_budget_brings_home_what_is_under_way(bench: Bench) -> None:
+    code = "recursive_llm_map('q', [str(n) for n in range(20)])"
+    with pytest.raises(BudgetExceeded):
+        await bench.ask(ScriptedProvider([block(code), "a guess"]), budget=Budget(max_calls=8))
+    calls = await bench.store.calls("run")
+    assert [call.reply for call in calls if call.role == "leaf"] == ["yes"] * 6
+
+
+async def test_a_leaf_reply_that_was_cut_off_is_never_taken_for_a_whole_one(bench: Bench) -> None:
+    replies = iter([f"12{CUT_OFF}", "1234"])
+    model = ScriptedProvider([block("answer(recursive_llm('n?', 'x', returns=int))")], leaf=lambda _: next(replies))
+    assert (await bench.ask(model, returns=int)).answer == 1234
+    always = ScriptedProvider(
+        [block("recursive_llm('n?', 'x', returns=int)"), block("answer(0)")], leaf=lambda _: f"12{CUT_OFF}"
+    )
+    assert (await Bench(bench.sandbox).ask(always, returns=int)).answer == 0
+    assert "cut off" in always.root_calls[1].messages[-1].content
+
+
+async def test_a_text_that_was_cut_off_twice_says_so(bench: Bench) -> None:
+    model = ScriptedProvider([block("answer(recursive_llm('?', 'x'))")], leaf=lambda _: f"a long sto{CUT_OFF}")
+    assert "cut off here" in (await bench.ask(model)).answer
+
+
+async def test_a_number_that_was_cut_off_is_no_best_answer(bench: Bench) -> None:
+    model = ScriptedProvider([block("print(1)"), f"12{CUT_OFF}"])
+    with pytest.raises(RunFailed, match="cut off"):
+        await bench.ask(model, returns=int, limits=Limits(max_cells=1))
+
+
+async def test_an_empty_root_reply_is_remarked_on(bench: Bench) -> None:
+    model = ScriptedProvider([CallFailed("an empty reply", reason="empty"), block("answer('x')")])
+    assert (await bench.ask(model)).answer == "x"
+    assert "no block" in model.calls[1].messages[-1].content
+
+
+async def test_the_root_is_shown_the_schema_of_a_structured_answer(bench: Bench) -> None:
+    schema = {"type": "object", "properties": {"surname": {"type": "string"}}, "required": ["surname"]}
+    model = ScriptedProvider([block("answer({'surname': 'Eco'})")])
+    assert (await bench.ask(model, returns=schema)).answer == {"surname": "Eco"}
+    assert '"surname"' in model.calls[0].messages[0].content
+
+
+async def test_children_whose_prompts_are_the_same_keep_their_calls_apart(bench: Bench) -> None:
+    contexts = [f"{'word ' * 9_000}{middle}{' word' * 9_000}" for middle in "ab"]
+    child = block("answer(''.join(set(context) & {'a', 'b'}))")
+    model = ScriptedProvider([block("answer(recursive_llm_map('?', context))"), child, child], window=8_000)
+    assert (await bench.ask(model, contexts, returns=list[str])).answer == ["a", "b"]
+    first, second = (call for call in model.calls if call.session != "0")
+    assert first.messages == second.messages
+    assert first.key != second.key
+
+
 async def test_a_failing_root_model_fails_the_run(bench: Bench) -> None:
     with pytest.raises(CallFailed, match="key"):
         await bench.ask(ScriptedProvider([CallFailed("check the key", reason="rejected")]))

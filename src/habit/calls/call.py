@@ -54,6 +54,9 @@ class Call:
     role: Role
     schema: Mapping[str, Any] | None = None
     sampling: Sampling = field(default_factory=Sampling)
+    about: str = ""
+    """What the prompt stands for beyond its words: in a child run, the digest of the child's context. Part of the
+    content key, so that children whose prompts happen to be the same keep their replies apart in a replay."""
     session: str = "0"
     """Which session asked: ``0`` is the root run, ``0.2`` its second child. Not part of the content key."""
     cell: int = 0
@@ -66,6 +69,7 @@ class Call:
             "model": self.model,
             "messages": [[m.role, m.content] for m in self.messages],
             "schema": self.schema,
+            **({"about": self.about} if self.about else {}),
             "sampling": {k: v for k, v in asdict(self.sampling).items() if v is not None},
         }
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

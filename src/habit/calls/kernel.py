@@ -77,6 +77,8 @@ class Kernel:
         self._on_event = on_event
         self._meter = UsageMeter()
         self._occurrences: Counter[str] = Counter()
+        self._longest: dict[Role, int] = {"root": 0, "leaf": 0}
+        """Output tokens of the longest reply so far."""
 
     @property
     def usage(self) -> Usage:
@@ -210,7 +212,9 @@ class Kernel:
             )
             await self._write(_failed(self._record(call, occurrence, None, time.time()), too_long, attempts=0))
             raise too_long
-        estimate = Amount(1, prompt_tokens + output_tokens, provider.price(prompt_tokens, output_tokens) or 0.0)
+        # Replies as long as any before, so that a budget is not overrun by a model that writes more than expected.
+        likely = max(output_tokens, self._longest[call.role] if call.sampling.max_tokens is None else 0)
+        estimate = Amount(1, prompt_tokens + likely, provider.price(prompt_tokens, likely) or 0.0)
         hold = await self.ledger.reserve(estimate, final=final)
         attempts = 0
         began, clock = time.time(), time.perf_counter()
@@ -246,6 +250,7 @@ class Kernel:
             raise
         # No checkpoint since the reply arrived: it is kept even if the run is being cancelled.
         reply = self._priced(reply, provider, clock)
+        self._longest[call.role] = max(self._longest[call.role], reply.output_tokens)
         self._meter.live(call.role, reply.input_tokens, reply.output_tokens, reply.usd)
         hold.settle(Amount(1, reply.input_tokens + reply.output_tokens, reply.usd or 0.0))
         await self._write(replace(self._record(call, occurrence, reply, began), attempts=attempts))

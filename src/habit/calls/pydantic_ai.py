@@ -268,8 +268,8 @@ def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        if parts.username or parts.password:  # the journal and messages hold the address
-            raise UsageError("The base URL must not hold a name or password: put the key into HABIT_API_KEY.")
+        if parts.username or parts.password or parts.query or parts.fragment:  # the journal holds the address
+            raise UsageError("The base URL must not hold a password or a query: put the key into HABIT_API_KEY.")
     except ValueError:
         valid = False
     if not valid:

@@ -69,7 +69,7 @@ class Returns:
     def from_text(cls, text: str) -> Returns:
         """The type written on a command line, or the path of a JSON schema. Raises UsageError."""
         text = text.strip()
-        if text.endswith(".json") or os.sep in text:
+        if text.endswith(".json") or (os.sep in text and "[" not in text):
             return _from_file(Path(text))
         try:
             return cls.from_type(_parse_type(text))

@@ -22,8 +22,8 @@ class Recording:
     def for_resume(cls, calls: Iterable[CallRecord]) -> Recording:
         """The calls, in the order they were recorded, that a run which goes on must not make again.
 
-        These are the successes, and the leaf failures that the code has already acted on: a root call of the same
-        session, or of one above it, succeeded later. All other failures are left out, so that they are tried again.
+        These are the successes, and the failures that the run has already acted on: a root call of the same session,
+        or of one above it, succeeded later. All other failures are left out, so that they are tried again.
         """
         return cls(_settled(list(calls)))
 
@@ -44,7 +44,7 @@ def _settled(calls: list[CallRecord]) -> list[CallRecord]:
             settled.append(call)
             if call.role == "root":
                 moved_on.add(call.session)
-        elif call.role == "leaf" and not moved_on.isdisjoint(_with_ancestors(call.session)):
+        elif not moved_on.isdisjoint(_with_ancestors(call.session)):
             settled.append(call)
     return settled[::-1]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from habit.calls.call import Message
 from habit.sandbox.session import CellResult
 from habit.schedulers.prompts import Profile
 from habit.schedulers.scheduler import Task
+
+_MOST_SCHEMA = 6_000
+"""Characters of a schema that a prompt may spend on it."""
 
 _ENDINGS = {
     "timeout": "The cell was stopped; variables set before are still there.",
@@ -36,7 +40,13 @@ class Conversation:
 
     @property
     def _returns_line(self) -> str:
-        return "" if self.task.returns.schema is None else f"The answer must be of type {self.task.returns.name}."
+        returns = self.task.returns
+        if returns.schema is None:
+            return ""
+        schema = json.dumps(returns.schema, ensure_ascii=False)
+        structured = any(word in schema for word in ('"properties"', '"$ref"', '"anyOf"', '"prefixItems"'))
+        shape = f", as this JSON schema says: {schema}" if structured and len(schema) <= _MOST_SCHEMA else ""
+        return f"The answer must be of type {returns.name}{shape}."
 
     def add_reply(self, text: str, codes: Sequence[str]) -> None:
         """Note a reply with code, and whether it is the same code as before."""

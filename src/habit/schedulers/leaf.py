@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from habit.calls.call import Call, Message, Sampling
+from habit.calls.call import Call, Message, Reply, Sampling
 from habit.calls.kernel import Kernel
 from habit.calls.returns import Returns
 from habit.contexts.context import Context
 from habit.errors import CallFailed
 from habit.schedulers.prompts import Profile
+from habit.schedulers.scheduler import Task
 
 
 class LeafCaller:
@@ -19,8 +21,8 @@ class LeafCaller:
         self.kernel = kernel
         self.profile = profile
 
-    def call(self, query: str, context: Context | None, returns: Returns, *, session: str, cell: int) -> Call:
-        """The bounded call for ``query`` about ``context``; decodes the context's text."""
+    def call(self, query: str, context: Context | None, returns: Returns, task: Task, *, cell: int) -> Call:
+        """The bounded call for ``query`` about ``context``, asked by a cell of ``task``; decodes the context's text."""
         words = {"query": query, "returns_line": returns.instruction}
         if context is None:
             prompt = self.profile.render("leaf_plain", **words)
@@ -33,27 +35,35 @@ class LeafCaller:
             role="leaf",
             schema=returns.schema,
             sampling=Sampling(temperature=self.profile.leaf_temperature, max_tokens=self.profile.leaf_max_tokens),
-            session=session,
+            about=task.about,
+            session=task.session,
             cell=cell,
         )
 
     async def ask(self, call: Call, returns: Returns) -> Any:
-        """Send ``call`` and read its reply; a reply of the wrong type is asked for once more, with the reason."""
+        """Send ``call`` and read its reply; one that is cut off or of the wrong type is asked for once more."""
         reply = await self.kernel.call(call)
         try:
-            return returns.parse(reply.text)
-        except ValueError as reason:
+            return _read(reply, returns)
+        except ValueError as problem:
             retry = (
                 *call.messages,
-                Message("assistant", reply.text),
-                Message("user", f"That reply can't be used: {reason}. {returns.instruction}"),
+                Message("assistant", reply.text or "(nothing)"),
+                Message("user", f"That reply can't be used: {problem}. {returns.instruction}".rstrip()),
             )
-        second = await self.kernel.call(
-            Call(call.model, retry, call.role, call.schema, call.sampling, call.session, call.cell)
-        )
+        second = await self.kernel.call(replace(call, messages=retry))
         try:
-            return returns.parse(second.text)
-        except ValueError as reason:
+            return _read(second, returns)
+        except ValueError as problem:
+            if returns.is_text:
+                return f"{second.text} [cut off here: the model's output limit]"
             raise CallFailed(
-                f"the model twice gave a reply that is not {returns.name}: {reason}", reason="mismatch"
+                f"the model twice gave a reply that is not {returns.name}: {problem}", reason="mismatch"
             ) from None
+
+
+def _read(reply: Reply, returns: Returns) -> Any:
+    """The typed value of a reply; raises ValueError with the reason, for a model to act on."""
+    if reply.finish == "length":
+        raise ValueError("it was cut off at the output limit; answer more briefly")
+    return returns.parse(reply.text)

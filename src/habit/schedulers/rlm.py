@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
-from habit.calls.call import Call, Sampling
+from habit.calls.call import Call, Reply, Sampling
 from habit.calls.kernel import Kernel
 from habit.calls.returns import Returns
 from habit.errors import BudgetExceeded, CallFailed, RunFailed
@@ -86,7 +87,7 @@ class RLM:
             talk = Conversation(self.profile, task, bench.session.description)
             try:
                 while (left := self.limits.max_cells - bench.cells) > 0:
-                    reply = await self.kernel.call(self._root_call(talk, task, bench.cells + 1))
+                    reply = await self._ask_root(talk, task, bench.cells + 1)
                     cut_off = reply.finish == "length"
                     codes = read_blocks(reply.text).runnable(cut_off=cut_off)
                     if not codes:
@@ -111,6 +112,15 @@ class RLM:
                         stop.best_answer = outcome.answer
                 raise
 
+    async def _ask_root(self, talk: Conversation, task: Task, cell: int) -> Reply:
+        """The root's next reply; an empty one is a turn to remark on, not the end of the run."""
+        try:
+            return await self.kernel.call(self._root_call(talk, task, cell))
+        except CallFailed as failure:
+            if failure.reason != "empty":
+                raise
+            return Reply("", 0, 0)
+
     def _root_call(self, talk: Conversation, task: Task, cell: int) -> Call:
         profile = self.profile
         temperature = profile.repeat_temperature if talk.repeated else profile.root_temperature
@@ -119,6 +129,7 @@ class RLM:
             messages=tuple(talk.messages),
             role="root",
             sampling=Sampling(temperature, max_tokens=profile.root_max_tokens, grammar=profile.grammar),
+            about=task.about,
             session=task.session,
             cell=cell,
         )
@@ -131,10 +142,13 @@ class RLM:
             role="root",
             schema=task.returns.schema,
             sampling=Sampling(temperature=self.profile.root_temperature, max_tokens=self.profile.root_max_tokens),
+            about=task.about,
             session=task.session,
         )
         try:
             reply = await self.kernel.call(call, final=True)
+            if reply.finish == "length" and not task.returns.is_text:
+                raise ValueError("the reply was cut off at the output limit")
             return Outcome("salvaged", task.returns.parse(reply.text), note=reason)
         except (CallFailed, ValueError) as problem:
             raise RunFailed(f"No answer was found: {reason}, and a last try failed ({problem}).") from problem
@@ -221,7 +235,7 @@ class CellHost:
             returns = Returns.from_schema(request.schema)
         except ValueError as problem:
             raise CallFailed(f"returns= can't be used: {problem}", reason="mismatch") from None
-        call = rlm.leaf.call(request.query, request.context, returns, session=task.session, cell=self.cell)
+        call = rlm.leaf.call(request.query, request.context, returns, task, cell=self.cell)
         if request.context is None or await rlm.kernel.fits(call):
             return await rlm.leaf.ask(call, returns)
         if task.depth >= rlm.limits.max_depth:
@@ -234,18 +248,29 @@ class CellHost:
         return await self._child(request, returns)
 
     async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> list[Any]:
-        """All of ``requests`` at once; a slot that failed holds its CallFailed, every other slot is unharmed."""
+        """All of ``requests`` at once; a slot that failed holds its CallFailed, every other slot is unharmed.
+
+        When the budget is used up, what is under way is brought home, because it is paid for, before the run stops.
+        """
         slots: list[Any] = [None] * len(requests)
+        stop: BudgetExceeded | None = None
 
         async def fill(index: int, request: LlmRequest) -> None:
+            nonlocal stop
+            if stop is not None:
+                return
             try:
                 slots[index] = await self.recursive_llm(request)
             except CallFailed as failure:
                 slots[index] = failure
+            except BudgetExceeded as reached:
+                stop = stop or reached
 
         async with task_group() as group:
             for index, request in enumerate(requests):
                 group.start_soon(fill, index, request)
+        if stop is not None:
+            raise stop
         return slots
 
     def check_answer(self, value: Any) -> None:
@@ -255,13 +280,16 @@ class CellHost:
     async def _child(self, request: LlmRequest, returns: Returns) -> Any:
         parent = self.bench.task
         self.bench.children += 1
-        assert request.context is not None
+        session = f"{parent.session}.{self.bench.children}"
+        context = request.context
+        assert context is not None
         task = Task(
             query=request.query,
-            context=request.context,
+            context=context,
             returns=returns,
-            session=f"{parent.session}.{self.bench.children}",
+            session=session,
             depth=parent.depth + 1,
+            about=await anyio.to_thread.run_sync(lambda: context.digest),
         )
         self.rlm.on_event(ChildStarted(task.session, task.depth))
         try:

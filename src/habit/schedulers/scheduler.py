@@ -19,6 +19,8 @@ class Task:
     session: str = "0"
     """Where in the tree of sessions: ``0`` is the root, ``0.2`` its second child."""
     depth: int = 0
+    about: str = ""
+    """The context's digest in a child run; see Call.about."""
 
 
 @dataclass(frozen=True)
