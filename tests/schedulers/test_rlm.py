@@ -75,6 +75,16 @@ async def test_the_root_sees_metadata_and_never_the_bulk(bench: Bench) -> None:
     assert len(prompt) < 15_000
 
 
+async def test_a_small_model_is_shown_less_of_the_context(bench: Bench) -> None:
+    wide = "\n".join(",".join(f"column{n}" for n in range(40)) for _ in range(100))
+    model = ScriptedProvider([block("answer('x')")] * 2)
+    await bench.ask(model, wide, profile=SMALL)
+    await Bench(bench.sandbox).ask(model, wide)
+    small, frontier = (call.messages[1].content for call in model.calls)
+    assert len(small) < SMALL.preview_chars + 200 < len(frontier)
+    assert "How many lines?" in small
+
+
 async def test_the_conversation_only_grows(bench: Bench) -> None:
     model = ScriptedProvider([block("print(1)"), "no code", block("print(2)"), block("answer('x')")])
     await bench.ask(model)

@@ -34,7 +34,12 @@ class Conversation:
             ),
             Message(
                 "user",
-                profile.render("start", query=task.query, description=description, returns_line=self._returns_line),
+                profile.render(
+                    "start",
+                    query=task.query,
+                    description=_whole_lines(description, profile.preview_chars),
+                    returns_line=self._returns_line,
+                ),
             ),
         ]
 
@@ -104,3 +109,10 @@ class Conversation:
             left_out = len(text) + dropped - head - tail
             text = f"{text[:head]}\n[… {left_out:,} characters left out …]\n{text[-tail:]}"
         return "\n".join(filter(None, (text, result.error.strip())))
+
+
+def _whole_lines(text: str, limit: int) -> str:
+    """The first lines of ``text``, at most ``limit`` characters of them; part of the first when it alone is longer."""
+    if len(text) <= limit:
+        return text
+    return text[: text.rfind("\n", 0, limit) + 1].rstrip() or text[:limit]
