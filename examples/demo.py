@@ -15,23 +15,31 @@ from pathlib import Path
 
 QUESTION = "How many lines contain the word 'deprecated'?"
 RECORDED = Path(__file__).parent / "recorded"
+LIBRARY = Path(sysconfig.get_path("stdlib"))
 HABIT = str(Path(sys.executable).parent / "habit")
+
+
+def source_text() -> str:
+    """The top-level modules of the standard library, one after the other."""
+    return "".join(file.read_text("utf-8") for file in sorted(LIBRARY.glob("*.py")))
+
+
+def right_answer(text: str) -> int:
+    """The answer to QUESTION, found without a model."""
+    return sum("deprecated" in line for line in text.split("\n"))
 
 
 def main() -> int:
     """Run the demo; the exit status is that of the question."""
-    library = Path(sysconfig.get_path("stdlib"))
-    files = sorted(library.glob("*.py"))
-    megabytes = sum(file.stat().st_size for file in files) / 1e6
-    print(f"The input: Python's standard library, {len(files)} files, {megabytes:.1f} MB.")
+    text = source_text()
+    print(f"The input: the source of Python's standard library, {len(text) / 1e6:.1f} MB.")
     print(f"The question: {QUESTION}\n", flush=True)
     if subprocess.run([HABIT, "models", "pull"]).returncode != 0:
         return replay()
     options = ["--model", "local", "--returns", "int", "--no-cache", "-v"]
-    print(f"$ habit ask {' '.join(options)} {QUESTION!r} '{library}/*.py'\n", flush=True)
-    status = subprocess.run([HABIT, "ask", *options, QUESTION, str(library / "*.py")]).returncode
-    lines = sum("deprecated" in line for file in files for line in file.read_text("utf-8").splitlines())
-    print(f"\nCounted without a model, for comparison: {lines}.")
+    print(f'$ cat {LIBRARY}/*.py | habit ask {" ".join(options)} "{QUESTION}"\n', flush=True)
+    status = subprocess.run([HABIT, "ask", *options, QUESTION], input=text.encode()).returncode
+    print(f"\nCounted without a model, for comparison: {right_answer(text)}.")
     print("Next: `.venv/bin/habit show last`, `.venv/bin/habit replay last`, and questions of your own: see README.md.")
     return status
 

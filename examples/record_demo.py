@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import shutil
 import sys
-import sysconfig
-from dataclasses import replace
-from pathlib import Path
 
 import anyio
-from demo import QUESTION, RECORDED
+from demo import QUESTION, RECORDED, right_answer, source_text
 
-from habit import Engine, Settings
-from habit.contexts.load import load
+from habit import Context, Engine, Settings
 
 
 async def main() -> None:
     """Ask the demo's question until it is answered right, into a fresh journal that holds the input's bytes."""
-    files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
-    right = sum("deprecated" in line for file in files for line in file.read_text("utf-8").splitlines())
-    # Without the paths the input goes into the journal, so that the recording can be replayed on any machine.
-    context = replace(load([str(file) for file in files]), files=(), origin="Python's standard library")
+    text = source_text()
+    right = right_answer(text)
     for old in RECORDED.glob("journal*"):
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     settings = Settings(model="local", no_cache=True, journal=str(RECORDED / "journal.db"))
     async with Engine(settings) as engine:
-        run = await engine.ask(QUESTION, context, returns=int)
+        run = await engine.ask(QUESTION, Context.of(text, origin="Python's standard library"), returns=int)
         replay = await engine.replay(run.id)
     (RECORDED / "journal.db.d" / ".gitignore").unlink()  # this journal is meant to be kept
     print(f"{run.answer} (right: {right}), {run.cells} cells, {run.seconds:.0f} s; replay the same: {replay.same}")
