@@ -23,11 +23,9 @@ import anyio
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from habit.calls.budget import Budget  # noqa: E402
-from habit.calls.provider import Provider  # noqa: E402
 from habit.config import Settings  # noqa: E402
 from habit.engine import Engine  # noqa: E402
-from support.scripted import ScriptedProvider, block  # noqa: E402
+from support.scripted import ScriptedModels, ScriptedProvider, block  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -52,19 +50,6 @@ class Figure:
         met = "" if self.target is None else ("yes" if self.median <= self.target else "no")
         spread = f"{self.least:.3g}–{self.most:.3g}"
         return f"| {self.name} | {self.unit} | {target} | {self.median:.3g} | {spread} | {self.repetitions} | {met} |"
-
-
-class _InMemory:
-    """The models of a benchmark: one scripted provider."""
-
-    def __init__(self, provider: ScriptedProvider) -> None:
-        self.provider = provider
-
-    async def open_pair(self, settings: Settings, budget: Budget) -> tuple[Provider, Provider]:
-        return self.provider, self.provider
-
-    async def aclose(self) -> None:
-        pass
 
 
 async def two_cells(folder: Path) -> Figure:
@@ -144,7 +129,7 @@ def command(name: str, target: float | None, *arguments: str) -> Figure:
 
 def _engine(folder: Path, script: list[str], *, window: int = 100_000, no_cache: bool = False) -> Engine:
     settings = Settings(model="scripted", journal=str(folder / "journal.db"), no_cache=no_cache)
-    return Engine(settings, models=_InMemory(ScriptedProvider(script, window=window)))
+    return Engine(settings, models=ScriptedModels(ScriptedProvider(script, window=window)))
 
 
 def main() -> None:

@@ -12,25 +12,11 @@ from pydantic import BaseModel, field_validator
 
 from habit import BudgetExceeded, CallFailed, ReplayMismatch, RunFailed, Settings, UsageError
 from habit.calls.budget import Budget
-from habit.calls.provider import Provider
 from habit.engine import Engine
 from habit.errors import HabitError
 from habit.journal.sqlite import SqliteStore
 from habit.sandbox.cpython import CPythonSandbox
-from support.scripted import ScriptedProvider, block
-
-
-class ScriptedModels:
-    """Gives every run the same provider."""
-
-    def __init__(self, provider: ScriptedProvider) -> None:
-        self.provider = provider
-
-    async def open_pair(self, settings: Settings, budget: Budget) -> tuple[Provider, Provider]:
-        return self.provider, self.provider
-
-    async def aclose(self) -> None:
-        pass
+from support.scripted import ScriptedModels, ScriptedProvider, block
 
 
 @pytest.fixture(scope="module")

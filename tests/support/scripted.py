@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import anyio.lowlevel
 
+from habit.calls.budget import Budget
 from habit.calls.call import Call, Message, Reply
+from habit.calls.provider import Provider
+from habit.config import Settings
 from habit.errors import CallFailed
 
 CUT_OFF = "<cut off>"
@@ -67,6 +70,19 @@ class ScriptedProvider:
         finish = "length" if reply.endswith(CUT_OFF) else "stop"
         text = reply.removesuffix(CUT_OFF)
         return Reply(text, await self.count_tokens(call.messages), len(text) // 4, finish=finish)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class ScriptedModels:
+    """Gives every run of an engine the same provider."""
+
+    def __init__(self, provider: ScriptedProvider) -> None:
+        self.provider = provider
+
+    async def open_pair(self, settings: Settings, budget: Budget) -> tuple[Provider, Provider]:
+        return self.provider, self.provider
 
     async def aclose(self) -> None:
         pass

@@ -28,10 +28,6 @@ class Profile:
     root_max_tokens: int | None = None
     leaf_temperature: float | None = None
     leaf_max_tokens: int | None = None
-    doubt_empty_answers: bool = False
-    """Ask once more before an answer of None, an empty text or an empty list is accepted."""
-    answer_after_output: bool = False
-    """Refuse an answer in the very first cell when nothing was printed yet: small models answer before they look."""
 
     @property
     def grammar(self) -> str | None:
@@ -56,7 +52,6 @@ SMALL = Profile(
     root_max_tokens=512,
     leaf_temperature=0.0,
     leaf_max_tokens=256,
-    doubt_empty_answers=True,
 )
 
 
