@@ -15,6 +15,9 @@ from habit.errors import UsageError
 
 PROFILES = ("auto", "frontier", "small")
 STRATEGIES = ("auto", "rlm")
+DIALECTS = ("habit", "rlm", "dspy")
+EXECUTIONS = ("auto", "fence", "tool")
+SANDBOXES = ("auto", "cpython", "monty")
 LEAST_CELL_MEMORY = 64 << 20
 """Bytes a session needs to start its threads at all."""
 
@@ -31,10 +34,20 @@ class Settings:
     """An OpenAI-compatible server to ask instead of the provider's own address."""
     profile: str = "auto"
     strategy: str = "auto"
+    dialect: str = "habit"
+    """Whose system prompt the root model gets: Habit's own, or one in the manner of ``rlm`` or of ``dspy``."""
+    execution: str = "auto"
+    """How the root hands over code: in a fenced block, by a call of the tool ``run_python``, or as its profile says."""
+    sandbox: str = "auto"
+    """Where cells run: ``cpython``, ``monty``, or ``auto``, which takes cpython where this machine can lock it down."""
     max_usd: float | None = None
     max_tokens: int | None = None
     max_calls: int | None = None
     max_seconds: float | None = None
+    max_usd_day: float | None = None
+    """US dollars that all runs of this journal may use in one day (UTC), together."""
+    confirm_usd: float = 1.0
+    """Ask before one map whose calls are expected to cost more US dollars than this."""
     max_depth: int = 2
     max_cells: int = 30
     cell_seconds: float = 60.0
@@ -53,12 +66,15 @@ class Settings:
     def __post_init__(self) -> None:
         _check_choice("profile", self.profile, PROFILES)
         _check_choice("strategy", self.strategy, STRATEGIES)
+        _check_choice("dialect", self.dialect, DIALECTS)
+        _check_choice("execution", self.execution, EXECUTIONS)
+        _check_choice("sandbox", self.sandbox, SANDBOXES)
         for name in ("max_depth",):
             _check_at_least(name, getattr(self, name), 0)
         _check_at_least("cell_memory", self.cell_memory, LEAST_CELL_MEMORY)
         for name in ("max_cells", "concurrency", "window"):
             _check_at_least(name, getattr(self, name), 1)
-        for name in ("max_usd", "max_tokens", "max_calls", "max_seconds", "cell_seconds"):
+        for name in ("max_usd", "max_tokens", "max_calls", "max_seconds", "max_usd_day", "confirm_usd", "cell_seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"{_flag(name)} must be greater than 0, not {value}.")

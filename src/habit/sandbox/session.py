@@ -40,6 +40,8 @@ class LlmRequest:
     query: str
     context: Context | None
     schema: Mapping[str, Any] | None
+    child: bool = False
+    """Asks for a child run with a session of its own, even where the prompt would fit one call (``rlm_query``)."""
 
 
 class Host(Protocol):
@@ -86,6 +88,10 @@ class Session(Protocol):
 
     async def run_cell(self, code: str, host: Host) -> CellResult:
         """Run one cell to its end. Cancellation interrupts the cell and leaves no task behind."""
+        ...
+
+    def set_query(self, query: str) -> None:
+        """What ``query`` holds from the next cell on: a session may answer several questions, one after the other."""
         ...
 
     async def aclose(self) -> None:

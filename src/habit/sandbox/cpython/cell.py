@@ -53,14 +53,18 @@ class Cell:
         self._done: Done | None = None
         self._trouble = ""
 
-    async def run(self, code: str, last_id: int) -> CellResult:
-        """Run ``code``; when this is cancelled, or the host raises, the cell is interrupted first."""
+    async def run(self, code: str, last_id: int, query: str | None = None) -> CellResult:
+        """Run ``code``, with a new ``query`` if one is given; when this is cancelled, or the host raises, the cell is
+        interrupted first."""
         self._last_id = last_id
+        header: dict[str, Any] = {"t": "cell", "cell": self.number}
+        if query is not None:
+            header["query"] = query
         try:
             async with task_group() as group:
                 group.start_soon(self._keep_time)
                 with self._notice_trouble():
-                    await self._wire.send({"t": "cell", "cell": self.number}, code.encode("utf-8", "surrogatepass"))
+                    await self._wire.send(header, code.encode("utf-8", "surrogatepass"))
                     await self._serve(group)
                 group.cancel_scope.cancel()
         finally:

@@ -4,13 +4,14 @@ Layout: two little-endian 32-bit lengths, the header (a JSON object in UTF-8 wit
 arbitrary text travels in the blob, so that a header stays small. Standard library only: both sides use this module.
 
 From the worker, each carrying the number of its cell as ``cell``:
-  ``call``    id, query (bytes), context ([kind, bytes] or null), schema; blob: query, context
-  ``map``     id, query (bytes), contexts (list of the same), schema; blob: query, contexts
+  ``call``    id, query (bytes), context ([kind, bytes] or null), schema, child (true or absent); blob: query, context
+  ``map``     id, query (bytes), contexts (list of the same), schema, child; blob: query, contexts
+  ``batch``   id, queries (list of bytes); blob: queries; each is asked by itself, without a context
   ``answer``  id; blob: the value as JSON
   ``done``    status, stdout (bytes), dropped, error, variables; blob: stdout
   ``failed``  error: the session could not start (no cell)
 From the host:
-  ``cell``    cell, reserved names; blob: the code
+  ``cell``    cell, query (text, only when it is a new one); blob: the code
   ``reply``   id; blob: JSON, {"value"} or {"error", "reason"}, for a map {"slots": [...]} of these
 """
 

@@ -64,6 +64,8 @@ def parse(header: Mapping[str, Any], blob: bytes, *, cell: int, output_chars: in
             if len(contexts) > frames.MAX_SLOTS:
                 raise PeerBroken("a map of too many contexts")
             return _ask(header, blob, contexts, many=True)
+        case "batch":
+            return _batch(header, blob)
         case "answer":
             try:
                 return Offer(_get(header, "id", int), frames.decode_json(blob))
@@ -79,6 +81,9 @@ def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], *, many: b
     schema = header.get("schema")
     if schema is not None and not (isinstance(schema, dict) and _is_small(schema)):
         raise PeerBroken("a schema that is none")
+    child = header.get("child", False)
+    if type(child) is not bool:
+        raise PeerBroken("a wish for a child that is none")
     end = _size(header.get("query"))
     query = _text(blob[:end])
     requests = []
@@ -89,10 +94,23 @@ def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], *, many: b
                 raise PeerBroken("a context that is none")
             start, end = end, end + _size(item[1])
             context = _context(item[0], blob[start:end])
-        requests.append(LlmRequest(query, context, schema))
+        requests.append(LlmRequest(query, context, schema, child))
     if end != len(blob):
         raise PeerBroken("sizes that do not add up")
     return Ask(_get(header, "id", int), requests, many)
+
+
+def _batch(header: Mapping[str, Any], blob: bytes) -> Ask:
+    sizes = _get(header, "queries", list)
+    if len(sizes) > frames.MAX_SLOTS:
+        raise PeerBroken("a batch of too many queries")
+    requests, end = [], 0
+    for size in sizes:
+        start, end = end, end + _size(size)
+        requests.append(LlmRequest(_text(blob[start:end]), None, None))
+    if end != len(blob):
+        raise PeerBroken("sizes that do not add up")
+    return Ask(_get(header, "id", int), requests, True)
 
 
 def _context(kind: Literal["text", "json"], payload: bytes) -> Context:

@@ -40,6 +40,7 @@ class CPythonSession:
         self._cells = 0
         self._last_id = 0
         self._open = True
+        self._query: str | None = None
 
     @property
     def pid(self) -> int:
@@ -74,9 +75,10 @@ class CPythonSession:
         async with self._running:
             self._cells += 1
             cell = Cell(self._cells, host, self._wire, self._process, self._limits, self._in_flight)
+            query, self._query = self._query, None
             self._process.send(signal.SIGCONT)
             try:
-                return await cell.run(code, self._last_id)
+                return await cell.run(code, self._last_id, query)
             finally:
                 self._last_id = cell.last_id
                 if cell.alive:
@@ -84,6 +86,10 @@ class CPythonSession:
                     self._process.send(signal.SIGSTOP)
                 else:
                     await self._close()
+
+    def set_query(self, query: str) -> None:
+        """What ``query`` holds from the next cell on."""
+        self._query = query
 
     async def aclose(self) -> None:
         """End the worker; a cell that still runs ends as ``died``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -41,7 +41,7 @@ class Api:
 
         def recursive_llm(query: str, context: Any = None, *, returns: Any = str) -> Any:
             """Ask a language model that sees only this query and this context; the reply as ``returns`` says."""
-            return self._call(query, context, returns, sys._getframe(1))
+            return self.ask_one(query, context, returns, sys._getframe(1))
 
         def recursive_llm_map(
             query: str, contexts: Iterable[Any], *, returns: Any = str, on_error: str = "raise"
@@ -50,18 +50,13 @@ class Api:
 
             ``on_error="return"`` puts the CallFailed of a failed call in its slot instead of raising.
             """
-            return self._map(query, contexts, returns, on_error, sys._getframe(1))
-
-        def answer(value: Any) -> None:
-            """Give the final answer and end the run; raises when it is not of the requested type."""
-            self._answer(value)
+            return self.ask_about_each(query, contexts, returns, on_error, sys._getframe(1))
 
         return {
             "context": self._context,
             "query": self._query,
             "recursive_llm": recursive_llm,
             "recursive_llm_map": recursive_llm_map,
-            "answer": answer,
             "show_vars": show_vars,
             "find": helpers.find,
             "parts": helpers.parts,
@@ -70,7 +65,8 @@ class Api:
             "CallFailed": CallFailed,
         }
 
-    def _call(self, query: str, context: Any, returns: Any, caller: FrameType) -> Any:
+    def ask_one(self, query: str, context: Any, returns: Any, caller: FrameType, *, child: bool = False) -> Any:
+        """One request about one context, made by the code that ``caller`` runs."""
         question = _question("recursive_llm", query)
         schema, rebuild = parse_returns(returns)
         kind, payload = (None, b"") if context is None else context_payload(context)
@@ -78,10 +74,21 @@ class Api:
             "query": len(question),
             "context": None if kind is None else [kind, len(payload)],
             "schema": schema,
+            **({"child": True} if child else {}),
         }
         return self._ask("call", header, [question, payload], lambda pending: _one(pending, rebuild), caller)
 
-    def _map(self, query: str, contexts: Iterable[Any], returns: Any, on_error: str, caller: FrameType | None) -> Any:
+    def ask_about_each(
+        self,
+        query: str,
+        contexts: Iterable[Any],
+        returns: Any,
+        on_error: str,
+        caller: FrameType | None,
+        *,
+        child: bool = False,
+    ) -> Any:
+        """The same request about each of ``contexts``, all at once."""
         question = _question("recursive_llm_map", query)
         if isinstance(contexts, (str, bytes, Mapping)) or not isinstance(contexts, Iterable):
             raise TypeError(
@@ -98,12 +105,21 @@ class Api:
             "query": len(question),
             "contexts": [payload and [payload[0], len(payload[1])] for payload in payloads],
             "schema": schema,
+            **({"child": True} if child else {}),
         }
         blobs = [question, *(payload[1] for payload in payloads if payload)]
         return self._ask("map", header, blobs, lambda pending: _all(pending, rebuild, on_error), caller)
 
+    def ask_each(self, queries: Sequence[str], caller: FrameType) -> Any:
+        """Each of ``queries`` by itself, without a context, all at once; a failed slot holds its CallFailed."""
+        blobs = [_question("llm_query_batched", query) for query in queries]
+        if len(blobs) > frames.MAX_SLOTS:
+            raise ValueError(f"{len(blobs):,} prompts are too many for one batch: {frames.MAX_SLOTS:,} is the most")
+        header = {"queries": [len(blob) for blob in blobs]}
+        return self._ask("batch", header, blobs, lambda pending: _all(pending, _as_it_is, "return"), caller)
+
     def _map_in_words(self, query: str, contexts: list[str], choices: list[str]) -> list[Any]:
-        replies: list[Any] = self._map(query, contexts, choices, "raise", None)
+        replies: list[Any] = self.ask_about_each(query, contexts, choices, "raise", None)
         return replies
 
     def _ask(
@@ -117,7 +133,8 @@ class Api:
         value = finish(pending)
         return awaitable(value) if _loop_runs() else value
 
-    def _answer(self, value: Any) -> None:
+    def give_answer(self, value: Any) -> None:
+        """Offer ``value`` as the final answer and end the run; raises ValueError when it is not of the asked type."""
         data = frames.encode_json(plain_answer(value))
         pending = self._link.request(self._threads.get(), "answer", {}, [data])
         pending.wait()
@@ -134,6 +151,10 @@ def _question(function: str, query: Any) -> bytes:
     if not query.strip():
         raise ValueError(f"{function}(query, …): the query is empty; say what to find out")
     return str(query).encode("utf-8", "surrogatepass")
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _one(pending: Pending, rebuild: Rebuild) -> Any:

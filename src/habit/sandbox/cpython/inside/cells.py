@@ -21,7 +21,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from habit.sandbox.cpython.inside import tracebacks, variables
+from habit.sandbox.cpython.inside import dialects, tracebacks, variables
 from habit.sandbox.cpython.inside.api import Api
 from habit.sandbox.cpython.inside.interrupts import CELL_PREFIX, Answered, CellInterrupted, Interrupts, guard_handlers
 from habit.sandbox.cpython.inside.link import CellEnded, Link
@@ -71,7 +71,10 @@ class Cells:
     def install(self, api: Api) -> None:
         """Fill the namespace and take over the standard streams."""
         self._api = api
-        self._reserved = api.names(self._show_vars)
+        self._reserved = {
+            **api.names(self._show_vars),
+            **dialects.names(api, self._namespace, self._listing),
+        }
         self._namespace.update(_READY_MADE, **self._reserved, __builtins__=builtins)
         sys.modules["__main__"] = self._module
         for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
@@ -80,6 +83,10 @@ class Cells:
         # A cell is for one use: notes on style and on next year's Python only distract the model that wrote it.
         for category in (SyntaxWarning, DeprecationWarning, PendingDeprecationWarning, ResourceWarning, FutureWarning):
             warnings.simplefilter("ignore", category)
+
+    def set_query(self, query: str) -> None:
+        """Another question is asked of the same session."""
+        self._reserved["query"] = self._namespace["query"] = query
 
     def run(self, number: int, code: str) -> tuple[Outcome, str, int, str]:
         """Run a cell; its outcome, its output with what was left out, and the line of variables."""
@@ -150,6 +157,9 @@ class Cells:
             self._stream.write(_shown(value, self._output_chars) + "\n")
         for pending in self._api.deferred:  # a later cell may await them
             pending.wait()
+        answer = self._reserved["answer"]
+        if answer.settle(self._namespace.get("answer")):
+            self._namespace["answer"] = answer
 
     def _parse(self, filename: str, code: str) -> ast.Module:
         try:
@@ -202,9 +212,12 @@ class Cells:
     def _variables(self) -> str:
         return variables.one_line(self._namespace, self._hidden())
 
+    def _listing(self) -> str:
+        return variables.listing(self._namespace, self._hidden())
+
     def _show_vars(self) -> None:
         """Print the names, types and sizes of all variables."""
-        self._stream.write(variables.listing(self._namespace, self._hidden()) + "\n")
+        self._stream.write(self._listing() + "\n")
 
 
 def _keep_last_value(tree: ast.Module) -> None:

@@ -45,6 +45,8 @@ def run_worker(connection: socket.socket, context: Any) -> NoReturn:
     while True:
         header, code = link.cells.get()
         number: int = header["cell"]
+        if "query" in header:
+            cells.set_query(header["query"])
         link.open_cell(number)
         outcome, stdout, dropped, names = cells.run(number, code)
         if outcome.memory_error:
