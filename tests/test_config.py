@@ -78,6 +78,9 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     values = {
         "profile": "small",
         "strategy": "rlm",
+        "dialect": "rlm",
+        "execution": "tool",
+        "sandbox": "monty",
         "no_journal": "true",
         "no_cache": "true",
         "cell_memory": "99999999",
