@@ -22,7 +22,7 @@ from habit.config import load as load_settings
 from habit.contexts.context import Context
 from habit.contexts.load import load, reload
 from habit.errors import BudgetExceeded, HabitError, ReplayMismatch, RunError, RunFailed, UsageError
-from habit.events import Observer, RunStarted, ignore
+from habit.events import Observer, RunStarted, all_of, ignore
 from habit.journal.memory import MemoryStore
 from habit.journal.naming import new_run_id
 from habit.journal.records import RunRecord
@@ -30,12 +30,13 @@ from habit.journal.replay import Recording
 from habit.journal.sqlite import SqliteStore
 from habit.journal.store import Store
 from habit.models import AbsentModel, Models, NamedModels
-from habit.run import Replay, Run, Status, plain
+from habit.run import Replay, Run, RunEnded, Status, plain
 from habit.sandbox.cpython import CPythonSandbox
 from habit.sandbox.session import Sandbox, SessionLimits
 from habit.schedulers.prompts import profile_for
 from habit.schedulers.rlm import RLM, Limits
 from habit.schedulers.scheduler import Outcome, Task
+from habit.stream import RunStream
 from habit.tasks import task_group
 
 _KEPT_SETTINGS = (
@@ -66,6 +67,7 @@ class _Job:
     leaf: Provider
     recording: Recording | None = None
     replay: bool = False
+    on_event: Observer = ignore
 
 
 class Engine:
@@ -91,6 +93,7 @@ class Engine:
         self._models = models
         self._resources = AsyncExitStack()
         self._opening = anyio.Lock()
+        self._streams: list[RunStream] = []
 
     async def __aenter__(self) -> Self:
         """Ready the engine; processes and connections start when they are first needed."""
@@ -101,7 +104,19 @@ class Engine:
     ) -> None:
         """Close everything this engine opened."""
         with anyio.CancelScope(shield=True):
+            for stream in self._streams:
+                await stream.aclose()
             await self._resources.aclose()
+
+    def stream(self, query: str, context: Any = None, **how: Any) -> RunStream:
+        """Answer like ``ask``, as an asynchronous iterator over the events of the run; the last is RunEnded.
+
+        ``async for event in engine.stream("…", text): …``; errors of the run are raised from the iteration. The run
+        starts with the first event asked for, and is stopped when the stream or the engine is closed.
+        """
+        stream = RunStream(lambda tell: self.ask(query, context, **how, on_event=tell))
+        self._streams = [earlier for earlier in self._streams if not earlier.ended] + [stream]
+        return stream
 
     async def ask(
         self,
@@ -113,11 +128,13 @@ class Engine:
         skip_bad: bool = False,
         returns: Any = str,
         budget: Budget | None = None,
+        on_event: Observer = ignore,
     ) -> Run:
         """Answer ``query`` about ``context``, or about the files, folders and globs in ``paths``.
 
         ``context`` is a str or anything JSON can hold. ``returns`` is a Python type, a pydantic model, a list of
         allowed strings, or a JSON schema; the answer has that type. ``budget`` replaces the one in the settings.
+        ``on_event`` is told what happens in this run, as the engine's own observer is told of every run.
 
         Raises UsageError before anything is started; BudgetExceeded and RunFailed carry the partial run.
         """
@@ -136,7 +153,9 @@ class Engine:
         record = await self._record(query, held, expected, root, leaf)
         async with store.claim(record.id):
             await store.add_run(record)
-            return await self._execute(_Job(record, held, expected, self.settings, store, root, leaf), budget)
+            return await self._execute(
+                _Job(record, held, expected, self.settings, store, root, leaf, on_event=on_event), budget
+            )
 
     @property
     def budget(self) -> Budget:
@@ -182,6 +201,7 @@ class Engine:
     async def _execute(self, job: _Job, budget: Budget) -> Run:
         """Let the scheduler work, and write down how it ended, whatever happens."""
         started = time.monotonic()
+        tell = all_of(self.on_event, job.on_event)
         kernel = Kernel(
             job.root,
             job.leaf,
@@ -192,7 +212,7 @@ class Engine:
             replay=job.replay,
             stopped_by=(job.record.result or {}).get("stopped_by") if job.replay else None,
             use_cache=not job.settings.no_cache,
-            on_event=self.on_event,
+            on_event=tell,
         )
         rlm = RLM(
             kernel,
@@ -202,7 +222,7 @@ class Engine:
             run_id=job.record.id,
             limits=_limits(job.settings),
             clock=float(int(job.record.started)),
-            on_event=self.on_event,
+            on_event=tell,
         )
 
         def ended(
@@ -230,7 +250,7 @@ class Engine:
                 notes=notes,
             )
 
-        self.on_event(RunStarted(job.record.id, job.root.model, job.record.strategy, job.context.notes))
+        tell(RunStarted(job.record.id, job.root.model, job.record.strategy, job.context.notes))
         try:
             outcome = await self._within(budget.max_seconds, rlm, Task(job.record.query, job.context, job.returns))
             run = ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
@@ -238,18 +258,23 @@ class Engine:
             best = None if stop.best_answer is None else job.returns.to_python(stop.best_answer)
             stop.run = run = ended("budget", best, error=str(stop), stopped_by=stop.limit)
             await self._write_end(job, run)
+            tell(RunEnded(run))
             raise
         except ReplayMismatch:
             raise
         except HabitError as problem:
             run = ended("failed", error=str(problem))
             await self._write_end(job, run)
+            tell(RunEnded(run))
             raise RunFailed(str(problem), run) from problem
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self._write_end(job, ended("failed", error="interrupted"), interrupted=True)
+                run = ended("failed", error="interrupted")
+                await self._write_end(job, run, interrupted=True)
+                tell(RunEnded(run))
             raise
         await self._write_end(job, run)
+        tell(RunEnded(run))
         return run
 
     async def _within(self, seconds: float | None, rlm: RLM, task: Task) -> Outcome:

@@ -51,6 +51,25 @@ class ChildStarted(Event):
 
 
 @dataclass(frozen=True)
+class ChildFinished(Event):
+    """A child run has ended."""
+
+    session: str
+    depth: int
+    status: str
+    """``answered``, ``salvaged`` or ``failed``."""
+
+
+@dataclass(frozen=True)
+class Folded(Event):
+    """The oldest cells of a long conversation were folded into a summary, so that it fits the model's window."""
+
+    session: str
+    cells: int
+    """Cells folded so far."""
+
+
+@dataclass(frozen=True)
 class Notice(Event):
     """Something people should know while the run goes on."""
 
@@ -58,6 +77,19 @@ class Notice(Event):
 
 
 Observer = Callable[[Event], None]
+
+
+def all_of(*observers: Observer) -> Observer:
+    """An observer that tells each of ``observers``, in order."""
+    told = [observer for observer in observers if observer is not ignore]
+    if len(told) == 1:
+        return told[0]
+
+    def tell(event: Event) -> None:
+        for observer in told:
+            observer(event)
+
+    return tell if told else ignore
 
 
 def ignore(event: Event) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from habit.calls.usage import Usage
+from habit.events import Event
 
 Status = Literal["answered", "salvaged", "budget", "failed"]
 
@@ -68,6 +69,13 @@ class Run:
             "stopped_by": self.stopped_by,
             "notes": list(self.notes),
         }
+
+
+@dataclass(frozen=True)
+class RunEnded(Event):
+    """A run has ended, with an answer or without; the last event of a run."""
+
+    run: Run
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from habit.calls.call import Call, Reply, Sampling
 from habit.calls.kernel import Kernel
 from habit.calls.returns import Returns
 from habit.errors import BudgetExceeded, CallFailed, RunFailed
-from habit.events import CellFinished, CellStarted, ChildStarted, Observer, ignore
+from habit.events import CellFinished, CellStarted, ChildFinished, ChildStarted, Observer, ignore
 from habit.journal.records import CellRecord
 from habit.journal.store import Store
 from habit.sandbox.session import (
@@ -292,7 +292,12 @@ class CellHost:
             about=await anyio.to_thread.run_sync(lambda: context.digest),
         )
         self.rlm.on_event(ChildStarted(task.session, task.depth))
+        status = "failed"
         try:
-            return (await self.rlm.run(task)).answer
+            outcome = await self.rlm.run(task)
+            status = outcome.status
+            return outcome.answer
         except RunFailed as failure:
             raise CallFailed(f"the child run found no answer: {failure}", reason="empty") from failure
+        finally:
+            self.rlm.on_event(ChildFinished(task.session, task.depth, status))
