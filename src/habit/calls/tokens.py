@@ -1,58 +1,23 @@
-"""A cautious estimate of tokens, for models whose tokenizer is not at hand: fast, deterministic, seldom too low.
-
-Counts characters by class, with ``bytes.translate`` and ``bytes.count`` doing the work. The rates were set against
-byte-pair tokenizers of two kinds, those that take digits one by one and those that take them by three, so that prose,
-code, tables, logs, base64 and other scripts come out above the real count, mostly by a tenth to a half.
-
-Monotone: adding text to either end never lowers the estimate.
-"""
+"""What a prompt takes in tokens, by the cautious estimate of ``habit.contexts.estimate``."""
 
 from __future__ import annotations
 
-import math
-import string
 from collections.abc import Sequence
 
 import anyio.to_thread
 
 from habit.calls.call import Message
+from habit.contexts.estimate import MIN_RATE, estimate_text
+
+__all__ = ["TOKENS_PER_MESSAGE", "TOKENS_PER_PROMPT", "estimate_prompt", "estimate_text", "surely_more_than"]
 
 TOKENS_PER_MESSAGE = 8
 """Role markers and separators that a chat template puts around each message."""
 TOKENS_PER_PROMPT = 32
 """What a chat template adds once: a start marker, a standing system prompt, the opening of the reply."""
 
-_SPACES = b" \t"
-_LINE_ENDS = b"\n\r"
-_CLASSES: tuple[tuple[bytes, float], ...] = (
-    (string.ascii_lowercase.encode(), 0.28),
-    (string.ascii_uppercase.encode(), 0.7),
-    (string.digits.encode(), 1.0),
-    (_SPACES, 0.08),
-    (_LINE_ENDS, 1.0),
-    (string.punctuation.encode(), 1.0),
-    (bytes({*range(32), 127} - {*_SPACES, *_LINE_ENDS}), 1.05),
-    (bytes(range(0xC0, 0xE0)), 1.15),  # Latin with accents, Greek, Cyrillic, Arabic
-    (bytes(range(0xE0, 0xF0)), 1.35),  # Chinese, Japanese, Korean, the scripts of India, symbols
-    (bytes(range(0xF0, 0x100)), 3.0),  # emoji
-)
-"""Bytes and the tokens that each of them costs. A character outside ASCII is counted by its first byte."""
-_OTHERS = tuple((bytes({*range(256)} - {*members}), rate) for members, rate in _CLASSES)
-_MIN_RATE = min(rate for _, rate in _CLASSES)
-_WORDLIKE = bytes(97 if chr(code) in string.ascii_letters + string.digits + "+/=" else 32 for code in range(256))
-_RUNS = ((b"a" * 10, 1.0), (b"a" * 24, 5.0))
-"""Letters and digits in a row, and the tokens they cost on top: long words, then base64, hashes, DNA."""
 _BIG = 200_000
 """Characters above which an estimate is made in a thread, to leave the event loop free."""
-
-
-def estimate_text(text: str) -> int:
-    """Tokens that ``text`` should take at most, in tokenizers in use today."""
-    data = text.encode("utf-8", "surrogatepass")
-    tokens = sum(rate * len(data.translate(None, others)) for others, rate in _OTHERS)
-    words = data.translate(_WORDLIKE)
-    tokens += sum(extra * words.count(run) for run, extra in _RUNS)
-    return math.ceil(tokens)
 
 
 async def estimate_prompt(messages: Sequence[Message]) -> int:
@@ -64,7 +29,7 @@ async def estimate_prompt(messages: Sequence[Message]) -> int:
 
 def surely_more_than(messages: Sequence[Message], tokens: int) -> bool:
     """Whether the estimate is above ``tokens`` by the length of the text alone; costs nothing at any size."""
-    return sum(len(message.content) for message in messages) * _MIN_RATE > tokens
+    return sum(len(message.content) for message in messages) * MIN_RATE > tokens
 
 
 def _estimate_prompt(messages: Sequence[Message]) -> int:
