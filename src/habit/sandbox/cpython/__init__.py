@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from habit.sandbox.cpython.support import supported
+
 if TYPE_CHECKING:
     from habit.sandbox.cpython.sandbox import CPythonSandbox
 
-__all__ = ["CPythonSandbox"]
+__all__ = ["CPythonSandbox", "supported"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import resource
 import signal
 import socket
 import struct
-import sys
 from collections.abc import Callable
 
 from habit.errors import SandboxError
 from habit.sandbox.cpython import seccomp
-from habit.sandbox.cpython.syscalls import ARCHITECTURES, Architecture
-
-NOBODY = 65534
-WAY_ON = "choose another sandbox backend, or run Habit where seccomp is to be had (Linux on x86_64)"
+from habit.sandbox.cpython.support import (
+    NOBODY,
+    SECCOMP_FILTER_FLAG_TSYNC,
+    SECCOMP_SET_MODE_FILTER,
+    WAY_ON,
+    architecture,
+)
+from habit.sandbox.cpython.syscalls import Architecture
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
-SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC = 1, 1
 LANDLOCK_CREATE_RULESET_VERSION = 1
 MAX_PROCESSES = 16_384
 """Threads and processes that the worker's user may have before a worker of ours gets no more: stops a thread bomb
@@ -33,18 +34,6 @@ made below Python, and leaves room for a thousand busy sessions."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
-
-
-def architecture() -> Architecture:
-    """What is known of this machine; raises SandboxError where the sandbox cannot work."""
-    if sys.platform != "linux":
-        raise SandboxError(f"The cpython sandbox needs Linux and this is {sys.platform}: {WAY_ON}.")
-    found = ARCHITECTURES.get(platform.machine())
-    if found is None or struct.calcsize("P") != 8 or sys.byteorder != "little":
-        raise SandboxError(
-            f"The cpython sandbox has no syscall table for {platform.machine() or 'this machine'}: {WAY_ON}."
-        )
-    return found
 
 
 def die_with_parent(parent: int) -> None:

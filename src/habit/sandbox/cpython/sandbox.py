@@ -19,9 +19,9 @@ import anyio.to_thread
 from habit.contexts.context import Context
 from habit.errors import SandboxError
 from habit.sandbox.cpython import frames
-from habit.sandbox.cpython.lockdown import architecture
 from habit.sandbox.cpython.process import ForkedProcess
 from habit.sandbox.cpython.session import CPythonSession
+from habit.sandbox.cpython.support import require
 from habit.sandbox.cpython.wire import PeerGone, Wire, receive_hello
 from habit.sandbox.session import SessionSpec
 from habit.tasks import task_group
@@ -62,7 +62,7 @@ class CPythonSandbox:
                 raise SandboxError("This sandbox is closed: make a new CPythonSandbox.")
             if self._control is not None and self._zygote is not None and self._zygote.poll() is None:
                 return
-            architecture()
+            require()
             await self._stop_zygote()
             await self._start_zygote()
 

@@ -66,5 +66,26 @@ X86_64 = Architecture(
     },
 )  # fmt: skip
 
-ARCHITECTURES: Mapping[str, Architecture] = {"x86_64": X86_64}
+AARCH64 = Architecture(
+    name="aarch64",
+    audit=0xC00000B7,
+    foreign_from=None,
+    # The kernel's generic table (asm-generic/unistd.h), which lacks alarm, select, poll and epoll_wait.
+    numbers={
+        "getcwd": 17, "eventfd2": 19, "epoll_create1": 20, "epoll_ctl": 21, "epoll_pwait": 22, "fcntl": 25,
+        "ioctl": 29, "close": 57, "pipe2": 59, "lseek": 62, "read": 63, "write": 64, "readv": 65, "writev": 66,
+        "pselect6": 72, "ppoll": 73, "fstat": 80, "exit": 93, "exit_group": 94, "futex": 98, "set_robust_list": 99,
+        "nanosleep": 101, "getitimer": 102, "setitimer": 103, "clock_gettime": 113, "clock_getres": 114,
+        "clock_nanosleep": 115, "sched_getaffinity": 123, "sched_yield": 124, "restart_syscall": 128, "tgkill": 131,
+        "sigaltstack": 132, "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139, "times": 153,
+        "getrusage": 165, "prctl": 167, "gettimeofday": 169, "getpid": 172, "getuid": 174, "geteuid": 175,
+        "getgid": 176, "getegid": 177, "gettid": 178, "socketpair": 199, "getsockname": 204, "sendto": 206,
+        "recvfrom": 207, "getsockopt": 209, "shutdown": 210, "brk": 214, "munmap": 215, "mremap": 216, "clone": 220,
+        "mmap": 222, "mprotect": 226, "madvise": 233, "prlimit64": 261, "seccomp": 277, "getrandom": 278,
+        "membarrier": 283, "rseq": 293, "clone3": 435, "close_range": 436, "epoll_pwait2": 441,
+        "landlock_create_ruleset": 444, "landlock_restrict_self": 446,
+    },
+)  # fmt: skip
+
+ARCHITECTURES: Mapping[str, Architecture] = {machine.name: machine for machine in (X86_64, AARCH64)}
 """By ``platform.machine()``. A new entry needs every name of SETUP, and those of PLAIN and CHECKED that exist there."""

@@ -28,8 +28,9 @@ from habit.errors import SandboxError
 from habit.sandbox.cpython.frames import encode_frame
 from habit.sandbox.cpython.inside.noworld import close_imports
 from habit.sandbox.cpython.inside.worker import run_worker
-from habit.sandbox.cpython.lockdown import architecture, close_all_but, die_with_parent, drop_privileges
+from habit.sandbox.cpython.lockdown import close_all_but, die_with_parent, drop_privileges
 from habit.sandbox.cpython.preload import preload
+from habit.sandbox.cpython.support import require
 from habit.sandbox.cpython.timezones import serve_timezones
 
 MAX_REQUEST = 1 << 17
@@ -39,7 +40,7 @@ def main(control: int, host: int) -> NoReturn:
     """The base zygote; ``host`` is the process that started it."""
     connection = socket.socket(fileno=control)
     try:
-        architecture()
+        require()
         watched = os.pidfd_open(host)
         loaded = preload()
         serve_timezones(loaded.timezones)
