@@ -13,6 +13,7 @@ import click
 from habit import __version__
 from habit.cli import status
 from habit.cli.ask import ask
+from habit.cli.doctor import doctor
 from habit.cli.groups import HabitGroup, help_without_command
 from habit.cli.history import runs, show
 from habit.cli.local_models import models
@@ -74,7 +75,7 @@ def cli(context: click.Context) -> None:
     help_without_command(context)
 
 
-for command in (ask, runs, show, resume, replay, models):
+for command in (ask, runs, show, resume, replay, models, doctor):
     cli.add_command(command)
 
 
