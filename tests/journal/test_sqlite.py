@@ -16,6 +16,7 @@ from journal_samples import CALL, CELL, RUN, a_call
 
 from habit.errors import JournalError, UsageError
 from habit.journal import schema
+from habit.journal.records import CellRecord, RunRecord
 from habit.journal.sqlite import SqliteStore
 
 DOCS = Path(__file__).parents[2] / "docs" / "journal.md"
@@ -99,6 +100,25 @@ async def test_the_document_lists_every_table_and_column(sqlite_store: SqliteSto
             section = section.partition("\n#")[0]
             documented = [line.split("`")[1] for line in section.splitlines() if line.startswith("| `")]
             assert documented == [row[1] for row in db.execute(f"PRAGMA table_info({table})")], table
+
+
+async def test_an_older_journal_is_brought_up_to_date_with_everything_in_it(journal_path: Path) -> None:
+    store = await SqliteStore.open(journal_path)
+    await store.add_run(RunRecord("r", "q", 1.0, {}, {}))
+    await store.add_cell(CellRecord("r", "0", 1, "x = 1", "ok", "", 0, "", 0.1, 2.0))
+    await store.aclose()
+    with closing(sqlite3.connect(journal_path)) as db:
+        db.execute("ALTER TABLE cells DROP COLUMN folded")
+        db.execute("UPDATE meta SET value = '1' WHERE name = 'format'")
+        db.execute("PRAGMA user_version=1")
+        db.commit()
+    store = await SqliteStore.open(journal_path)
+    await store.add_cell(CellRecord("r", "0", 2, "y = 2", "ok", "", 0, "", 0.1, 3.0, folded=1))
+    assert [(cell.code, cell.folded) for cell in await store.cells("r")] == [("x = 1", 0), ("y = 2", 1)]
+    await store.aclose()
+    with closing(sqlite3.connect(journal_path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (schema.FORMAT,)
+        assert db.execute("SELECT value FROM meta WHERE name = 'format'").fetchone() == (str(schema.FORMAT),)
 
 
 async def test_a_newer_format_is_refused_and_left_alone(journal_path: Path) -> None:

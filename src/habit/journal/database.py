@@ -9,7 +9,7 @@ from pathlib import Path
 
 from habit.errors import JournalError, UsageError
 from habit.journal.faults import explain, is_busy
-from habit.journal.schema import APPLICATION_ID, FORMAT, TABLES
+from habit.journal.schema import APPLICATION_ID, FORMAT, TABLES, UPGRADES
 
 BUSY_SECONDS = 60.0
 """How long a connection waits for other processes before it gives up."""
@@ -69,11 +69,16 @@ def _open(path: Path, prepare: Callable[[sqlite3.Connection, Path], object]) -> 
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    if _check_format(connection, path) == 0:
+    version = _check_format(connection, path)
+    if version == 0:
         connection.execute("PRAGMA journal_mode=WAL")
+    if version < FORMAT:
         connection.execute("BEGIN IMMEDIATE")
-        if _check_format(connection, path) == 0:  # else another process was quicker
+        version = _check_format(connection, path)  # another process may have been quicker
+        if version == 0:
             _create(connection)
+        elif version < FORMAT:
+            _upgrade(connection, version)
         connection.execute("COMMIT")
     connection.execute("PRAGMA synchronous=NORMAL")
 
@@ -92,6 +97,14 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> int:
             "upgrade Habit, or use another file with --journal FILE"
         )
     return version
+
+
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    for step in range(version, FORMAT):
+        for statement in UPGRADES[step]:
+            connection.execute(statement)
+    connection.execute("UPDATE meta SET value = ? WHERE name = 'format'", (str(FORMAT),))
+    connection.execute(f"PRAGMA user_version={FORMAT}")
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -45,6 +45,8 @@ class CellRecord:
     error: str
     seconds: float
     started: float
+    folded: int = 0
+    """Earlier cells that the root saw only as a summary when it wrote this one."""
 
 
 @dataclass(frozen=True)

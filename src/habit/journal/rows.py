@@ -14,7 +14,7 @@ from habit.journal.records import CallRecord, CellRecord, RememberedReply, RunRe
 IsFree = Callable[[str], bool]
 
 _RUN = "id, query, started, settings, context, strategy, status, result"
-_CELL = 'session, "index", code, status, stdout, stdout_dropped, error, seconds, started'
+_CELL = 'session, "index", code, status, stdout, stdout_dropped, error, seconds, started, folded'
 _CALL = (
     "key, occurrence, role, session, cell, model, prompt, reply, input_tokens, output_tokens, usd, seconds, started, "
     "finish, error, error_reason, attempts, cached_from"
@@ -59,8 +59,9 @@ def insert_cell(db: sqlite3.Connection, cell: CellRecord) -> None:
         pack(cell.error),
         cell.seconds,
         cell.started,
+        cell.folded,
     )
-    db.execute(f"INSERT OR REPLACE INTO cells (run, {_CELL}) VALUES (?,?,?,?,?,?,?,?,?,?)", values)
+    db.execute(f"INSERT OR REPLACE INTO cells (run, {_CELL}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", values)
 
 
 def insert_call(db: sqlite3.Connection, call: CallRecord) -> None:

@@ -1,8 +1,8 @@
-"""The journal's tables, format 1; docs/journal.md explains every column."""
+"""The journal's tables, format 2, and the way there from older formats; docs/journal.md explains every column."""
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
 """Stored as ``PRAGMA user_version``; a journal with a higher number was written by a newer Habit."""
 APPLICATION_ID = 0x48626974
 """``Habt`` in ASCII (``PRAGMA application_id``): tells a journal from any other SQLite file."""
@@ -36,6 +36,7 @@ TABLES = (
         error NOT NULL,
         seconds REAL NOT NULL,
         started REAL NOT NULL,
+        folded INTEGER NOT NULL DEFAULT 0,
         UNIQUE (run, session, "index")
     )""",
     """CREATE TABLE messages (
@@ -69,3 +70,6 @@ TABLES = (
     )""",
     "CREATE INDEX calls_by_run ON calls (run)",
 )
+
+UPGRADES = {1: ("ALTER TABLE cells ADD COLUMN folded INTEGER NOT NULL DEFAULT 0",)}
+"""What takes a journal from each older format to the next one."""

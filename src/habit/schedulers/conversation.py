@@ -1,4 +1,8 @@
-"""The root conversation: append-only messages, and what the model is told after each of its replies."""
+"""The root conversation: what the model is told after each of its replies, and how a long one is folded.
+
+Messages are only ever appended, so that providers can reuse what they have read; until the conversation nears the
+model's window. Then its oldest exchanges are folded at once into one line for each cell and the list of variables.
+"""
 
 from __future__ import annotations
 
@@ -17,31 +21,89 @@ _ENDINGS = {
     "timeout": "The cell was stopped; variables set before are still there.",
     "died": "The session was lost and a fresh one was started: `context` is there, all other variables are gone.",
 }
+_MOST_LINES = 80
+"""Lines of a fold; older ones are only counted."""
+_LINE_CHARS = 100
+"""Characters of code, and of output, that a line of a fold shows of a cell."""
 
 
 class Conversation:
-    """What the root model has been told and has said, for one session. Messages are only ever appended."""
+    """What the root model has been told and has said, for one session."""
 
     def __init__(self, profile: Profile, task: Task, description: str) -> None:
         self.profile = profile
         self.task = task
         self.last_code: tuple[str, ...] = ()
         self.repeated = False
-        self.messages: list[Message] = [
-            Message(
-                "system",
-                profile.render("system", returns_line=self._returns_line, slice_chars=f"{profile.slice_chars:,}"),
-            ),
-            Message(
-                "user",
-                profile.render(
-                    "start",
-                    query=task.query,
-                    description=_whole_lines(description, profile.preview_chars),
-                    returns_line=self._returns_line,
-                ),
-            ),
-        ]
+        self.folded = 0
+        """Cells that were folded away."""
+        self._cells = 0
+        self._cells_before = 0
+        """Cells of the questions before this one."""
+        self._variables = ""
+        self._exchanges: list[list[str]] = []
+        """A line for each cell of each exchange; an exchange is a reply and what it was answered with."""
+        self._lines: list[str] = []
+        """Lines of the reply that was not yet answered with anything."""
+        self._summary: list[str] = []
+        """Lines of the exchanges that were folded."""
+        system = profile.render(
+            "system",
+            returns_line=self._returns_line,
+            slice_chars=f"{profile.slice_chars:,}",
+            hand_over=profile.render("hand_over"),
+        )
+        start = profile.render(
+            "start",
+            query=task.query,
+            description=_whole_lines(description, profile.preview_chars),
+            returns_line=self._returns_line,
+        )
+        self.messages: list[Message] = [Message("system", system), Message("user", start)]
+        self._start = start
+
+    @property
+    def folded_of_this_question(self) -> int:
+        """Cells about the question at hand that were folded away."""
+        return max(0, self.folded - self._cells_before)
+
+    def ask_another(self, task: Task) -> None:
+        """Go on with another question about the same input."""
+        self.task = task
+        self._cells_before = self._cells
+        self.last_code, self.repeated = (), False
+        text = self.profile.render(
+            "follow_up",
+            given=self._lines[-1] if self._lines else "",
+            variables=self._variables or "none",
+            query=task.query,
+            returns_line=self._returns_line,
+        )
+        self._lines.append(f"another question: {_cut(task.query)}")
+        if self.messages[-1].role == "user":  # the question before was stopped; providers want roles to alternate
+            self.messages[-1] = Message("user", f"{self.messages[-1].content}\n\n{text}")
+            if self._exchanges:
+                self._exchanges[-1] += self._lines
+            self._lines = []
+        else:
+            self._tell(text)
+
+    def fold(self, keep: int) -> bool:
+        """Fold all but the last ``keep`` exchanges into a summary at the start; False when there is none to fold."""
+        count = len(self._exchanges) - keep
+        if count <= 0:
+            return False
+        for lines in self._exchanges[:count]:
+            self._summary += lines
+        del self._exchanges[:count]
+        kept = self.messages[2 + 2 * count :]
+        self.folded = self._cells - sum(line.startswith("cell ") for lines in self._exchanges for line in lines)
+        lines = self._summary[-_MOST_LINES:]
+        if len(self._summary) > len(lines):
+            lines.insert(0, f"({len(self._summary) - len(lines)} earlier lines left out)")
+        summary = self.profile.render("folded", summary="\n".join(lines), variables=self._variables or "none")
+        self.messages = [self.messages[0], Message("user", f"{self._start}\n\n{summary}"), *kept]
+        return True
 
     @property
     def _returns_line(self) -> str:
@@ -59,8 +121,14 @@ class Conversation:
         self.last_code = tuple(codes)
         self.messages.append(Message("assistant", text))
 
+    def add_answer(self, results: Sequence[CellResult], answer: object) -> None:
+        """Note that the cells of the last reply gave the answer; only another question makes it a message."""
+        self._note(results)
+        self._lines.append(f"The answer was given: {_cut(str(answer), 500)}")
+
     def add_output(self, results: Sequence[CellResult], *, cells_left: int) -> str:
         """Tell what the cells of one reply did; returns the text of it."""
+        self._note(results)
         output = "\n".join(filter(None, (self._shown(result) for result in results)))
         last = results[-1]
         notes = [_ENDINGS.get(last.status, "")]
@@ -78,7 +146,7 @@ class Conversation:
             query=self.task.query,
             note="\n".join(filter(None, notes)),
         )
-        self.messages.append(Message("user", text))
+        self._tell(text)
         return text
 
     def add_no_code(self, text: str, *, cut_off: bool) -> str:
@@ -87,7 +155,9 @@ class Conversation:
         if cut_off:
             feedback = f"Your reply was cut off at the output limit. Be brief.\n{feedback}"
         self.repeated = False
-        self.messages += [Message("assistant", text or "(empty reply)"), Message("user", feedback)]
+        self.messages.append(Message("assistant", text or "(empty reply)"))
+        self._lines.append("a reply without code")
+        self._tell(feedback)
         return feedback
 
     def salvage(self, reason: str, *, shortened: bool = False) -> tuple[Message, ...]:
@@ -100,6 +170,18 @@ class Conversation:
             return (*history[:-1], Message("user", f"{history[-1].content}\n\n{question}"))
         return (*history, Message("user", question))
 
+    def _tell(self, text: str) -> None:
+        self.messages.append(Message("user", text))
+        self._exchanges.append(self._lines)
+        self._lines = []
+
+    def _note(self, results: Sequence[CellResult]) -> None:
+        """A line for each cell, for the day it is folded."""
+        for code, result in zip(self.last_code, results, strict=False):
+            self._cells += 1
+            self._lines.append(_line(self._cells, code, result))
+        self._variables = results[-1].variables or self._variables
+
     def _shown(self, result: CellResult) -> str:
         """A cell's output and error, cut in the middle to what the profile shows, with the size of what is left out."""
         limit = self.profile.output_chars
@@ -109,6 +191,23 @@ class Conversation:
             left_out = len(text) + dropped - head - tail
             text = f"{text[:head]}\n[… {left_out:,} characters left out …]\n{text[-tail:]}"
         return "\n".join(filter(None, (text, result.error.strip())))
+
+
+def _line(number: int, code: str, result: CellResult) -> str:
+    """One cell in one line: what it began with, how it ended and the beginning of what it printed."""
+    lines = [line.strip() for line in code.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("import ", "from "))] or lines or [""]
+    more = f" (… {len(lines)} lines)" if len(lines) > 1 else ""
+    printed = result.stdout.strip() or result.error.strip().rpartition("\n")[2]
+    size = len(result.stdout) + result.stdout_dropped
+    what = f"{result.status}, {size:,} characters printed: {_cut(printed)}" if printed else result.status
+    return f"cell {number}: {_cut(telling[0])}{more} → {what}"
+
+
+def _cut(text: str, limit: int = _LINE_CHARS) -> str:
+    """The beginning of ``text`` on one line."""
+    flat = " ".join(text[: 4 * limit].split())
+    return flat if len(flat) <= limit and len(text) <= 4 * limit else f"{flat[:limit]}…"
 
 
 def _whole_lines(text: str, limit: int) -> str:

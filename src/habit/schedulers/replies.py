@@ -1,7 +1,8 @@
-"""Reads a root reply: the code blocks in it, or what is wrong with them."""
+"""Reads a root reply: the code blocks in it and a final answer given in words, as any dialect writes them."""
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ LANGUAGES = frozenset({"python", "py", "python3", "repl", "ipython"})
 """Fence labels that hold code to run. A block with no label is run when there is no labelled one."""
 
 _FENCE = re.compile(r"^[ \t]*(?P<marks>`{3,}|~{3,})[ \t]*(?P<label>[^\s`]*)[^\n`]*$")
+
+_FINAL = re.compile(r"(?m)^[ \t>*_`]*FINAL(?P<var>_VAR)?\(")
+_QUOTES = " \t\n\"'`"
 
 
 @dataclass(frozen=True)
@@ -18,10 +22,16 @@ class Blocks:
     codes: tuple[str, ...]
     unclosed: bool = False
     """The last block has no closing fence; it is among ``codes`` all the same."""
+    final: str | None = None
+    """Code that gives the answer which the prose states with FINAL(...) or FINAL_VAR(...)."""
 
     def runnable(self, *, cut_off: bool) -> tuple[str, ...]:
-        """The code to run: all of it, but for a last block that was ``cut_off`` at the model's output limit."""
-        return self.codes[:-1] if cut_off and self.unclosed else self.codes
+        """The code to run: all of it, but for what was ``cut_off`` at the model's output limit.
+
+        A final answer in words comes last: it may speak of what the code before it has found.
+        """
+        codes = self.codes[:-1] if cut_off and self.unclosed else self.codes
+        return codes if self.final is None or cut_off else (*codes, self.final)
 
 
 def read_blocks(text: str) -> Blocks:
@@ -29,10 +39,13 @@ def read_blocks(text: str) -> Blocks:
 
     Labels other than those of LANGUAGES (``json``, ``text``, ``output``…) are prose. A fence is closed by a line of
     at least as many of the same marks and nothing else, so that fences inside a longer fence stay part of its code;
-    a reply may also begin or end its code on the fence's own line.
+    a reply may also begin or end its code on the fence's own line. A line ``FINAL(...)`` or ``FINAL_VAR(...)``
+    outside of any block gives the answer.
     """
+    text, sectioned = _code_section(text)
     labelled: list[str] = []
     bare: list[str] = []
+    prose: list[str] = []
     lines = _lines(text)
     unclosed = False
     position = 0
@@ -40,6 +53,7 @@ def read_blocks(text: str) -> Blocks:
         opening = _FENCE.match(lines[position])
         position += 1
         if not opening:
+            prose.append(lines[position - 1])
             continue
         marks, label = opening["marks"], opening["label"].lower().strip("{}.")
         body: list[str] = []
@@ -60,7 +74,51 @@ def read_blocks(text: str) -> Blocks:
         elif not label:
             bare.append(code)
             unclosed = not closed
-    return Blocks(tuple(labelled or bare), unclosed)
+    if sectioned and not (labelled or bare) and (code := _dedent("\n".join(prose))).strip():
+        return Blocks((code,))
+    return Blocks(tuple(labelled or bare), unclosed, _final("\n".join(prose)))
+
+
+def _code_section(text: str) -> tuple[str, bool]:
+    """The section that DSPy's field markers call code, where there is one: ``[[ ## code ## ]]``, fenced or bare."""
+    sections = re.split(r"(?m)^[ \t]*\[\[ ## (\w+) ## \]\][ \t]*$", text)
+    named = dict(zip(sections[1::2], sections[2::2], strict=True))
+    return (named["code"].strip("\n"), True) if "code" in named else (text, False)
+
+
+def _final(prose: str) -> str | None:
+    """Code for the last ``FINAL(...)`` or ``FINAL_VAR(...)`` that begins a line of ``prose``, and ends one."""
+    for found in reversed(list(_FINAL.finditer(prose))):
+        argument = _argument(prose[found.end() :])
+        if argument is None:
+            continue
+        if found["var"]:
+            return f"FINAL_VAR({argument.strip(_QUOTES)!r})"
+        if argument.isidentifier():  # most likely the name of a variable
+            return f"FINAL(globals().get({argument!r}, {argument!r}))"
+        return f"FINAL({_unquoted(argument)!r})"
+    return None
+
+
+def _argument(text: str) -> str | None:
+    """What stands before the parenthesis that closes a call, if a line ends there; None when the call is mere talk."""
+    depth = 1
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            rest = text[position + 1 :].partition("\n")[0]
+            return text[:position].strip() if not rest.strip("*_`. \t") else None
+    # A smiley or a list such as "a)" may leave the parentheses uneven: the last one of the reply closes.
+    stripped = text.rstrip("*_`. \t\n")
+    return stripped[:-1].strip() if stripped.endswith(")") else None
+
+
+def _unquoted(text: str) -> str:
+    try:
+        value = ast.literal_eval(text) if text[:1] in ("'", '"') else text
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return text
+    return value if isinstance(value, str) else text
 
 
 def _lines(text: str) -> list[str]:

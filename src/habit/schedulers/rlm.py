@@ -8,8 +8,8 @@ a context that does not fit becomes a child run of this same loop, with a sessio
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,25 +19,22 @@ import anyio.to_thread
 from habit.calls.call import Call, Reply, Sampling
 from habit.calls.kernel import Kernel
 from habit.calls.returns import Returns
-from habit.errors import BudgetExceeded, CallFailed, RunFailed
-from habit.events import CellFinished, CellStarted, ChildFinished, ChildStarted, Observer, ignore
+from habit.errors import BudgetExceeded, CallFailed, RunFailed, SessionDied
+from habit.events import CellFinished, CellStarted, ChildFinished, ChildStarted, Folded, Observer, ignore
 from habit.journal.records import CellRecord
 from habit.journal.store import Store
-from habit.sandbox.session import (
-    CellResult,
-    LlmRequest,
-    Sandbox,
-    Session,
-    SessionLimits,
-    SessionSpec,
-    SharedContext,
-)
+from habit.sandbox.session import CellResult, LlmRequest, Sandbox, SessionLimits, SessionSpec
 from habit.schedulers.conversation import Conversation
 from habit.schedulers.leaf import LeafCaller
+from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import Profile
 from habit.schedulers.replies import read_blocks
 from habit.schedulers.scheduler import Outcome, Task
 from habit.tasks import task_group
+
+
+FOLD_KEEPS = (3, 1)
+"""Exchanges that a fold leaves as they were; fewer where that is still too much for the window."""
 
 
 @dataclass(frozen=True)
@@ -80,42 +77,60 @@ class RLM:
         self.depth = 0
         """The deepest level reached."""
 
-    async def run(self, task: Task) -> Outcome:
-        """Answer ``task``. Raises BudgetExceeded, RunFailed, or CallFailed when a root call failed for good."""
+    async def run(self, task: Task, live: LiveSession | None = None) -> Outcome:
+        """Answer ``task``, in a session of its own or in one that goes on.
+
+        Raises BudgetExceeded, RunFailed, or CallFailed when a root call failed for good.
+        """
+        if live is not None:
+            return await self._work(task, live)
+        async with open_live_session(self.sandbox, task.context, self.session_spec(task)) as live:
+            return await self._work(task, live)
+
+    async def _work(self, task: Task, live: LiveSession) -> Outcome:
+        """The loop: ask for code, run it, tell what it printed; until it answers or a limit is met."""
         self.depth = max(self.depth, task.depth)
-        async with self._workbench(task) as bench:
-            talk = Conversation(self.profile, task, bench.session.description)
-            try:
-                while (left := self.limits.max_cells - bench.cells) > 0:
-                    reply = await self._ask_root(talk, task, bench.cells + 1)
-                    cut_off = reply.finish == "length"
-                    codes = read_blocks(reply.text).runnable(cut_off=cut_off)
-                    if not codes:
-                        bench.cells += 1
-                        talk.add_no_code(reply.text, cut_off=cut_off)
-                        continue
-                    talk.add_reply(reply.text, codes)
-                    results = await bench.run_blocks(codes[:left])
-                    if results[-1].status == "answered":
-                        return Outcome("answered", task.returns.check(results[-1].answer))
-                    talk.add_output(results, cells_left=self.limits.max_cells - bench.cells)
-                return await self._best_answer(talk, task, f"the limit of {self.limits.max_cells} cells is reached")
-            except CallFailed as failure:
-                if failure.reason != "too_long":
-                    raise
-                reason = "the conversation fills the model's window"
-                return await self._best_answer(talk, task, reason, shortened=True)
-            except BudgetExceeded as stop:
-                if task.depth == 0 and stop.limit == "calls":  # one call was held back for this
-                    with suppress(RunFailed):  # the run ends as stopped by its budget, with or without an answer
-                        outcome = await self._best_answer(talk, task, "the budget of calls is used up", shortened=True)
-                        stop.best_answer = outcome.answer
+        talk = live.begin(self.profile, task)
+        bench = Workbench(self, task, live)
+        try:
+            while (left := self.limits.max_cells - bench.cells) > 0:
+                reply = await self._ask_root(talk, task, bench.cells + 1)
+                cut_off = reply.finish == "length"
+                codes = read_blocks(reply.text).runnable(cut_off=cut_off)
+                if not codes:
+                    bench.cells += 1
+                    talk.add_no_code(reply.text, cut_off=cut_off)
+                    continue
+                talk.add_reply(reply.text, codes)
+                results = await bench.run_blocks(codes[:left])
+                if results[-1].status == "answered":
+                    answer = task.returns.check(results[-1].answer)
+                    talk.add_answer(results, answer)
+                    return Outcome("answered", answer)
+                talk.add_output(results, cells_left=self.limits.max_cells - bench.cells)
+            return await self._best_answer(talk, task, f"the limit of {self.limits.max_cells} cells is reached")
+        except CallFailed as failure:
+            if failure.reason != "too_long":
                 raise
+            reason = "the conversation fills the model's window"
+            return await self._best_answer(talk, task, reason, shortened=True)
+        except BudgetExceeded as stop:
+            if task.depth == 0 and stop.limit == "calls":  # one call was held back for this
+                with suppress(RunFailed):  # the run ends as stopped by its budget, with or without an answer
+                    outcome = await self._best_answer(talk, task, "the budget of calls is used up", shortened=True)
+                    stop.best_answer = outcome.answer
+            raise
 
     async def _ask_root(self, talk: Conversation, task: Task, cell: int) -> Reply:
         """The root's next reply; an empty one is a turn to remark on, not the end of the run."""
+        call = self._root_call(talk, task, cell)
+        for kept in FOLD_KEEPS:
+            if await self.kernel.fits(call) or not talk.fold(kept):
+                break
+            self.on_event(Folded(task.session, talk.folded))
+            call = self._root_call(talk, task, cell)
         try:
-            return await self.kernel.call(self._root_call(talk, task, cell))
+            return await self.kernel.call(call)
         except CallFailed as failure:
             if failure.reason != "empty":
                 raise
@@ -153,33 +168,18 @@ class RLM:
         except (CallFailed, ValueError) as problem:
             raise RunFailed(f"No answer was found: {reason}, and a last try failed ({problem}).") from problem
 
-    @asynccontextmanager
-    async def _workbench(self, task: Task) -> AsyncIterator[Workbench]:
-        """A session with the task's context, and everything it owns gone at the end."""
-        shared = await self.sandbox.share(task.context)
-        bench: Workbench | None = None
-        try:
-            bench = Workbench(self, task, shared, await shared.session(self.session_spec(task)))
-            yield bench
-        finally:
-            with anyio.CancelScope(shield=True):
-                if bench is not None:
-                    await bench.session.aclose()
-                await shared.aclose()
-
     def session_spec(self, task: Task) -> SessionSpec:
         """How every session for ``task`` starts, a replacement after a loss too."""
         return SessionSpec(query=task.query, clock=self.clock, limits=self.limits.session)
 
 
 class Workbench:
-    """One task's session: runs cells, writes them to the journal, and replaces the session if it is lost."""
+    """Work on one task: runs cells, writes them to the journal, and replaces the session if it is lost."""
 
-    def __init__(self, rlm: RLM, task: Task, shared: SharedContext, session: Session) -> None:
+    def __init__(self, rlm: RLM, task: Task, live: LiveSession) -> None:
         self.rlm = rlm
         self.task = task
-        self.shared = shared
-        self.session = session
+        self.live = live
         self.cells = 0
         self.children = 0
 
@@ -198,7 +198,10 @@ class Workbench:
         rlm.cells += 1
         rlm.on_event(CellStarted(session, self.cells, code))
         started = time.time()
-        result = await self.session.run_cell(code, CellHost(self, self.cells))
+        try:
+            result = await self.live.session.run_cell(code, CellHost(self, self.cells))
+        except SessionDied:  # lost while an earlier question was being stopped
+            result = CellResult("died", error="The session was lost; all variables are gone: start from `context`.")
         await rlm.store.add_cell(
             CellRecord(
                 run=rlm.run_id,
@@ -211,12 +214,12 @@ class Workbench:
                 error=result.error,
                 seconds=result.seconds,
                 started=started,
+                folded=self.live.talk.folded_of_this_question if self.live.talk else 0,
             )
         )
         rlm.on_event(CellFinished(session, self.cells, result.status, result.stdout, result.error))
         if result.status == "died":
-            await self.session.aclose()
-            self.session = await self.shared.session(rlm.session_spec(self.task))
+            await self.live.replace()
         return result
 
 
@@ -236,7 +239,8 @@ class CellHost:
         except ValueError as problem:
             raise CallFailed(f"returns= can't be used: {problem}", reason="mismatch") from None
         call = rlm.leaf.call(request.query, request.context, returns, task, cell=self.cell)
-        if request.context is None or await rlm.kernel.fits(call):
+        wants_child = request.child and task.depth < rlm.limits.max_depth
+        if request.context is None or (not wants_child and await rlm.kernel.fits(call)):
             return await rlm.leaf.ask(call, returns)
         if task.depth >= rlm.limits.max_depth:
             size = len(request.context.payload)

@@ -1,14 +1,20 @@
-"""The prompts, in files of their own: one folder per profile, ``$name`` placeholders."""
+"""The prompts, in files of their own: one folder per profile and one per dialect, ``$name`` placeholders.
+
+A template is looked for in the folder of the dialect, then in that of the profile, then in ``frontier``; where code is
+handed over by a tool call, ``NAME_tool.md`` goes before ``NAME.md``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from string import Template
-from typing import Literal
+from typing import Literal, cast
 
 ProfileName = Literal["frontier", "small"]
+Dialect = Literal["habit", "rlm", "dspy"]
+Execution = Literal["fence", "tool"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,10 @@ class Profile:
     """Characters of context metadata shown to the root."""
     slice_chars: int
     """Slice size suggested for leaf calls."""
+    execution: Execution = "fence"
+    """How the root hands over code where nothing else is asked for; see docs/decisions/execution.md."""
+    dialect: Dialect = "habit"
+    """Whose system prompt the root gets; leaf prompts are the profile's own."""
     root_temperature: float | None = None
     repeat_temperature: float | None = None
     """Used for the call after the same code came again, so that the model leaves the rut."""
@@ -32,13 +42,21 @@ class Profile:
     @property
     def grammar(self) -> str | None:
         """The GBNF grammar that holds root replies to one code block, where a profile has one."""
-        return _read(self.name, "fence.gbnf", required=False)
+        if self.dialect != "habit" or self.execution != "fence":
+            return None
+        return _read(self.name, "fence.gbnf")
 
     def render(self, template: str, **values: object) -> str:
         """The text of one template with its placeholders filled; values are never expanded again."""
-        text = _read(self.name, f"{template}.md")
-        assert text is not None
-        return Template(text).substitute({key: str(value) for key, value in values.items()}).strip()
+        return Template(self._template(template)).substitute({key: str(value) for key, value in values.items()}).strip()
+
+    def _template(self, name: str) -> str:
+        folders = dict.fromkeys((self.dialect, self.name, "frontier"))  # in this order, each once
+        for folder in folders:
+            for file in (f"{name}_tool.md", f"{name}.md") if self.execution == "tool" else (f"{name}.md",):
+                if (text := _read(folder, file)) is not None:
+                    return text
+        raise LookupError(f"no prompt is called {name}")
 
 
 FRONTIER = Profile("frontier", output_chars=8_000, preview_chars=6_000, slice_chars=20_000)
@@ -55,16 +73,18 @@ SMALL = Profile(
 )
 
 
-def profile_for(name: str, model: str) -> Profile:
-    """The profile called ``name``; ``auto`` takes ``small`` for the local model and ``frontier`` for all others."""
+def profile_for(name: str, model: str, *, dialect: str = "habit", execution: str = "auto") -> Profile:
+    """The profile called ``name``; ``auto`` takes ``small`` for the local model and ``frontier`` for all others.
+
+    ``execution`` replaces the profile's own way of handing over code, unless it is ``auto``.
+    """
     if name == "auto":
         name = "small" if model.partition(":")[0] == "local" else "frontier"
-    return SMALL if name == "small" else FRONTIER
+    profile = replace(SMALL if name == "small" else FRONTIER, dialect=cast(Dialect, dialect))
+    return profile if execution == "auto" else replace(profile, execution=cast(Execution, execution))
 
 
 @cache
-def _read(profile: str, name: str, *, required: bool = True) -> str | None:
-    resource = files(__package__).joinpath(profile, name)
-    if not required and not resource.is_file():
-        return None
-    return resource.read_text("utf-8")
+def _read(folder: str, name: str) -> str | None:
+    resource = files(__package__).joinpath(folder, name)
+    return resource.read_text("utf-8") if resource.is_file() else None

@@ -1,0 +1,55 @@
+"""A live session: the input decoded in a sandbox, the variables made so far, and the conversation about them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from habit.contexts.context import Context
+from habit.sandbox.session import Sandbox, Session, SessionSpec, SharedContext
+from habit.schedulers.conversation import Conversation
+from habit.schedulers.prompts import Profile
+from habit.schedulers.scheduler import Task
+
+
+class LiveSession:
+    """Serves one question after the other; variables and conversation stay from each to the next."""
+
+    def __init__(self, shared: SharedContext, session: Session, spec: SessionSpec) -> None:
+        self.session = session
+        self.talk: Conversation | None = None
+        self._shared = shared
+        self._spec = spec
+
+    def begin(self, profile: Profile, task: Task) -> Conversation:
+        """The conversation about ``task``: a new one, or the one there is with another question."""
+        if self.talk is None:
+            self.talk = Conversation(profile, task, self.session.description)
+        else:
+            self.talk.ask_another(task)
+            self.session.set_query(task.query)
+        return self.talk
+
+    async def replace(self) -> None:
+        """Start afresh after the session was lost: the input is there again, the variables are not."""
+        await self.session.aclose()
+        self.session = await self._shared.session(self._spec)
+        if self.talk is not None:
+            self.session.set_query(self.talk.task.query)
+
+
+@asynccontextmanager
+async def open_live_session(sandbox: Sandbox, context: Context, spec: SessionSpec) -> AsyncIterator[LiveSession]:
+    """A live session over ``context``, and everything it owns gone at the end."""
+    shared = await sandbox.share(context)
+    live: LiveSession | None = None
+    try:
+        live = LiveSession(shared, await shared.session(spec), spec)
+        yield live
+    finally:
+        with anyio.CancelScope(shield=True):
+            if live is not None:
+                await live.session.aclose()
+            await shared.aclose()
