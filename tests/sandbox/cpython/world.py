@@ -24,8 +24,8 @@ import anyio
 
 from habit.contexts.context import Context
 from habit.sandbox.cpython import CPythonSandbox
-from habit.sandbox.cpython.lockdown import NOBODY
 from habit.sandbox.cpython.session import CPythonSession
+from habit.sandbox.cpython.support import NOBODY
 from habit.sandbox.session import CellResult, SessionLimits, SessionSpec
 from sandbox.cpython.escapes import ESCAPES, Escape
 from sandbox.hosts import RecordingHost
@@ -177,16 +177,24 @@ async def run_watched(session: CPythonSession, code: str, host: RecordingHost) -
     return result, bool(seen)
 
 
+def status_of(pid: int) -> dict[str, str]:
+    """What the kernel says of a process: whose it is, and what it may do."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
 async def attempt_all(world: World) -> dict[str, Any]:
-    """The breaches of every attempt, each made in a session of its own; and who the worker was."""
+    """The breaches of every attempt, each made in a session of its own; and what the kernel says of each worker."""
     sandbox = CPythonSandbox()
     limits = SessionLimits(cell_seconds=2.0)
     results: dict[str, list[str]] = {}
+    workers: list[dict[str, str]] = []
     try:
         shared = await sandbox.share(Context.of(""))
         sibling = await shared.session(SessionSpec("", limits=limits))
         for escape in ESCAPES:
             session = await shared.session(SessionSpec("", limits=limits))
+            workers.append(status_of(session.pid))
             host = RecordingHost(lambda request: "reply")
             code = world.fill(escape, sibling=sibling.pid, host=os.getpid())
             result, had_child = await run_watched(session, code, host)
@@ -200,7 +208,7 @@ async def attempt_all(world: World) -> dict[str, Any]:
             await session.aclose()
     finally:
         await sandbox.aclose()
-    return {"uid": os.getuid(), "results": results}
+    return {"uid": os.getuid(), "results": results, "workers": workers}
 
 
 def attempt_unconfined(world: World) -> dict[str, Any]:
