@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 LANGUAGES = frozenset({"python", "py", "python3", "repl", "ipython"})
@@ -96,7 +98,7 @@ def _final(prose: str) -> str | None:
             return f"FINAL_VAR({argument.strip(_QUOTES)!r})"
         if argument.isidentifier():  # most likely the name of a variable
             return f"FINAL(globals().get({argument!r}, {argument!r}))"
-        return f"FINAL({_unquoted(argument)!r})"
+        return f"FINAL({_stated(argument)!r})"
     return None
 
 
@@ -108,17 +110,19 @@ def _argument(text: str) -> str | None:
         if depth == 0:
             rest = text[position + 1 :].partition("\n")[0]
             return text[:position].strip() if not rest.strip("*_`. \t") else None
-    # A smiley or a list such as "a)" may leave the parentheses uneven: the last one of the reply closes.
+    # Parentheses that don't add up, as in running text: the last one of the reply closes.
     stripped = text.rstrip("*_`. \t\n")
     return stripped[:-1].strip() if stripped.endswith(")") else None
 
 
-def _unquoted(text: str) -> str:
-    try:
-        value = ast.literal_eval(text) if text[:1] in ("'", '"') else text
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+def _stated(text: str) -> object:
+    """What the argument of FINAL(...) states: a text, unless it is plainly a quoted one, a list or a dict."""
+    if text[:1] not in ("'", '"', "[", "{"):
         return text
-    return value if isinstance(value, str) else text
+    for read in (json.loads, ast.literal_eval):
+        with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
+            return read(text)
+    return text
 
 
 def _lines(text: str) -> list[str]:

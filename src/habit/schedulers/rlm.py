@@ -32,7 +32,6 @@ from habit.schedulers.replies import read_blocks
 from habit.schedulers.scheduler import Outcome, Task
 from habit.tasks import task_group
 
-
 FOLD_KEEPS = (3, 1)
 """Exchanges that a fold leaves as they were; fewer where that is still too much for the window."""
 
@@ -145,6 +144,7 @@ class RLM:
             role="root",
             sampling=Sampling(temperature, max_tokens=profile.root_max_tokens, grammar=profile.grammar),
             about=task.about,
+            tool=profile.execution == "tool",
             session=task.session,
             cell=cell,
         )

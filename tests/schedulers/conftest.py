@@ -1,0 +1,58 @@
+"""An RLM with what it needs around it: real sandbox, real kernel, a store in memory, scripted models."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from habit.calls.budget import Budget
+from habit.calls.kernel import Kernel
+from habit.calls.returns import Returns
+from habit.contexts.context import Context
+from habit.events import Observer, ignore
+from habit.journal.memory import MemoryStore
+from habit.journal.records import RunRecord
+from habit.sandbox.cpython import CPythonSandbox
+from habit.schedulers.prompts import FRONTIER, Profile
+from habit.schedulers.rlm import RLM, Limits
+from habit.schedulers.scheduler import Outcome, Task
+from support.scripted import ScriptedProvider
+
+
+@pytest.fixture(scope="module")
+async def sandbox() -> AsyncIterator[CPythonSandbox]:
+    sandbox = CPythonSandbox()
+    yield sandbox
+    await sandbox.aclose()
+
+
+class Bench:
+    """One RLM with what it needs; ``ask`` runs a task."""
+
+    def __init__(self, sandbox: CPythonSandbox) -> None:
+        self.sandbox = sandbox
+        self.store = MemoryStore()
+
+    async def ask(
+        self,
+        model: ScriptedProvider,
+        context: Any = "one\ntwo\nthree\n",
+        *,
+        query: str = "How many lines?",
+        returns: Any = str,
+        limits: Limits | None = None,
+        budget: Budget | None = None,
+        profile: Profile = FRONTIER,
+        on_event: Observer = ignore,
+    ) -> Outcome:
+        await self.store.add_run(RunRecord(id="run", query=query, started=0.0, settings={}, context={}))
+        kernel = Kernel(model, model, store=self.store, run_id="run", budget=budget)
+        self.rlm = RLM(kernel, self.sandbox, self.store, profile, run_id="run", limits=limits, on_event=on_event)
+        return await self.rlm.run(Task(query, Context.of(context), Returns.from_type(returns)))
+
+
+@pytest.fixture
+def bench(sandbox: CPythonSandbox) -> Bench:
+    return Bench(sandbox)
