@@ -45,7 +45,7 @@ class Request:
     def messages(self) -> list[tuple[str, str]]:
         """(role, text) of each message."""
         listed = self.body.get("messages") or self.body.get("input") or []
-        return [(message["role"], _text_of(message["content"])) for message in listed]
+        return [(message["role"], _text_of(message.get("content"))) for message in listed if "role" in message]
 
     @property
     def prompt(self) -> str:
@@ -61,6 +61,8 @@ class Answer:
     finish: str = "stop"
     usage: tuple[int, int] | None = (10, 5)
     """Tokens of prompt and reply; None leaves them out."""
+    tool_calls: Sequence[tuple[str, str]] = ()
+    """(name, arguments) of each tool call; arguments are JSON, or what a test wants in its place."""
     reasoning: str | None = None
     refusal: str | None = None
     status: int = 200
@@ -75,6 +77,11 @@ class Answer:
 
 def rate_limited(retry_after: str | None = None, message: str = "slow down") -> Answer:
     return failing(429, message, **({"Retry-After": retry_after} if retry_after is not None else {}))
+
+
+def ran(code: str, text: str | None = None, **more: Any) -> Answer:
+    """A reply that calls the tool ``run_python``."""
+    return Answer(text, tool_calls=[("run_python", json.dumps({"code": code}))], finish="tool_calls", **more)
 
 
 def failing(status: int, message: str = "it broke", **headers: str) -> Answer:
@@ -282,6 +289,11 @@ def _completion(request: Request, answer: Answer) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": answer.text}
     if answer.reasoning is not None:
         message["reasoning_content"] = answer.reasoning
+    if answer.tool_calls:
+        message["tool_calls"] = [
+            {"id": f"call_{request.index}_{number}", "type": "function", "function": {"name": name, "arguments": raw}}
+            for number, (name, raw) in enumerate(answer.tool_calls)
+        ]
     if answer.refusal is not None:
         message = {"role": "assistant", "content": None, "refusal": answer.refusal}
     reply: dict[str, Any] = {
@@ -315,8 +327,19 @@ def _response(request: Request, answer: Answer) -> dict[str, Any]:
                 "type": "message",
                 "role": "assistant",
                 "status": "completed",
-                "content": [{"type": "output_text", "text": answer.text, "annotations": []}],
-            }
+                "content": [{"type": "output_text", "text": answer.text or "", "annotations": []}],
+            },
+            *(
+                {
+                    "id": f"fc_{request.index}_{number}",
+                    "type": "function_call",
+                    "call_id": f"call_{request.index}_{number}",
+                    "name": name,
+                    "arguments": raw,
+                    "status": "completed",
+                }
+                for number, (name, raw) in enumerate(answer.tool_calls)
+            ),
         ],
         "parallel_tool_calls": False,
         "tool_choice": "auto",

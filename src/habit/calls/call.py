@@ -57,6 +57,8 @@ class Call:
     about: str = ""
     """What the prompt stands for beyond its words: in a child run, the digest of the child's context. Part of the
     content key, so that children whose prompts happen to be the same keep their replies apart in a replay."""
+    tool: bool = False
+    """Whether the model may call the tool ``run_python``; ``toolcalls`` has the text form of such calls."""
     session: str = "0"
     """Which session asked: ``0`` is the root run, ``0.2`` its second child. Not part of the content key."""
     cell: int = 0
@@ -64,12 +66,13 @@ class Call:
 
     @cached_property
     def key(self) -> str:
-        """The content key: SHA-256 (hex) over model, messages, schema and sampling settings."""
+        """The content key: SHA-256 (hex) over model, messages, schema, sampling settings and the rest that is asked."""
         content = {
             "model": self.model,
             "messages": [[m.role, m.content] for m in self.messages],
             "schema": self.schema,
             **({"about": self.about} if self.about else {}),
+            **({"tool": True} if self.tool else {}),
             "sampling": {k: v for k, v in asdict(self.sampling).items() if v is not None},
         }
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -21,6 +21,7 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _NO_CREDIT = re.compile(r"insufficient_quota|insufficient (balance|credit|funds)|billing|credit balance", re.IGNORECASE)
+_NO_TOOLS = re.compile(r"\btools?\b|tool[_ -]choice|function[_ -]call", re.IGNORECASE)
 _KEY_LIKE = re.compile(
     r"\b(?:sk|pk|gsk|xai|hf|r8|nvapi|AIza|AKIA|Bearer|Basic)[-_ ]?[A-Za-z0-9*][A-Za-z0-9_\-*./+=]{6,}"
     r"|(?<=//)[^/\s@]+:[^/\s@]+(?=@)",
@@ -133,6 +134,19 @@ def failure_for_status(
     return CallFailed(
         f"the server of {model} rejected the call with status {status}{quoted}: check the model's name and settings",
         reason="rejected",
+    )
+
+
+def blames_tools(failure: CallFailed) -> bool:
+    """Whether a server refused a call because it came with a tool."""
+    return failure.reason == "rejected" and _NO_TOOLS.search(str(failure)) is not None
+
+
+def no_tools(model: str, said: str = "") -> CallFailed:
+    """The model, or its server, takes no tools."""
+    quoted = f" ({said})" if said else ""
+    return CallFailed(
+        f"{model} can't be given the tool run_python{quoted}: leave out --execution tool", reason="rejected"
     )
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import aiohttp
 import anyio
 
+from habit.calls import toolcalls
 from habit.calls.call import Call, Message, Reply, sendable
-from habit.calls.failures import broken, failure_for_status, nonsense, too_slow
+from habit.calls.failures import blames_tools, broken, failure_for_status, no_tools, nonsense, too_slow
 from habit.calls.provider import UnusableReply
 from habit.calls.structured import as_object_schema, choice_grammar, choices
 from habit.calls.tokens import TOKENS_PER_MESSAGE, TOKENS_PER_PROMPT, estimate_text
@@ -61,12 +62,17 @@ class LocalProvider:
 
     async def request(self, call: Call) -> Reply:
         """Send once."""
-        answer = await self._post("/v1/chat/completions", self._body(call))
+        try:
+            answer = await self._post("/v1/chat/completions", self._body(call))
+        except CallFailed as failure:
+            raise no_tools(self.model, str(failure)) if call.tool and blames_tools(failure) else failure from None
         try:
             choice = answer["choices"][0]
             text, finish = choice["message"].get("content") or "", choice.get("finish_reason")
             if not isinstance(text, str):
                 raise TypeError("its content is no text")
+            if call.tool:
+                text = toolcalls.read_reply(text, _tool_calls(choice["message"]), cut_off=finish == "length")
         except (LookupError, TypeError, AttributeError) as problem:
             raise nonsense(self.model, repr(problem)) from None
         input_tokens, output_tokens = _used(answer)
@@ -92,7 +98,7 @@ class LocalProvider:
         sampling = call.sampling
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [{"role": message.role, "content": sendable(message.content)} for message in call.messages],
+            "messages": _messages(call),
             # Without a limit a small model that repeats itself would go on until its window is full.
             "max_tokens": sampling.max_tokens or min(1024, self.window // 4),
             "cache_prompt": True,
@@ -102,7 +108,10 @@ class LocalProvider:
         if sampling.seed is not None:
             body["seed"] = sampling.seed
         allowed = choices(call.schema)
-        if sampling.grammar is not None:
+        if call.tool:  # the server makes a grammar of its own for tools, and takes no other beside it
+            body["tools"] = [{"type": "function", "function": _FUNCTION}]
+            body["tool_choice"] = "auto"
+        elif sampling.grammar is not None:
             body["grammar"] = sampling.grammar
         elif allowed is not None:
             body["grammar"] = choice_grammar(allowed)
@@ -159,6 +168,37 @@ class LocalProvider:
                 trust_env=False,
             )
         return self._session
+
+
+_FUNCTION = {"name": toolcalls.TOOL, "description": toolcalls.DESCRIPTION, "parameters": toolcalls.PARAMETERS}
+
+
+def _messages(call: Call) -> list[dict[str, Any]]:
+    """The prompt as the server wants it; when the call has the tool, with earlier calls of it as such."""
+    return [_message(turn) for turn in (toolcalls.as_turns(call.messages) if call.tool else call.messages)]
+
+
+def _message(turn: Message | toolcalls.ToolCalls | toolcalls.ToolResult) -> dict[str, Any]:
+    if isinstance(turn, Message):
+        return {"role": turn.role, "content": sendable(turn.content)}
+    if isinstance(turn, toolcalls.ToolResult):
+        return {"role": "tool", "tool_call_id": turn.id, "content": sendable(turn.text)}
+    calls = [
+        {
+            "id": identity,
+            "type": "function",
+            "function": {"name": toolcalls.TOOL, "arguments": json.dumps({"code": sendable(code)})},
+        }
+        for identity, code in turn.calls
+    ]
+    return {"role": "assistant", "content": sendable(turn.prose), "tool_calls": calls}
+
+
+def _tool_calls(message: dict[str, Any]) -> list[tuple[str, Any]]:
+    """(tool name, arguments) of each call in a message of the server."""
+    return [
+        (str(made["function"]["name"]), made["function"].get("arguments")) for made in message.get("tool_calls") or ()
+    ]
 
 
 def _used(answer: Any) -> tuple[int | None, int | None]:

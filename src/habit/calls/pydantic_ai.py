@@ -22,7 +22,7 @@ import anyio.to_thread
 from habit.calls.call import Call, Message, Reply
 from habit.calls.catalogue import PROVIDERS, ProviderEntry, check_model, check_ready, split_model
 from habit.calls.clients import Clients
-from habit.calls.failures import one_line, secrets_in_environment, too_slow
+from habit.calls.failures import blames_tools, no_tools, one_line, secrets_in_environment, too_slow
 from habit.calls.prices import PriceList, listed_models
 from habit.calls.structured import as_object_schema
 from habit.calls.tokens import estimate_prompt, estimate_text
@@ -165,6 +165,7 @@ class PydanticAIProvider:
         self._prices = prices
         self._settings = settings
         self._structured = bool(built.profile.get("supports_json_schema_output", False))
+        self._tools = bool(built.profile.get("supports_tools", True))
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """A cautious estimate: these providers tell the size of a prompt only after it was sent."""
@@ -176,10 +177,14 @@ class PydanticAIProvider:
 
     async def request(self, call: Call) -> Reply:
         """Send once. A server that rejects the schema is asked again without it, now and from then on."""
+        if call.tool and not self._tools:
+            raise no_tools(self.model)
         schema = as_object_schema(call.schema) if call.schema is not None and self._structured else None
         try:
             return await self._send(call, schema)
         except CallFailed as failure:
+            if call.tool and blames_tools(failure):
+                raise no_tools(self.model, str(failure)) from None
             if schema is None or failure.reason != "rejected" or not _blames_schema(str(failure)):
                 raise
         self._structured = False
@@ -199,9 +204,9 @@ class PydanticAIProvider:
             try:
                 response = await model_request(
                     self._built,
-                    translate.to_messages(call.messages),
+                    translate.to_messages(call),
                     model_settings=translate.to_settings(call.sampling, self._settings),
-                    model_request_parameters=translate.to_parameters(schema),
+                    model_request_parameters=translate.to_parameters(schema, tool=call.tool),
                     instrument=False,
                 )
             except translate.PROBLEMS as problem:
@@ -209,13 +214,13 @@ class PydanticAIProvider:
                 raise translate.to_failure(problem, self._endpoint) from None
         if response is None:
             raise too_slow(self.model, self._endpoint.timeout)
-        if not response.usage.input_tokens and not response.usage.output_tokens:
+        text = translate.to_text(response, tool=call.tool)
+        estimated = not response.usage.input_tokens and not response.usage.output_tokens
+        if estimated:
             response.usage.input_tokens = await estimate_prompt(call.messages)
-            response.usage.output_tokens = estimate_text(
-                "".join(str(getattr(p, "content", "")) for p in response.parts)
-            )
-            return translate.to_reply(response, self._endpoint, cost=self._prices.cost, estimated=True)
-        return translate.to_reply(response, self._endpoint, cost=self._prices.cost)
+            thoughts = "".join(str(getattr(part, "content", "")) for part in response.parts)
+            response.usage.output_tokens = max(estimate_text(text), estimate_text(thoughts))
+        return translate.to_reply(response, text, self._endpoint, cost=self._prices.cost, estimated=estimated)
 
 
 def _build(provider: str | None, name: str, url: str | None, key: str | None, clients: Clients) -> Model:
@@ -233,7 +238,9 @@ def _build(provider: str | None, name: str, url: str | None, key: str | None, cl
             name,
             provider=OpenAICompatibleProvider("openai-compatible", openai_client=client),
             # Older servers ignore the newer field, and a reply without its limit may never end.
-            profile=OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False),
+            profile=OpenAIModelProfile(
+                openai_chat_supports_max_completion_tokens=False, openai_supports_strict_tool_definition=False
+            ),
         )
 
     def backend(kind: str) -> PydanticAIBackend[Any]:

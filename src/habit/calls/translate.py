@@ -16,13 +16,17 @@ from pydantic_ai.messages import (
     ModelResponse,
     SystemPromptPart,
     TextPart,
+    ToolCallPart,
+    ToolReturnPart,
     UserPromptPart,
 )
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
 
-from habit.calls.call import Message, Reply, Sampling, sendable
+from habit.calls import toolcalls
+from habit.calls.call import Call, Message, Reply, Sampling, sendable
 from habit.calls.failures import broken, failure_for_status, nonsense, one_line, too_slow
 from habit.calls.provider import UnusableReply
 from habit.errors import CallFailed
@@ -74,21 +78,32 @@ class Endpoint:
     """A hint at models with similar names, for when the server does not know this one."""
 
 
-def to_messages(messages: Sequence[Message]) -> list[ModelMessage]:
-    """A prompt in pydantic-ai's terms."""
+def to_messages(call: Call) -> list[ModelMessage]:
+    """The prompt of a call in pydantic-ai's terms; when it has the tool, with earlier calls of it as such."""
     converted: list[ModelMessage] = []
-    for message in messages:
-        text = sendable(message.content)
-        if message.role == "assistant":
-            converted.append(ModelResponse(parts=[TextPart(text)]))
+    for turn in toolcalls.as_turns(call.messages) if call.tool else call.messages:
+        if isinstance(turn, toolcalls.ToolCalls):
+            prose = [TextPart(sendable(turn.prose))] if turn.prose.strip() else []
+            calls = [ToolCallPart(toolcalls.TOOL, {"code": sendable(code)}, identity) for identity, code in turn.calls]
+            converted.append(ModelResponse(parts=[*prose, *calls]))
             continue
-        part = SystemPromptPart(text) if message.role == "system" else UserPromptPart(text)
+        if isinstance(turn, Message) and turn.role == "assistant":
+            converted.append(ModelResponse(parts=[TextPart(sendable(turn.content))]))
+            continue
+        part = _request_part(turn)
         last = converted[-1] if converted else None
         if isinstance(last, ModelRequest):
             last.parts = [*last.parts, part]
         else:
             converted.append(ModelRequest(parts=[part]))
     return converted
+
+
+def _request_part(turn: Message | toolcalls.ToolResult) -> SystemPromptPart | UserPromptPart | ToolReturnPart:
+    if isinstance(turn, toolcalls.ToolResult):
+        return ToolReturnPart(toolcalls.TOOL, sendable(turn.text), turn.id)
+    text = sendable(turn.content)
+    return SystemPromptPart(text) if turn.role == "system" else UserPromptPart(text)
 
 
 def without_retries(model: Model[Any]) -> ModelSettings:
@@ -112,20 +127,39 @@ def to_settings(sampling: Sampling, always: ModelSettings) -> ModelSettings:
     return settings
 
 
-def to_parameters(schema: Mapping[str, Any] | None) -> ModelRequestParameters:
-    """Free text, or structured output by an object schema."""
+def to_parameters(schema: Mapping[str, Any] | None, *, tool: bool = False) -> ModelRequestParameters:
+    """Free text, or structured output by an object schema; with or without the tool ``run_python``."""
+    ours = ToolDefinition(
+        name=toolcalls.TOOL, parameters_json_schema=toolcalls.PARAMETERS, description=toolcalls.DESCRIPTION
+    )
+    tools = [ours] if tool else []
     if schema is None:
-        return ModelRequestParameters()
+        return ModelRequestParameters(function_tools=tools)
     output = OutputObjectDefinition(json_schema=dict(schema), name="reply")
-    return ModelRequestParameters(output_mode="native", output_object=output, allow_text_output=False)
+    return ModelRequestParameters(
+        function_tools=tools, output_mode="native", output_object=output, allow_text_output=False
+    )
+
+
+def to_text(response: ModelResponse, *, tool: bool = False) -> str:
+    """The text of a response, without its reasoning; where the tool was offered, calls of it in their text form."""
+    prose = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    if not tool:
+        return prose
+    calls = [(part.tool_name, part.args) for part in response.parts if isinstance(part, ToolCallPart)]
+    return toolcalls.read_reply(prose, calls, cut_off=response.finish_reason == "length")
 
 
 def to_reply(
-    response: ModelResponse, endpoint: Endpoint, *, cost: Callable[..., float | None], estimated: bool = False
+    response: ModelResponse,
+    text: str,
+    endpoint: Endpoint,
+    *,
+    cost: Callable[..., float | None],
+    estimated: bool = False,
 ) -> Reply:
-    """The text of a response, without its reasoning; raises UnusableReply when there is none."""
+    """The reply with this ``text``; raises UnusableReply when it is none."""
     usage = response.usage
-    text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
     reply = Reply(
         text=text,
         input_tokens=usage.input_tokens,

@@ -1,0 +1,164 @@
+"""The text form of tool calls: lossless, and no turn lost to arguments that are not as they were asked for."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from habit.calls.call import Call, Message
+from habit.calls.toolcalls import EARLIER, ToolCalls, ToolResult, as_text, as_turns, read_reply, split
+
+LINES = st.sampled_from(
+    ["x = 1", "```", "````", "```python", "```python run_python", "\\```python run_python", "", " ", "\r", "\\", "'''"]
+)
+TEXTS = st.text() | st.lists(LINES | st.text(max_size=5), max_size=8).map("\n".join)
+
+
+@given(TEXTS, st.lists(TEXTS, min_size=1, max_size=3))
+def test_what_goes_in_comes_out(prose: str, codes: list[str]) -> None:
+    assert split(as_text(prose, codes)) == (prose, tuple(codes))
+
+
+@given(TEXTS)
+def test_any_text_can_be_split(text: str) -> None:
+    prose, codes = split(text)
+    assert codes or prose == text
+    assert split(as_text(prose, codes)) == (prose, codes)
+
+
+def test_the_text_form_reads_as_markdown() -> None:
+    assert as_text("Let me count.", ["print(1)"]) == "Let me count.\n\n```python run_python\nprint(1)\n```"
+    assert as_text("", ["s = '```'"]) == "````python run_python\ns = '```'\n````"
+    assert as_text("just words", []) == "just words"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nprint(1)\n```",
+        "```python run_python\nprint(1)\n```\nand that is it",
+        "```python run_python\nprint(1)",
+        "I call run_python, as ```python run_python``` says",
+    ],
+)
+def test_other_fences_are_text(text: str) -> None:
+    assert split(text) == (text, ())
+
+
+UNUSUAL = [
+    ("run_python", '{"code": "x = 1"}'),
+    ("run_python", {"code": "x = 1"}),
+    ("run_python", "x = 1"),
+    ("run_python", '"x = 1"'),
+    ("run_python", {"source": "x = 1"}),
+    ("run_python", {"anything": "x = 1"}),
+    ("run_python", {"code": "x = 1", "timeout": 5}),
+    ("run_python", {"code": ["x = 1"]}),
+    ("run_python", json.dumps(json.dumps({"code": "x = 1"}))),
+    ("run_python", {"code": "```python\nx = 1\n```"}),
+    ("run_python", '{"code": "x = 1"'),
+    ("run_python", '{"code": "x = 1"}}'),
+    ("python", '{"code": "x = 1"}'),
+    ("execute_code", '{"code": "x = 1"}'),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), UNUSUAL, ids=range(len(UNUSUAL)))
+def test_arguments_are_read_as_what_they_must_mean(name: str, arguments: object) -> None:
+    assert split(read_reply("", [(name, arguments)])) == ("", ("x = 1",))
+
+
+def test_line_ends_and_stray_escapes_in_json_are_forgiven() -> None:
+    raw = '{"code": "import re\nprint(re.findall("\\d+", context))"}'.replace('"\\d+"', "'\\d+'")
+    assert split(read_reply("", [("run_python", raw)]))[1] == ("import re\nprint(re.findall('\\d+', context))",)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("run_python", '{"code": print(1)}', "are no JSON"),
+        ("run_python", "{" * 100_000, "are no JSON"),
+        ("run_python", "{}", "without code"),
+        ("run_python", None, "without code"),
+        ("run_python", "", "without code"),
+        ("run_python", {"code": "  \n"}, "without code"),
+        ("run_python", {"code": 5}, "without code"),
+        ("run_python", {"one": "x", "two": "y"}, "without code"),
+        ("answer", {"value": 42}, "There is no tool 'answer': call run_python"),
+    ],
+)
+def test_what_can_not_be_read_is_said(name: str, arguments: object, said: str) -> None:
+    text = read_reply("Let me see.", [(name, arguments)])
+    assert text.startswith("Let me see.\n\n[")
+    assert said in text
+    assert split(text)[1] == ()
+    assert len(text) < 2_500
+
+
+def test_a_good_call_beside_a_bad_one_is_made() -> None:
+    prose, codes = split(read_reply("", [("answer", {}), ("run_python", {"code": "x"})]))
+    assert codes == ("x",)
+    assert "There is no tool" in prose
+
+
+def test_code_that_was_cut_off_is_an_unclosed_block() -> None:
+    arguments = json.dumps({"code": 'for x in context:\n    print("```\\n'})
+    for end in range(len('{"code": "f'), len(arguments) - 2):
+        text = read_reply("Hm.", [("run_python", arguments[:end])], cut_off=True)
+        assert re.match(r"Hm.\n\n(`{3,})python\nf", text)
+        assert split(text)[1] == ()
+    assert read_reply("", [("run_python", '{"code": ')], cut_off=True).startswith("[The arguments")
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        '<tool_call>\n{"name": "run_python", "arguments": {"code": "x = 1"}}\n</tool_call>',
+        '<tool_call>{"name": "run_python", "arguments": "{\\"code\\": \\"x = 1\\"}"}',
+        '```json\n{"name": "run_python", "arguments": {"code": "x = 1"}}\n```',
+        '{"name": "run_python", "parameters": {"code": "x = 1"}}',
+    ],
+)
+def test_a_call_that_the_server_left_in_the_prose_is_a_call(left: str) -> None:
+    assert split(read_reply(left, [])) == ("", ("x = 1",))
+
+
+@pytest.mark.parametrize(
+    "text", ["```python\nx = 1\n```", '{"name": "run_python"', "<tool_call>?</tool_call>", "run_python"]
+)
+def test_prose_alone_stays_as_it_is(text: str) -> None:
+    assert read_reply(text, []) == text
+
+
+def test_history_has_its_calls_and_their_results_apart() -> None:
+    turns = list(
+        as_turns(
+            [
+                Message("system", "s"),
+                Message("user", "question"),
+                Message("assistant", as_text("Look.", ["a", "b"])),
+                Message("user", "output"),
+                Message("assistant", "```python\nc\n```"),
+                Message("user", "more"),
+                Message("assistant", as_text("", ["d"])),
+            ]
+        )
+    )
+    assert turns == [
+        Message("system", "s"),
+        Message("user", "question"),
+        ToolCalls("Look.", (("run000200", "a"), ("run000201", "b"))),
+        ToolResult("run000200", EARLIER),
+        ToolResult("run000201", "output"),
+        Message("assistant", "```python\nc\n```"),
+        Message("user", "more"),
+        Message("assistant", as_text("", ["d"])),  # no result follows, so providers would refuse a call
+    ]
+
+
+def test_only_a_call_with_the_tool_has_another_key() -> None:
+    plain = Call("m", (Message("user", "u"),), "root")
+    assert plain.key == "1480d91caf60529be2445d4e5e43b88ba00570bacb4712af2959659c1952eb67"
+    assert Call("m", (Message("user", "u"),), "root", tool=True).key != plain.key
