@@ -54,11 +54,16 @@ class RunError(HabitError):
 
 
 class BudgetExceeded(RunError):
-    """The run was stopped by a budget; ``limit`` names it: calls, tokens, usd or seconds. Exit status 3."""
+    """The run was stopped by a budget. Exit status 3.
 
-    def __init__(self, message: str, *, limit: str, run: Run | None = None) -> None:
+    ``limit`` names it: ``calls``, ``tokens``, ``usd``, ``seconds``, ``usd_day``, or ``fan_out`` for a large map that
+    nobody agreed to. ``scope`` says whose limit it is: ``run``, ``day``, or the name of a wider scope.
+    """
+
+    def __init__(self, message: str, *, limit: str, scope: str = "run", run: Run | None = None) -> None:
         super().__init__(message, run)
         self.limit = limit
+        self.scope = scope
         self.best_answer: Any = None
         """What the model took for the best answer when it was stopped, where there was room left to ask."""
 

@@ -156,7 +156,7 @@ def test_concurrent_reservations_never_exceed_a_budget(budget, plan, chance):
                 assert total.tokens <= budget.max_tokens + excess.tokens
             if budget.max_usd is not None:
                 assert total.usd <= budget.max_usd + excess.usd + 1e-9
-            assert ledger.held.calls == len(open_holds)
+            assert ledger.held.calls >= len(open_holds)  # room is held for a waiting call before it wakes up
 
         async def one(estimated: int, used: int, end: str, final: bool) -> None:
             nonlocal excess

@@ -45,3 +45,30 @@ class CallEnded(Event):
     occurrence: int
     failure: CallFailed | None
     """None: it was stopped, by cancellation or by a budget."""
+
+
+@dataclass(frozen=True)
+class BudgetWarning(Event):
+    """80 % of a limit is used up; told once for each limit and scope."""
+
+    limit: str
+    """``calls``, ``tokens``, ``usd``, ``seconds`` or ``usd_day``."""
+    used: float
+    allowed: float
+    scope: str
+    """Whose limit: ``run``, ``day``, or the name of a wider scope such as ``engine``."""
+
+
+@dataclass(frozen=True)
+class FanOut(Event):
+    """One map is about to send many calls, or expensive ones; all figures are expectations, mostly too high."""
+
+    session: str
+    cell: int
+    model: str
+    """The model most of the calls go to."""
+    calls: int
+    """Calls to be sent; where replies were looked up in the journal, those it has are left out."""
+    tokens: int
+    usd: float | None
+    """None where no price is known."""
