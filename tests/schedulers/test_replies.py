@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from habit.calls.toolcalls import as_text
 from habit.schedulers.replies import read_blocks
 
 
@@ -86,3 +87,13 @@ def test_well_formed_blocks_come_back(codes: list[str]) -> None:
 def test_any_text_is_read(text: str) -> None:
     for code in read_blocks(text).codes:
         assert code.strip()
+
+
+@pytest.mark.parametrize("code", ["s = '''\n```python\nx\n```'''", "    indented = 1", "x = '```'\r\n", "a = 1\n\n"])
+def test_code_of_a_tool_call_is_taken_to_the_letter(code: str) -> None:
+    blocks = read_blocks(as_text("I would run:\n```python\nprint(1)\n```", [code, "b = 2"]))
+    assert blocks.runnable(cut_off=True) == (code, "b = 2")
+
+
+def test_a_final_answer_beside_a_tool_call_comes_last() -> None:
+    assert read_blocks(as_text("FINAL(42)", ["x = 1"])).runnable(cut_off=False) == ("x = 1", "FINAL('42')")

@@ -8,6 +8,8 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 
+from habit.calls.toolcalls import split
+
 LANGUAGES = frozenset({"python", "py", "python3", "repl", "ipython"})
 """Fence labels that hold code to run. A block with no label is run when there is no labelled one."""
 
@@ -42,8 +44,12 @@ def read_blocks(text: str) -> Blocks:
     Labels other than those of LANGUAGES (``json``, ``text``, ``output``…) are prose. A fence is closed by a line of
     at least as many of the same marks and nothing else, so that fences inside a longer fence stay part of its code;
     a reply may also begin or end its code on the fence's own line. A line ``FINAL(...)`` or ``FINAL_VAR(...)``
-    outside of any block gives the answer.
+    outside of any block gives the answer. Code that came by a call of ``run_python`` is taken to the letter, and
+    fences beside it are talk.
     """
+    words, called = split(text)
+    if called:
+        return Blocks(called, final=_final(words))
     text, sectioned = _code_section(text)
     labelled: list[str] = []
     bare: list[str] = []
