@@ -52,6 +52,8 @@ model_options = _stack(
     _option("--leaf-model", metavar="M", help="The model of leaf calls (default: the root model)."),
     _option("--base-url", metavar="URL", help="An OpenAI-compatible server to ask instead of the provider's."),
     _option("--profile", metavar="auto|frontier|small", help="How the prompts speak: to large or to small models."),
+    _option("--dialect", metavar="habit|rlm|dspy", help="Whose system prompt the root model gets (default habit)."),
+    _option("--execution", metavar="auto|fence|tool", help="How it hands over code: in a fence or by a tool call."),
     _option("--window", type=int, metavar="N", help="The model's context window in tokens, where it is not known."),
     _option("--concurrency", type=int, metavar="N", help="Requests under way at once (default 64)."),
 )
