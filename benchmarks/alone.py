@@ -1,0 +1,68 @@
+"""Habit alone, with models that answer at once from memory: what its own machinery takes, without HTTP."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from figures import Row
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from habit.config import Settings  # noqa: E402
+from habit.engine import Engine  # noqa: E402
+from support.scripted import ScriptedModels, ScriptedProvider, block  # noqa: E402
+
+
+async def measure_alone(folder: Path) -> list[Row]:
+    """All of it."""
+    return [await two_cells(folder), await child_run(folder), await leaf_batch(folder)]
+
+
+async def two_cells(folder: Path) -> Row:
+    """The overhead of a run of two cells, journal on disk, zygote warm."""
+    row = Row("Habit alone, no HTTP: run of 2 cells, warm", "ms", 25)
+    async with _engine(folder, [block("print(len(context))"), block("answer(len(context))")] * 40) as engine:
+        for number in range(31):
+            started = time.perf_counter()
+            await engine.ask(f"How long? ({number})", "some text " * 100, returns=int)
+            if number:
+                row.add("habit", (time.perf_counter() - started) * 1e3)
+    return row
+
+
+async def child_run(folder: Path) -> Row:
+    """What a child run adds: its own shared context, session and cell."""
+    row = Row("Habit alone, no HTTP: one child run", "ms")
+    code = "answer(recursive_llm('How long?', 'word ' * 30_000))"
+    script = [block(code), block("answer(str(len(context)))")] * 20
+    direct = [block("answer('1')")] * 20
+    async with _engine(folder, script, window=8_000) as nested, _engine(folder, direct, window=8_000) as flat:
+        for number in range(16):
+            started = time.perf_counter()
+            await nested.ask(f"nested {number}", "x")
+            between = time.perf_counter()
+            await flat.ask(f"flat {number}", "x")
+            if number:
+                row.add("habit", (2 * between - started - time.perf_counter()) * 1e3)
+    return row
+
+
+async def leaf_batch(folder: Path) -> Row:
+    """What the kernel, the journal and the sandbox add to each of 1,000 leaf calls in one map."""
+    row = Row("Habit alone, no HTTP: each of 1,000 leaf calls in one map", "ms")
+    code = "answer(len(recursive_llm_map('?', [str(n) for n in range(1000)])))"
+    async with _engine(folder, [block(code)] * 6, no_cache=True) as engine:
+        for number in range(6):
+            started = time.perf_counter()
+            await engine.ask(f"batch {number}", "x", returns=int)
+            if number:
+                row.add("habit", time.perf_counter() - started)
+    return row
+
+
+def _engine(folder: Path, script: list[str], *, window: int = 100_000, no_cache: bool = False) -> Engine:
+    settings = Settings(model="scripted", journal=str(folder / "alone" / "journal.db"), no_cache=no_cache)
+    return Engine(settings, models=ScriptedModels(ScriptedProvider(script, window=window)))

@@ -1,0 +1,68 @@
+"""Peak memory of a process with all its descendants: proportional set size where the kernel tells it, else resident."""
+
+from __future__ import annotations
+
+import os
+import threading
+from types import TracebackType
+from typing import Self
+
+_EVERY = 0.02
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class PeakMemory:
+    """Samples the sum over the tree of ``pid`` until it is left; shared pages count once in all."""
+
+    def __init__(self, pid: int) -> None:
+        self.peak = 0
+        """Bytes."""
+        self._pid = pid
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(_EVERY):
+            self.peak = max(self.peak, sum(_bytes_of(pid) for pid in tree(self._pid)))
+
+
+def tree(pid: int) -> list[int]:
+    """``pid`` and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as stat:
+                    parent = int(stat.read().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(name))
+    found = [pid]
+    for known in found:
+        found += children.get(known, [])
+    return found
+
+
+def _bytes_of(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as rollup:
+            for line in rollup:
+                if line.startswith("Pss:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        with open(f"/proc/{pid}/statm") as statm:
+            return int(statm.read().split()[1]) * _PAGE
+    except OSError:
+        return 0

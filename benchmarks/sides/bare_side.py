@@ -1,0 +1,40 @@
+"""The bare client: asyncio and aiohttp, no more than what it takes to send the same leaf calls and read the replies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+import aiohttp
+
+
+async def batch(url: str, count: int, at_once: int) -> float:
+    """Seconds for ``count`` leaf calls, at most ``at_once`` of them under way."""
+    limit = asyncio.Semaphore(at_once)
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def call(number: int) -> str:
+            body = {"model": "batch", "messages": [{"role": "user", "content": f"LEAF {number}: is it so?"}]}
+            async with limit, session.post(f"{url}/chat/completions", json=body) as response:
+                answer = json.loads(await response.read())
+            return str(answer["choices"][0]["message"]["content"])
+
+        started = time.perf_counter()
+        replies = await asyncio.gather(*(call(number) for number in range(count)))
+        seconds = time.perf_counter() - started
+    assert replies == ["yes"] * count
+    return seconds
+
+
+def main() -> None:
+    given: dict[str, Any] = json.loads(sys.argv[1])
+    seconds = [asyncio.run(batch(given["url"], given["count"], given["at_once"])) for _ in range(given["times"])]
+    print(json.dumps({"seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main()
