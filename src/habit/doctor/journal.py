@@ -16,6 +16,7 @@ from habit.doctor.findings import Finding
 from habit.journal.database import home_of
 from habit.journal.faults import explain
 from habit.journal.packing import unpack_json
+from habit.journal.peek import peek
 from habit.journal.schema import APPLICATION_ID, FORMAT
 
 QUICK_CHECK_SECONDS = 20.0
@@ -45,7 +46,7 @@ def _database(path: Path) -> Iterator[Finding]:
         yield _place_for_one(path)
         return
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as db:
+        with closing(peek(path, busy_seconds=_BUSY_SECONDS)) as db:
             application = db.execute("PRAGMA application_id").fetchone()[0]
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if application != APPLICATION_ID:
