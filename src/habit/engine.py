@@ -1,10 +1,10 @@
-"""Engine: opens a run, lets a scheduler answer it, and writes down how it ended. The Python surface of Habit."""
+"""Engine: opens runs and sessions, resumes and replays them. The Python surface of Habit."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -14,15 +14,15 @@ import anyio
 import anyio.to_thread
 
 from habit.calls.budget import Budget
-from habit.calls.kernel import Kernel
 from habit.calls.provider import Provider
 from habit.calls.returns import Returns
 from habit.config import SETTABLE, Settings
 from habit.config import load as load_settings
 from habit.contexts.context import Context
 from habit.contexts.load import load, reload
-from habit.errors import BudgetExceeded, HabitError, ReplayMismatch, RunError, RunFailed, UsageError
-from habit.events import Observer, RunStarted, all_of, ignore
+from habit.errors import RunError, UsageError
+from habit.events import Observer, all_of, ignore
+from habit.execution import Execution, Job
 from habit.journal.memory import MemoryStore
 from habit.journal.naming import new_run_id
 from habit.journal.records import RunRecord
@@ -30,12 +30,10 @@ from habit.journal.replay import Recording
 from habit.journal.sqlite import SqliteStore
 from habit.journal.store import Store
 from habit.models import AbsentModel, Models, NamedModels
-from habit.run import Replay, Run, RunEnded, Status, plain
+from habit.run import Replay, Run, plain
 from habit.sandbox.cpython import CPythonSandbox
-from habit.sandbox.session import Sandbox, SessionLimits
-from habit.schedulers.prompts import profile_for
-from habit.schedulers.rlm import RLM, Limits
-from habit.schedulers.scheduler import Outcome, Task
+from habit.sandbox.session import Sandbox
+from habit.schedulers.live import LiveSession
 from habit.stream import RunStream
 from habit.tasks import task_group
 
@@ -56,20 +54,8 @@ _KEPT_SETTINGS = (
 """Settings that decide what a run does: recorded with it, so that resume and replay do the same."""
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One execution of a run: afresh, resumed, or replayed."""
-
-    record: RunRecord
-    context: Context
-    returns: Returns
-    settings: Settings
-    store: Store
-    root: Provider
-    leaf: Provider
-    recording: Recording | None = None
-    replay: bool = False
-    on_event: Observer = ignore
+MOST_QUERY_CHARS = 1_000_000
+"""Characters of a question; more than that is an input."""
 
 
 class Engine:
@@ -128,36 +114,47 @@ class Engine:
         paths: Iterable[str | Path] = (),
         stdin: BinaryIO | None = None,
         skip_bad: bool = False,
+        continue_from: str | None = None,
         returns: Any = str,
         budget: Budget | None = None,
         on_event: Observer = ignore,
     ) -> Run:
         """Answer ``query`` about ``context``, or about the files, folders and globs in ``paths``.
 
-        ``context`` is a str or anything JSON can hold. ``returns`` is a Python type, a pydantic model, a list of
+        ``context`` is a str or anything JSON can hold. With ``continue_from``, an earlier run, the question is about
+        the input of that run, and its variables are there. ``returns`` is a Python type, a pydantic model, a list of
         allowed strings, or a JSON schema; the answer has that type. ``budget`` replaces the one in the settings.
         ``on_event`` is told what happens in this run, as the engine's own observer is told of every run.
 
         Raises UsageError before anything is started; BudgetExceeded and RunFailed carry the partial run.
         """
-        if not query.strip():
-            raise UsageError("The question is empty: say what you want to know.")
-        expected = returns if isinstance(returns, Returns) else Returns.from_type(returns)
-        budget = budget or self.budget
-        models, sandbox = await self._shared_models(), await self._shared_sandbox()
-        async with task_group() as group:
-            group.start_soon(sandbox.warm_up)  # takes a moment at first use
-            held = await _hold(context, paths, stdin, skip_bad)
-            root, leaf = await models.open_pair(self.settings, budget)
-            store = await self.store()
-            if not held.files and held.payload:  # what can't be read again from disk
-                await store.put_blob(held.payload)
-        record = await self._record(query, held, expected, root, leaf)
-        async with store.claim(record.id):
-            await store.add_run(record)
-            return await self._execute(
-                _Job(record, held, expected, self.settings, store, root, leaf, on_event=on_event), budget
-            )
+        async with self.session(
+            context, paths=paths, stdin=stdin, skip_bad=skip_bad, continue_from=continue_from
+        ) as session:
+            session.last = True
+            return await session.ask(query, returns=returns, budget=budget, on_event=on_event)
+
+    @asynccontextmanager
+    async def session(
+        self,
+        context: Any = None,
+        *,
+        paths: Iterable[str | Path] = (),
+        stdin: BinaryIO | None = None,
+        skip_bad: bool = False,
+        continue_from: str | None = None,
+        change: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[Session]:
+        """Several questions about one input, one after the other; variables stay from each to the next.
+
+        ``async with engine.session(text) as session: run = await session.ask("How many?"); …``
+
+        The input is read when the first question is asked. With ``continue_from``, an earlier run, the session begins
+        where that run ended: its code is run again with the replies it got, so nothing is paid for twice; models,
+        limits and prompts stay as they were, but for the settings in ``change``.
+        """
+        async with AsyncExitStack() as stack:
+            yield Session(self, stack, lambda: _hold(context, paths, stdin, skip_bad), continue_from, change or {})
 
     @property
     def budget(self) -> Budget:
@@ -174,10 +171,11 @@ class Engine:
         record = await store.run(ref)
         if record.status == "answered":
             return Run.from_json(record.result or {})
-        async with store.claim(record.id):  # first, so that nobody else adds to what is read
-            job = await self._job_again(record, store, returns, live=True)
+        async with store.claim(record.id), AsyncExitStack() as stack:  # first, so that nobody adds to what is read
+            before = await self._rebuilt(record, store, stack)
+            job = await self._job_again(record, store, returns, before, live=True)
             await store.end_run(record.id, "running", record.result or {})
-            return await self._execute(job, self.budget)
+            return await self._execute(job, before)
 
     async def replay(self, ref: str, *, returns: Any = None) -> Replay:
         """Run ``ref`` again with no model at all: every reply comes from the journal. Writes nothing.
@@ -187,114 +185,49 @@ class Engine:
         """
         store = await self.store()
         record = await store.run(ref)
-        if record.result is None or record.status in ("running", "interrupted"):
-            raise UsageError(f"Run {record.id} has not ended; continue it with: habit resume {record.id}.")
-        job = await self._job_again(record, store, returns, live=False)
-        try:
-            run = await self._execute(job, Budget())
-        except RunError as failure:
-            if failure.run is None:
-                raise
-            run = failure.run
-        recorded = record.result.get("answer")
-        same = plain(run.answer) == recorded and run.status == record.result.get("status")
+        _must_have_ended(record)
+        async with AsyncExitStack() as stack:
+            before = await self._rebuilt(record, store, stack)
+            job = await self._job_again(record, store, returns, before, live=False)
+            try:
+                run = await self._execute(job, before)
+            except RunError as failure:
+                if failure.run is None:
+                    raise
+                run = failure.run
+        result = record.result or {}
+        recorded = result.get("answer")
+        same = plain(run.answer) == recorded and run.status == result.get("status")
         return Replay(run, recorded, same)
 
-    async def _execute(self, job: _Job, budget: Budget) -> Run:
-        """Let the scheduler work, and write down how it ended, whatever happens."""
-        started = time.monotonic()
-        tell = all_of(self.on_event, job.on_event)
-        kernel = Kernel(
-            job.root,
-            job.leaf,
-            budget=budget,
-            store=job.store,
-            run_id=job.record.id,
-            recording=job.recording,
-            replay=job.replay,
-            stopped_by=(job.record.result or {}).get("stopped_by") if job.replay else None,
-            use_cache=not job.settings.no_cache,
-            on_event=tell,
-        )
-        rlm = RLM(
-            kernel,
-            await self._shared_sandbox(),
-            job.store,
-            profile_for(
-                job.settings.profile,
-                job.root.model,
-                dialect=job.settings.dialect,
-                execution=job.settings.execution,
-            ),
-            run_id=job.record.id,
-            limits=_limits(job.settings),
-            clock=float(int(job.record.started)),
-            on_event=tell,
-        )
+    async def _execute(self, job: Job, before: _Before | None) -> Run:
+        return await Execution(job, await self.shared_sandbox()).run(before.live if before else None)
 
-        def ended(
-            status: Status,
-            answer: Any = None,
-            *,
-            error: str | None = None,
-            stopped_by: str | None = None,
-            note: str = "",
-        ) -> Run:
-            notes = (*job.context.notes, *filter(None, [note, _divergence(job)]))
-            return Run(
-                id=job.record.id,
-                query=job.record.query,
-                status=status,
-                answer=answer,
-                strategy=job.record.strategy,
-                usage=kernel.usage,
-                peak_prompt_tokens=kernel.usage.peak_prompt_tokens,
-                cells=rlm.cells,
-                depth=rlm.depth,
-                seconds=time.monotonic() - started,
-                error=error,
-                stopped_by=stopped_by,
-                notes=notes,
-            )
+    async def _rebuilt(self, record: RunRecord, store: Store, stack: AsyncExitStack) -> _Before | None:
+        """The session that ``record`` goes on with, rebuilt from the journal; None when it begins one of its own."""
+        earlier = record.settings.get("continues")
+        return None if earlier is None else await self.rebuild(await store.run(earlier), store, stack)
 
-        tell(RunStarted(job.record.id, job.root.model, job.record.strategy, job.context.notes))
-        try:
-            outcome = await self._within(budget.max_seconds, rlm, Task(job.record.query, job.context, job.returns))
-            run = ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
-        except BudgetExceeded as stop:
-            best = None if stop.best_answer is None else job.returns.to_python(stop.best_answer)
-            stop.run = run = ended("budget", best, error=str(stop), stopped_by=stop.limit)
-            await self._write_end(job, run)
-            tell(RunEnded(run))
-            raise
-        except ReplayMismatch:
-            raise
-        except HabitError as problem:
-            run = ended("failed", error=str(problem))
-            await self._write_end(job, run)
-            tell(RunEnded(run))
-            raise RunFailed(str(problem), run) from problem
-        except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
-                run = ended("failed", error="interrupted")
-                await self._write_end(job, run, interrupted=True)
-                tell(RunEnded(run))
-            raise
-        await self._write_end(job, run)
-        tell(RunEnded(run))
-        return run
+    async def rebuild(self, last: RunRecord, store: Store, stack: AsyncExitStack) -> _Before:
+        """The session as it was when the run ``last`` ended: every run of it is replayed from the journal.
 
-    async def _within(self, seconds: float | None, rlm: RLM, task: Task) -> Outcome:
-        with anyio.move_on_after(seconds) as scope:
-            return await rlm.run(task)
-        assert scope.cancelled_caught
-        raise BudgetExceeded(
-            f"The run was stopped after {seconds:g} seconds; give it more with --max-seconds.", limit="seconds"
-        )
-
-    async def _write_end(self, job: _Job, run: Run, *, interrupted: bool = False) -> None:
-        if not job.replay:
-            await job.store.end_run(run.id, "interrupted" if interrupted else run.status, run.to_json())
+        It is closed with ``stack``. Raises UsageError when one of the runs has not ended, and ReplayMismatch.
+        """
+        chain = [last]
+        while (earlier := chain[0].settings.get("continues")) is not None:
+            chain.insert(0, await store.run(earlier))
+        before: _Before | None = None
+        for record in chain:
+            _must_have_ended(record)
+            job = replace(await self._job_again(record, store, None, before, live=False), on_event=ignore)
+            execution = Execution(job, await self.shared_sandbox())
+            if before is None:
+                live = await stack.enter_async_context(execution.open_session())
+                before = _Before(live, job.context, record)
+            with suppress(RunError):  # it ended so the first time
+                await execution.run(before.live)
+        assert before is not None
+        return before
 
     async def store(self) -> Store:
         """The journal, opened at first use. Raises JournalError or UsageError when it can't be used."""
@@ -307,26 +240,144 @@ class Engine:
                 self._resources.push_async_callback(self._store.aclose)
             return self._store
 
-    async def _shared_sandbox(self) -> Sandbox:
+    async def shared_sandbox(self) -> Sandbox:
+        """The sandbox of all runs, made at first use."""
         async with self._opening:
             if self._sandbox is None:
                 self._sandbox = CPythonSandbox()
                 self._resources.push_async_callback(self._sandbox.aclose)
             return self._sandbox
 
-    async def _shared_models(self) -> Models:
+    async def shared_models(self) -> Models:
+        """Where all runs get their models from."""
         async with self._opening:
             if self._models is None:
                 self._models = NamedModels()
                 self._resources.push_async_callback(self._models.aclose)
             return self._models
 
+    async def _job_again(
+        self, record: RunRecord, store: Store, returns: Any, before: _Before | None, *, live: bool
+    ) -> Job:
+        """What a recorded run works from, found again: its context, its settings and its replies."""
+        settings = settings_of(record, self.settings)
+        calls = await store.calls(record.id)
+        root: Provider
+        leaf: Provider
+        if live:
+            root, leaf = await (await self.shared_models()).open_pair(settings, self.budget)
+        else:
+            root_window, leaf_window = record.settings["windows"]
+            root = AbsentModel(record.settings["model"], root_window)
+            leaf = AbsentModel(record.settings["leaf_model"], leaf_window)
+        return Job(
+            record,
+            before.context if before else await _context_again(record, store),
+            Returns.from_json(record.settings["returns"]) if returns is None else Returns.from_type(returns),
+            settings,
+            store,
+            root,
+            leaf,
+            budget=self.budget if live else Budget(),
+            recording=Recording.for_resume(calls) if live else Recording.for_replay(calls),
+            replay=not live,
+            first=before.first if before else None,
+            on_event=self.on_event,
+        )
+
+
+class Session:
+    """Questions about one input, one after the other; see Engine.session. Each is a run of its own in the journal."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        stack: AsyncExitStack,
+        hold: Callable[[], Awaitable[Context]],
+        continue_from: str | None,
+        change: Mapping[str, Any],
+    ) -> None:
+        self.last = False
+        """Set when no other question will follow, so that nothing is kept for one."""
+        self._engine = engine
+        self._stack = stack
+        self._hold = hold
+        self._continue_from = continue_from
+        self._change = change
+        self._settings = engine.settings
+        self._before: _Before | None = None
+        self._latest: str | None = None
+        self._context: Context | None = None
+        self._asking = anyio.Lock()
+
+    async def ask(
+        self, query: str, *, returns: Any = str, budget: Budget | None = None, on_event: Observer = ignore
+    ) -> Run:
+        """Answer ``query``; arguments and errors as in Engine.ask. Questions wait for each other."""
+        if not query.strip():
+            raise UsageError("The question is empty: say what you want to know.")
+        if len(query) > MOST_QUERY_CHARS:
+            raise UsageError(f"The question is longer than {MOST_QUERY_CHARS:,} characters: put the text into a file.")
+        expected = returns if isinstance(returns, Returns) else Returns.from_type(returns)
+        async with self._asking:
+            engine = self._engine
+            store = await engine.store()
+            if self._continue_from is not None and self._before is None:
+                await self._go_back(self._continue_from, store)
+            context, (root, leaf) = await self._ready(budget or engine.budget)
+            record = await self._record(query, context, expected, root, leaf)
+            job = Job(
+                record,
+                context,
+                expected,
+                self._settings,
+                store,
+                root,
+                leaf,
+                budget=budget or engine.budget,
+                first=self._before.first if self._before else None,
+                on_event=all_of(engine.on_event, on_event),
+            )
+            async with store.claim(record.id):
+                await store.add_run(record)
+                self._latest = record.id
+                execution = Execution(job, await engine.shared_sandbox())
+                if self._before is None and not self.last:
+                    live = await self._stack.enter_async_context(execution.open_session())
+                    self._before = _Before(live, context, record)
+                return await execution.run(self._before.live if self._before else None)
+
+    async def _go_back(self, ref: str, store: Store) -> None:
+        """Begin where the run ``ref`` ended."""
+        record = await store.run(ref)
+        self._settings = replace(settings_of(record, self._engine.settings), **self._change)
+        self._before = await self._engine.rebuild(record, store, self._stack)
+        self._context, self._latest = self._before.context, record.id
+
+    async def _ready(self, budget: Budget) -> tuple[Context, tuple[Provider, Provider]]:
+        """The input and the models, with everything that takes a moment done at the same time."""
+        models, sandbox, store = (
+            await self._engine.shared_models(),
+            await self._engine.shared_sandbox(),
+            await self._engine.store(),
+        )
+        async with task_group() as group:
+            group.start_soon(sandbox.warm_up)  # takes a moment at first use
+            if self._context is None:
+                self._context = await self._hold()
+                pair = await models.open_pair(self._settings, budget)
+                if not self._context.files and self._context.payload:  # what can't be read again from disk
+                    await store.put_blob(self._context.payload)
+            else:
+                pair = await models.open_pair(self._settings, budget)
+        return self._context, pair
+
     async def _record(
         self, query: str, context: Context, returns: Returns, root: Provider, leaf: Provider
     ) -> RunRecord:
         now = time.time()
         digest = await anyio.to_thread.run_sync(lambda: context.digest)
-        kept = {name: value for name, value in asdict(self.settings).items() if name in _KEPT_SETTINGS}
+        kept = {name: value for name, value in asdict(self._settings).items() if name in _KEPT_SETTINGS}
         return RunRecord(
             id=new_run_id(now),
             query=query,
@@ -337,45 +388,40 @@ class Engine:
                 "leaf_model": leaf.model,
                 "windows": [root.window, leaf.window],
                 "returns": returns.to_json(),
+                **({} if self._latest is None else {"continues": self._latest}),
             },
             context={**context.record(), "blob": None if context.files else digest},
         )
 
-    async def _job_again(self, record: RunRecord, store: Store, returns: Any, *, live: bool) -> _Job:
-        """What a recorded run works from, found again: its context, its settings and its replies."""
-        kept = {name: value for name, value in record.settings.items() if name in _KEPT_SETTINGS}
-        settings = replace(
-            self.settings, **kept, model=record.settings["model"], leaf_model=record.settings["leaf_model"]
-        )
-        calls = await store.calls(record.id)
-        root: Provider
-        leaf: Provider
-        if live:
-            root, leaf = await (await self._shared_models()).open_pair(settings, self.budget)
-        else:
-            root_window, leaf_window = record.settings["windows"]
-            root = AbsentModel(record.settings["model"], root_window)
-            leaf = AbsentModel(record.settings["leaf_model"], leaf_window)
-        return _Job(
-            record,
-            await self._context_again(record, store),
-            Returns.from_json(record.settings["returns"]) if returns is None else Returns.from_type(returns),
-            settings,
-            store,
-            root,
-            leaf,
-            recording=Recording.for_resume(calls) if live else Recording.for_replay(calls),
-            replay=not live,
-        )
 
-    async def _context_again(self, record: RunRecord, store: Store) -> Context:
-        known = record.context
-        if known["files"]:
-            return await anyio.to_thread.run_sync(reload, known)
-        if not known["bytes"]:
-            return Context(known["kind"], b"", known["origin"])
-        payload = await store.get_blob(known["blob"])
-        return Context(known["kind"], payload, known["origin"])
+@dataclass(frozen=True)
+class _Before:
+    """A session that goes on, with what it is about and the run that began it."""
+
+    live: LiveSession
+    context: Context
+    first: RunRecord
+
+
+def settings_of(record: RunRecord, settings: Settings) -> Settings:
+    """The settings a run was made with; ``settings`` for everything that does not decide what a run does."""
+    kept = {name: value for name, value in record.settings.items() if name in _KEPT_SETTINGS}
+    return replace(settings, **kept, model=record.settings["model"], leaf_model=record.settings["leaf_model"])
+
+
+def _must_have_ended(record: RunRecord) -> None:
+    if record.result is None or record.status in ("running", "interrupted"):
+        raise UsageError(f"Run {record.id} has not ended; continue it with: habit resume {record.id}.")
+
+
+async def _context_again(record: RunRecord, store: Store) -> Context:
+    known = record.context
+    if known["files"]:
+        return await anyio.to_thread.run_sync(reload, known)
+    if not known["bytes"]:
+        return Context(known["kind"], b"", known["origin"])
+    payload = await store.get_blob(known["blob"])
+    return Context(known["kind"], payload, known["origin"])
 
 
 async def _hold(context: Any, paths: Iterable[str | Path], stdin: BinaryIO | None, skip_bad: bool) -> Context:
@@ -391,19 +437,6 @@ async def _hold(context: Any, paths: Iterable[str | Path], stdin: BinaryIO | Non
         return await anyio.to_thread.run_sync(Context.of, context)
     except (TypeError, ValueError) as problem:
         raise UsageError(f"The context must be text or data that JSON can hold: {problem}.") from None
-
-
-def _limits(settings: Settings) -> Limits:
-    session = SessionLimits(cell_seconds=settings.cell_seconds, memory=settings.cell_memory)
-    return Limits(max_cells=settings.max_cells, max_depth=settings.max_depth, session=session)
-
-
-def _divergence(job: _Job) -> str:
-    """What to say when a run that went on did not ask for everything it had asked before."""
-    unused = job.recording.unused() if job.recording else []
-    if not unused:
-        return ""
-    return f"{len(unused)} recorded calls were not asked for again: the run went another way than before."
 
 
 def ask(

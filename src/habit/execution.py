@@ -1,0 +1,163 @@
+"""One execution of a run, afresh, resumed or replayed: its kernel, its scheduler, and how it ended."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from habit.calls.budget import Budget
+from habit.calls.kernel import Kernel
+from habit.calls.provider import Provider
+from habit.calls.returns import Returns
+from habit.config import Settings
+from habit.contexts.context import Context
+from habit.errors import BudgetExceeded, HabitError, ReplayMismatch, RunFailed
+from habit.events import Observer, RunStarted, ignore
+from habit.journal.records import RunRecord
+from habit.journal.replay import Recording
+from habit.journal.store import Store
+from habit.run import Run, RunEnded, Status
+from habit.sandbox.session import Sandbox, SessionLimits
+from habit.schedulers.live import LiveSession, open_live_session
+from habit.schedulers.prompts import profile_for
+from habit.schedulers.rlm import RLM, Limits
+from habit.schedulers.scheduler import Outcome, Task
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one execution works from."""
+
+    record: RunRecord
+    context: Context
+    returns: Returns
+    settings: Settings
+    store: Store
+    root: Provider
+    leaf: Provider
+    budget: Budget = field(default_factory=Budget)
+    recording: Recording | None = None
+    replay: bool = False
+    first: RunRecord | None = None
+    """The first run of the session that this run goes on with; its start is what the session's clock shows."""
+    on_event: Observer = ignore
+
+
+class Execution:
+    """Lets a scheduler work on one job."""
+
+    def __init__(self, job: Job, sandbox: Sandbox) -> None:
+        self._job = job
+        self._started = time.monotonic()
+        self._kernel = Kernel(
+            job.root,
+            job.leaf,
+            budget=job.budget,
+            store=job.store,
+            run_id=job.record.id,
+            recording=job.recording,
+            replay=job.replay,
+            stopped_by=(job.record.result or {}).get("stopped_by") if job.replay else None,
+            use_cache=not job.settings.no_cache,
+            on_event=job.on_event,
+        )
+        settings = job.settings
+        self._rlm = RLM(
+            self._kernel,
+            sandbox,
+            job.store,
+            profile_for(settings.profile, job.root.model, dialect=settings.dialect, execution=settings.execution),
+            run_id=job.record.id,
+            limits=_limits(settings),
+            clock=float(int((job.first or job.record).started)),
+            on_event=job.on_event,
+        )
+        self._sandbox = sandbox
+        self._task = Task(job.record.query, job.context, job.returns)
+
+    def open_session(self) -> AbstractAsyncContextManager[LiveSession]:
+        """The session in which this run begins, for other runs to go on with."""
+        return open_live_session(self._sandbox, self._job.context, self._rlm.session_spec(self._task))
+
+    async def run(self, live: LiveSession | None = None) -> Run:
+        """Answer the question, in a session of its own or in one that goes on.
+
+        Raises BudgetExceeded, RunFailed (both with the partial run) or ReplayMismatch.
+        """
+        job = self._job
+        job.on_event(RunStarted(job.record.id, job.root.model, job.record.strategy, job.context.notes))
+        try:
+            outcome = await self._within(job.budget.max_seconds, live)
+            run = self._ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
+        except BudgetExceeded as stop:
+            best = None if stop.best_answer is None else job.returns.to_python(stop.best_answer)
+            stop.run = run = self._ended("budget", best, error=str(stop), stopped_by=stop.limit)
+            await self._write_end(run)
+            raise
+        except ReplayMismatch:
+            raise
+        except HabitError as problem:
+            run = self._ended("failed", error=str(problem))
+            await self._write_end(run)
+            raise RunFailed(str(problem), run) from problem
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await self._write_end(self._ended("failed", error="interrupted"), interrupted=True)
+            raise
+        await self._write_end(run)
+        return run
+
+    async def _within(self, seconds: float | None, live: LiveSession | None) -> Outcome:
+        with anyio.move_on_after(seconds) as scope:
+            return await self._rlm.run(self._task, live)
+        assert scope.cancelled_caught
+        raise BudgetExceeded(
+            f"The run was stopped after {seconds:g} seconds; give it more with --max-seconds.", limit="seconds"
+        )
+
+    def _ended(
+        self,
+        status: Status,
+        answer: Any = None,
+        *,
+        error: str | None = None,
+        stopped_by: str | None = None,
+        note: str = "",
+    ) -> Run:
+        record, usage = self._job.record, self._kernel.usage
+        return Run(
+            id=record.id,
+            query=record.query,
+            status=status,
+            answer=answer,
+            strategy=record.strategy,
+            usage=usage,
+            peak_prompt_tokens=usage.peak_prompt_tokens,
+            cells=self._rlm.cells,
+            depth=self._rlm.depth,
+            seconds=time.monotonic() - self._started,
+            error=error,
+            stopped_by=stopped_by,
+            notes=(*self._job.context.notes, *filter(None, [note, self._divergence()])),
+        )
+
+    async def _write_end(self, run: Run, *, interrupted: bool = False) -> None:
+        if not self._job.replay:
+            await self._job.store.end_run(run.id, "interrupted" if interrupted else run.status, run.to_json())
+        self._job.on_event(RunEnded(run))
+
+    def _divergence(self) -> str:
+        """What to say when a run that went on did not ask for everything it had asked before."""
+        unused = self._job.recording.unused() if self._job.recording else []
+        if not unused:
+            return ""
+        return f"{len(unused)} recorded calls were not asked for again: the run went another way than before."
+
+
+def _limits(settings: Settings) -> Limits:
+    session = SessionLimits(cell_seconds=settings.cell_seconds, memory=settings.cell_memory)
+    return Limits(max_cells=settings.max_cells, max_depth=settings.max_depth, session=session)
