@@ -17,6 +17,7 @@ from journal_samples import CALL, CELL, RUN, a_call
 from habit.errors import JournalError, UsageError
 from habit.journal import schema
 from habit.journal.records import CellRecord, RunRecord
+from habit.journal.rows import sum_usd
 from habit.journal.sqlite import SqliteStore
 
 DOCS = Path(__file__).parents[2] / "docs" / "journal.md"
@@ -247,3 +248,26 @@ async def test_a_full_disk_is_an_error_that_names_the_way_on(small_disk: Path) -
     async with aclosing(await SqliteStore.open(small_disk / ".habit" / "journal.db")) as store:
         assert await store.calls(RUN.id) == calls
         assert calls
+
+
+async def test_what_was_spent_is_read_from_an_index_alone(journal_path: Path) -> None:
+    async with aclosing(await SqliteStore.open(journal_path)) as store:
+        await store.add_run(RUN)
+        await store.add_call(a_call(usd=0.5))
+    with closing(sqlite3.connect(journal_path)) as db:
+        asked: list[str] = []
+        db.set_trace_callback(asked.append)
+        assert sum_usd(db, 0.0) == 0.5
+        plan = db.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()
+    assert "USING COVERING INDEX calls_by_cost" in plan[0][-1]
+
+
+async def test_a_journal_without_that_index_gives_the_same_sum(journal_path: Path) -> None:
+    async with aclosing(await SqliteStore.open(journal_path)) as store:
+        await store.add_run(RUN)
+        await store.add_call(a_call(usd=0.5))
+    with closing(sqlite3.connect(journal_path)) as db:
+        db.execute("DROP INDEX calls_by_cost")
+        db.commit()
+    async with aclosing(await SqliteStore.open(journal_path)) as store:
+        assert await store.spent_since(0.0) == 0.5

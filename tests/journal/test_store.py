@@ -386,3 +386,24 @@ async def test_a_closed_store_refuses_work_and_may_be_closed_again(store: Store)
     for use in uses:
         with pytest.raises(JournalError, match="closed"):
             await use
+
+
+async def test_what_was_spent_since_a_moment_counts_live_calls_of_all_runs(store: Store) -> None:
+    assert await store.spent_since(0.0) == 0.0
+    other = a_run("20261122-165502-00bbbbbb")
+    await store.add_run(RUN)
+    await store.add_run(other)
+    for call in (
+        a_call("before", usd=100.0, started=999.0),
+        a_call("at that moment", usd=0.25, started=1000.0),
+        a_call("of another run", run=other.id, usd=0.5, started=2000.0),
+        failed("billed all the same", usd=0.125, started=2000.0),
+        failed("never sent", usd=7.0, attempts=0, started=2000.0),
+        a_call("taken from a run", usd=7.0, cached_from=other.id, started=2000.0),
+        a_call("no price known", usd=None, started=2000.0),
+    ):
+        await store.add_call(call)
+    assert await store.spent_since(1000.0) == 0.875
+    await store.add_call(a_call("billed all the same", usd=0.5, started=3000.0))
+    assert await store.spent_since(1000.0) == 1.25, "a failure that was tried again is replaced"
+    assert await store.spent_since(4000.0) == 0.0

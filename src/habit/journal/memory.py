@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -89,6 +90,13 @@ class MemoryStore:
         """Calls in the order they were recorded."""
         self._check_open()
         return list(self._calls.get(run_id, {}).values())
+
+    async def spent_since(self, moment: float) -> float:
+        """USD of the live calls, of any run, that began at ``moment`` (Unix seconds) or later."""
+        self._check_open()
+        calls = (call for calls in self._calls.values() for call in calls.values())
+        live = (call for call in calls if call.started >= moment and call.attempts > 0 and call.cached_from is None)
+        return math.fsum(call.usd or 0.0 for call in live)
 
     async def put_blob(self, data: bytes) -> str:
         """Keep ``data`` once; returns its SHA-256 (hex)."""

@@ -10,6 +10,7 @@ from typing import Any
 from habit.errors import JournalError
 from habit.journal.packing import digest, excerpt, kept_cell, pack, pack_json, unpack, unpack_json
 from habit.journal.records import CallRecord, CellRecord, RememberedReply, RunRecord, RunStatus
+from habit.journal.schema import COSTLY
 
 IsFree = Callable[[str], bool]
 
@@ -150,6 +151,13 @@ def select_calls(db: sqlite3.Connection, run_id: str) -> list[CallRecord]:
         _call(run_id, row, tuple((role, texts[number]) for role, number in prompt))
         for row, prompt in zip(found, prompts, strict=True)
     ]
+
+
+def sum_usd(db: sqlite3.Connection, moment: float) -> float:
+    """USD of the live calls that began at ``moment`` or later; in the words of the index ``calls_by_cost``."""
+    row = db.execute(f"SELECT total(usd) FROM calls WHERE {COSTLY} AND started >= ?", (moment,)).fetchone()
+    total: float = row[0]
+    return total
 
 
 def _run(row: tuple[Any, ...], is_free: IsFree) -> RunRecord:

@@ -7,6 +7,9 @@ FORMAT = 2
 APPLICATION_ID = 0x48626974
 """``Habt`` in ASCII (``PRAGMA application_id``): tells a journal from any other SQLite file."""
 
+COSTLY = "usd > 0 AND attempts > 0 AND cached_from IS NULL"
+"""Which calls were sent and cost something: the only ones in the index that a day's budget is read from."""
+
 TABLES = (
     """CREATE TABLE meta (
         name TEXT PRIMARY KEY,
@@ -69,6 +72,7 @@ TABLES = (
         UNIQUE (key, occurrence, run)
     )""",
     "CREATE INDEX calls_by_run ON calls (run)",
+    f"CREATE INDEX calls_by_cost ON calls (started, usd) WHERE {COSTLY}",
 )
 
 UPGRADES = {1: ("ALTER TABLE cells ADD COLUMN folded INTEGER NOT NULL DEFAULT 0",)}

@@ -95,6 +95,10 @@ class SqliteStore:
         """Calls in the order they were recorded."""
         return await self._reader.run(lambda db: rows.select_calls(db, run_id))
 
+    async def spent_since(self, moment: float) -> float:
+        """USD of the live calls, of any run, that began at ``moment`` (Unix seconds) or later."""
+        return await self._reader.run(lambda db: rows.sum_usd(db, moment))
+
     async def put_blob(self, data: bytes) -> str:
         """Keep ``data`` once, compressed; returns its SHA-256 (hex)."""
         self._check_open()

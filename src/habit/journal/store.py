@@ -49,6 +49,10 @@ class Store(Protocol):
         """Calls in the order they were recorded."""
         ...
 
+    async def spent_since(self, moment: float) -> float:
+        """USD of the live calls, of any run, that began at ``moment`` (Unix seconds) or later; unknown prices are 0."""
+        ...
+
     async def put_blob(self, data: bytes) -> str:
         """Keep ``data`` once, compressed; returns its SHA-256 (hex)."""
         ...
