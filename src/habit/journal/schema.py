@@ -72,7 +72,7 @@ TABLES = (
         UNIQUE (key, occurrence, run)
     )""",
     "CREATE INDEX calls_by_run ON calls (run)",
-    f"CREATE INDEX calls_by_cost ON calls (started, usd) WHERE {COSTLY}",
+    f"CREATE INDEX calls_by_cost ON calls (started, usd, attempts, cached_from) WHERE {COSTLY}",
 )
 
 UPGRADES = {1: ("ALTER TABLE cells ADD COLUMN folded INTEGER NOT NULL DEFAULT 0",)}
