@@ -26,7 +26,21 @@ except SystemExit:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "ask", "runs", "show", "resume", "replay", "doctor", "models", "models list", "models pull", "models rm"]
+    "command",
+    [
+        "",
+        "ask",
+        "runs",
+        "show",
+        "resume",
+        "replay",
+        "doctor",
+        "completion",
+        "models",
+        "models list",
+        "models pull",
+        "models rm",
+    ],
 )
 def test_every_command_has_help(habit: InProcess, command: str) -> None:
     result = habit(*command.split(), "--help")
@@ -48,7 +62,7 @@ def test_the_version(habit: InProcess) -> None:
     [
         (["aks"], "There is no command 'aks'; did you mean ask?"),
         (["models", "pll"], "There is no command 'pll'; did you mean pull?"),
-        (["xyzzy"], "the commands are ask, runs, show, resume, replay, models, doctor"),
+        (["xyzzy"], "the commands are ask, runs, show, resume, replay, models, doctor, completion"),
         (["How many are there?"], "to ask a question, type: habit ask QUERY [PATH ...]"),
         (["ask"], "QUERY"),
         (["ask", "?", "--max-cals", "1"], "--max-calls"),

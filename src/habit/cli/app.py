@@ -13,6 +13,7 @@ import click
 from habit import __version__
 from habit.cli import status
 from habit.cli.ask import ask
+from habit.cli.completion import completion
 from habit.cli.doctor import doctor
 from habit.cli.groups import HabitGroup, help_without_command
 from habit.cli.history import runs, show
@@ -75,7 +76,7 @@ def cli(context: click.Context) -> None:
     help_without_command(context)
 
 
-for command in (ask, runs, show, resume, replay, models, doctor):
+for command in (ask, runs, show, resume, replay, models, doctor, completion):
     cli.add_command(command)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from habit.cli import options, status
+from habit.cli import completing, options, status
 from habit.cli.output import note_line, warning_line, write_answer, write_json
 
 if TYPE_CHECKING:
@@ -26,12 +26,22 @@ _PATIENCE_SECONDS = 2.0
 
 @click.command(short_help="Answer a question about files, folders or standard input.")
 @click.argument("query")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=completing.paths)
 @options.model_options
 @click.option(
-    "--returns", default="str", metavar="TYPE", help="int, float, bool, str, json, list[str] … or schema.json."
+    "--returns",
+    default="str",
+    metavar="TYPE",
+    shell_complete=completing.types,
+    help="int, float, bool, str, json, list[str] … or schema.json.",
 )
-@click.option("--strategy", default=None, metavar="auto|rlm", help="How to answer; more strategies come later.")
+@click.option(
+    "--strategy",
+    default=None,
+    metavar="auto|rlm",
+    shell_complete=completing.words("auto", "rlm"),
+    help="How to answer; more strategies come later.",
+)
 @options.budget_options
 @options.limit_options
 @options.record_options

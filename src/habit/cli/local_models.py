@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from habit.cli import options
+from habit.cli import completing, options
 from habit.cli.groups import HabitGroup, help_without_command
 from habit.cli.output import note_line, visible, write, write_json
 
@@ -53,7 +53,7 @@ def _line(row: dict[str, Any], name_width: int) -> str:
 
 
 @models.command(short_help="Fetch a local model; an interrupted pull goes on where it was.")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.fetchable_models)
 def pull(name: str | None) -> None:
     """Fetch the local model NAME (default: the one that `local` stands for), verified against its checksum.
 
@@ -74,7 +74,7 @@ def pull(name: str | None) -> None:
 
 
 @models.command(short_help="Delete a local model.")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.models_here)
 def rm(name: str) -> None:
     """Delete the local model NAME, and what an interrupted pull left of it."""
     from habit.local.models import remove

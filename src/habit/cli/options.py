@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from habit.cli import completing
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -30,7 +32,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
 
 
 def _option(*names: str, **details: Any) -> Callable[[Command], Command]:
-    return click.option(*names, default=None, **details)
+    return click.option(*names, default=None, shell_complete=completing.by_metavar(details.get("metavar")), **details)
 
 
 def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -42,7 +44,7 @@ def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return apply
 
 
-run_argument = click.argument("ref", metavar="RUN")
+run_argument = click.argument("ref", metavar="RUN", shell_complete=completing.runs)
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON value instead of text.")
 verbose_flag = click.option("-v", "--verbose", is_flag=True, help="Show the cells on stderr as they run.")
 journal_option = _option("--journal", metavar="FILE", help="The journal to use (default .habit/journal.db).")
