@@ -66,7 +66,7 @@ def decode_header(data: bytes | bytearray | memoryview) -> dict[str, Any]:
     """The header; raises FrameError."""
     header = decode_json(data)
     if not isinstance(header, dict):
-        raise FrameError("a header must be an object")
+        raise FrameError("no object")
     return header
 
 

@@ -44,9 +44,10 @@ class Wire:
         """The next frame. Waits for its first byte as long as it takes; raises PeerGone or PeerBroken."""
         while not self._lengths:
             self._lengths += await self._receive_some(frames.LENGTHS.size)
-        with _Deadline(self._stall_seconds):
-            while len(self._lengths) < frames.LENGTHS.size:
-                self._lengths += await self._receive_some(frames.LENGTHS.size - len(self._lengths))
+        if len(self._lengths) < frames.LENGTHS.size:
+            with _Deadline(self._stall_seconds):
+                while len(self._lengths) < frames.LENGTHS.size:
+                    self._lengths += await self._receive_some(frames.LENGTHS.size - len(self._lengths))
         header_size, blob_size = frames.LENGTHS.unpack(self._lengths)
         if header_size > frames.MAX_HEADER or blob_size > max_blob:
             raise PeerBroken(f"a frame of {header_size:,} + {blob_size:,} bytes is over its limits")
@@ -59,7 +60,7 @@ class Wire:
         try:
             header = frames.decode_header(memoryview(body)[:header_size])
         except frames.FrameError as error:
-            raise PeerBroken(str(error)) from None
+            raise PeerBroken(f"a header that is {error}") from None
         return header, bytes(memoryview(body)[header_size:])
 
     async def send(self, header: dict[str, Any], blob: bytes = b"") -> None:
@@ -69,7 +70,7 @@ class Wire:
             if self.torn:
                 raise PeerGone
             self.torn = True
-            with _Deadline(self._stall_seconds + len(blob) / (1 << 20)):
+            with _Deadline(self._stall_seconds + len(blob) / (1 << 20), "requests and does not read the replies"):
                 await self._send_all(head)
                 await self._send_all(blob)
             self.torn = False
@@ -124,7 +125,8 @@ class Wire:
 class _Deadline:
     """A cancel scope that turns its own expiry into PeerBroken."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, otherwise: str = "half a frame and then nothing") -> None:
+        self._otherwise = otherwise
         self._scope = anyio.move_on_after(seconds)
 
     def __enter__(self) -> None:
@@ -133,7 +135,7 @@ class _Deadline:
     def __exit__(self, *error: Any) -> bool:
         swallowed = bool(self._scope.__exit__(*error))
         if self._scope.cancelled_caught:
-            raise PeerBroken("it stopped in the middle of a frame")
+            raise PeerBroken(self._otherwise)
         return swallowed
 
 
