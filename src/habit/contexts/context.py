@@ -28,6 +28,8 @@ class Context:
     """What the loader wants people to know: a detected encoding, skipped files."""
     base: str | None = None
     """For a dict of files, the folder its keys are relative to; None when one file is the whole context."""
+    raw: bool = False
+    """Whether files were taken as the text they are, none of them converted or unpacked."""
     known_sha256: str = field(default="", repr=False, compare=False)
     """The digest, where the loader has computed it already."""
 
@@ -57,6 +59,7 @@ class Context:
             "bytes": len(self.payload),
             "files": [list(file) for file in self.files],
             "base": self.base,
+            **({"raw": True} if self.raw else {}),
         }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -14,6 +15,7 @@ from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 LEFT_OUT = frozenset({".git", ".hg", ".svn", ".bzr", ".jj", ".habit", "_darcs", "CVS"})
 """Folders that hold version control's own data, or Habit's; never part of an input."""
 _MAX_IGNORE_BYTES = 1 << 20
+_FOLDERS_A_TICK = 100
 
 _Rules: TypeAlias = tuple[tuple[str, GitIgnoreSpec], ...]
 """(folder with a slash at its end, what its .gitignore says), from the outermost folder to the innermost."""
@@ -76,13 +78,19 @@ class Folder:
     links_out: int = 0
     """Links to files outside the folder: a folder from elsewhere must not bring in what its reader never named."""
     folder_links: int = 0
+    tick: Callable[[], None] = lambda: None
+    """Called now and then while many folders are listed."""
 
     def walk(self) -> list[tuple[str, str]]:
         """(path relative to the folder, absolute path) of every file, sorted."""
         real_root = os.path.realpath(self.root)
         found: list[tuple[str, str]] = []
         pending = [(self.root, "", outer_rules(self.root))]
-        while pending:
+        for count in itertools.count(1):
+            if not pending:
+                break
+            if count % _FOLDERS_A_TICK == 0:
+                self.tick()
             folder, prefix, rules = pending.pop()
             try:
                 with os.scandir(folder) as entries:

@@ -1,34 +1,36 @@
-"""From paths to a context: files, globs, folders and standard input, with encodings detected and binaries refused."""
+"""From paths to a context: files, globs, folders, archives, documents and standard input."""
 
 from __future__ import annotations
 
 import difflib
 import glob
 import hashlib
-import io
-import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, ParamSpec, TypeVar
+from typing import Any, BinaryIO, Literal
 
 from habit.contexts.context import Context
+from habit.contexts.documents.cache import ConversionCache, default_folder
+from habit.contexts.documents.convert import Converter
+from habit.contexts.documents.converted import Converted, Unreadable
+from habit.contexts.documents.opening import Members, Opener, Plain
 from habit.contexts.encodings import BinaryFile, to_utf8
 from habit.contexts.files import Folder, Unusable, read_file, shown
+from habit.contexts.json_text import Texts, as_json, as_json_lines
 from habit.errors import UsageError
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Progress = Callable[[int, int], None]
-"""Called with the files and bytes read so far; an exception from it ends the loading."""
+"""Called with the files and bytes read so far, and again while something takes long; an exception from it ends the
+loading."""
 
 _STDIN = "-"
 _BOM = "\ufeff".encode()
-_SPARE_FRAMES = 300
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_SQLITE = b"SQLite format 3\0"
 
 
 def load(
@@ -36,39 +38,43 @@ def load(
     *,
     stdin: BinaryIO | None = None,
     skip_bad: bool = False,
+    raw: bool = False,
+    keep_conversions: bool = True,
     on_progress: Progress | None = None,
 ) -> Context:
     """The context that ``paths`` name; blocking. Raises UsageError.
 
-    One file is its text, or its data when it is JSON or JSON Lines; several files or a folder are a dict from path to
-    text. ``-`` is standard input. What is binary or cannot be read is refused by name, or skipped with ``skip_bad``.
+    One file is its text, its data when it is JSON or JSON Lines, and what a document holds; several files, a folder or
+    an archive are a dict from path to text. ``-`` is standard input. What is binary or cannot be read is refused by
+    name, or skipped with ``skip_bad``. With ``raw`` every file is the text it is: nothing is converted or unpacked.
+    Conversions are kept in the user's cache folder, unless ``keep_conversions`` is false.
     """
-    loader = _Loader(skip_bad, on_progress)
     sources = list(dict.fromkeys(source for path in paths for source in _expand(os.fspath(path))))
     if not sources:
         return Context("text", b"", "no input", notes=("There is no input: the question is asked of an empty text.",))
-    if len(sources) == 1 and sources[0].kind != "folder":
-        return loader.single(sources[0], stdin)
-    return loader.many(sources, stdin)
+    with _Loader(skip_bad, on_progress, raw=raw, keep_conversions=keep_conversions) as loader:
+        if len(sources) == 1 and sources[0].kind != "folder":
+            return loader.single(sources[0], stdin)
+        return loader.many(sources, stdin)
 
 
-def reload(record: Mapping[str, Any]) -> Context:
+def reload(record: Mapping[str, Any], *, keep_conversions: bool = True, on_progress: Progress | None = None) -> Context:
     """The context of a recorded run (``Context.record``), from the files it was made of; blocking.
 
-    Raises UsageError when a file has changed since, is gone, or was never on disk.
+    Raises UsageError when a file has changed since, is gone, was never on disk, or is converted differently now.
     """
     files = [(str(path), str(sha256)) for path, sha256 in record["files"]]
     if not files:
         raise UsageError(f"The input ({record['origin']}) did not come from files, so it cannot be read again.")
-    loader = _Loader(skip_bad=False, on_progress=None, expected=dict(files))
-    base = record.get("base")
-    if base is None:
-        context = loader.single(_Source("file", files[0][0]), None)
-    else:
-        texts = _Texts()
-        for path, _ in files:
-            texts.add(os.path.relpath(path, base), loader.text(path))
-        context = loader.finish(texts, str(record["origin"]), base)
+    base, raw = record.get("base"), bool(record.get("raw"))
+    with _Loader(False, on_progress, raw=raw, keep_conversions=keep_conversions, expected=dict(files)) as loader:
+        if base is None:
+            context = loader.single(_Source("file", files[0][0]), None)
+        else:
+            texts = Texts()
+            for path, _ in files:
+                loader.add(texts, os.path.relpath(path, base), _Source("file", path), None)
+            context = loader.finish(texts, str(record["origin"]), base)
     if (context.kind, context.digest) != (record["kind"], record["digest"]):
         raise UsageError(f"The input ({record['origin']}) is read differently now than when the run began; ask again.")
     return context
@@ -128,70 +134,97 @@ def _missing(path: str) -> str:
     return f"There is no file {shown(path)}; {hint or 'check the path.'}"
 
 
-class _Texts:
-    """A JSON object from path to text, written as it grows: no text is held twice."""
-
-    def __init__(self) -> None:
-        self.json = io.BytesIO()
-        self.files: list[tuple[str, str]] = []
-        self.keys: set[str] = set()
-
-    def add(self, key: str, text: bytes) -> None:
-        self.json.write(b", " if self.keys else b"{")
-        self.keys.add(key)
-        self.json.write(f"{_encode(key)}: ".encode("utf-8", "surrogatepass"))
-        self.json.write(_encode(str(text, "utf-8")).encode())
-
-    def payload(self) -> bytes:
-        self.json.write(b"}" if self.keys else b"{}")
-        return self.json.getvalue()
-
-
 class _Loader:
     """One loading: what was read, what was skipped, and what people should know of it."""
 
-    def __init__(self, skip_bad: bool, on_progress: Progress | None, expected: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        skip_bad: bool,
+        on_progress: Progress | None,
+        *,
+        raw: bool,
+        keep_conversions: bool,
+        expected: Mapping[str, str] | None = None,
+    ) -> None:
         self.skip_bad = skip_bad
         self.on_progress = on_progress
+        self.raw = raw
         self.expected = expected
         self.bad: list[Unusable] = []
         self.encodings: list[str] = []
         self.notes: list[str] = []
         self.files: list[tuple[str, str]] = []
         self.bytes = 0
+        cache = ConversionCache(default_folder()) if keep_conversions else None
+        self.opener = Opener(Converter(cache, self.tick))
+        self.resources = ExitStack()
+
+    def __enter__(self) -> _Loader:
+        self.resources.enter_context(self.opener.converter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.resources.close()
+
+    def tick(self) -> None:
+        """Say how far the loading is."""
+        if self.on_progress:
+            self.on_progress(len(self.files), self.bytes)
 
     def single(self, source: _Source, stdin: BinaryIO | None) -> Context:
         """One file or standard input as the whole context."""
         try:
             data, name = self.read(source, stdin)
-            text = self.decode(data, name, source.path)
+            opened = self.open(data, source)
+            if isinstance(opened, Members):
+                return self.archive(opened, source, name)
+            if isinstance(opened, Converted):
+                found = Context.of(opened.alone())
+                return Context(found.kind, found.payload, name, tuple(self.files), self.all_notes(), raw=self.raw)
+            text = self.decode(opened.data, name, source.path)
         except Unusable as bad:
             self.refuse(bad)
             raise UsageError(f"{self.skipped()} Nothing is left to ask about; name another file.") from None
-        sha256 = self.files[0][1] if self.files and text is data else ""
+        return self.plain(text, opened, name, as_it_is=text is data)
+
+    def plain(self, text: bytes, opened: Plain, name: str, *, as_it_is: bool) -> Context:
+        """The context that is one text, or the JSON in it."""
+        sha256 = self.files[0][1] if self.files and as_it_is else ""
         kind: Literal["text", "json"] = "text"
-        ending = os.path.splitext(source.path)[1].lower()
+        ending = os.path.splitext(opened.name)[1].lower()
         if ending in (".json", ".jsonl", ".ndjson"):
-            text = text.removeprefix(_BOM)
-            payload, problem = _as_json(text) if ending == ".json" else _as_json_lines(text)
+            source, text = text, text.removeprefix(_BOM)
+            payload, problem = as_json(text) if ending == ".json" else as_json_lines(text)
             if payload is None:
                 self.notes.append(f"{name}: not valid {ending[1:].upper()} ({problem}), so it is taken as text.")
             else:
-                kind, sha256 = "json", sha256 if payload is data else ""
-                text = payload
-        if not data:
+                kind, text = "json", payload
+            sha256 = sha256 if text is source else ""
+        if not opened.data:
             self.notes.append(f"{name} is empty.")
-        return Context(kind, text, name, tuple(self.files), self.all_notes(), known_sha256=sha256)
+        return Context(kind, text, name, tuple(self.files), self.all_notes(), known_sha256=sha256, raw=self.raw)
+
+    def archive(self, members: Members, source: _Source, name: str) -> Context:
+        """The context that is the files of one archive."""
+        texts = Texts()
+        for key, text in list(self.texts_of(members, "", source.path)):
+            texts.add(key, text)
+        if not texts.keys:
+            if self.bad:
+                raise UsageError(f"{self.skipped()} Nothing is left to ask about; name another file.")
+            self.notes.append(f"{name} holds no files.")
+        origin = f"{len(texts.keys):,} file{'s' * (len(texts.keys) != 1)} in {name}"
+        return Context("json", texts.payload(), origin, tuple(self.files), self.all_notes(), raw=self.raw)
 
     def many(self, sources: Sequence[_Source], stdin: BinaryIO | None) -> Context:
         """Several files, or folders, as a dict from path to text."""
         alone = len(sources) == 1
         base = sources[0].path if alone else _base(sources)
-        texts, outside, ignored = _Texts(), Counter[str](), 0
+        texts, outside, ignored = Texts(), Counter[str](), 0
         for source in sources:
             entries = [(_key(source, base), source.path)]
             if source.kind == "folder":
-                folder = Folder(source.path)
+                folder = Folder(source.path, tick=self.tick)
                 prefix = "" if source.path == base else _key(source, base) + "/"
                 entries = [(prefix + key, path) for key, path in folder.walk()]
                 for bad in folder.bad:
@@ -217,28 +250,53 @@ class _Loader:
             self.files = []
         return self.finish(texts, origin, base)
 
-    def finish(self, texts: _Texts, origin: str, base: str) -> Context:
+    def finish(self, texts: Texts, origin: str, base: str) -> Context:
         """The context that holds ``texts``."""
-        return Context("json", texts.payload(), origin, tuple(self.files), self.all_notes(), base=base)
+        return Context("json", texts.payload(), origin, tuple(self.files), self.all_notes(), base=base, raw=self.raw)
 
-    def add(self, texts: _Texts, key: str, source: _Source, stdin: BinaryIO | None) -> None:
+    def add(self, texts: Texts, key: str, source: _Source, stdin: BinaryIO | None) -> None:
         """Read one of many files into ``texts``."""
         known = len(self.files)
         try:
             data, _ = self.read(source, stdin)
-            texts.add(key, self.decode(data, shown(key), source.path))
+            found = self.texts_of(self.open(data, source), key, source.path)
+            # All of an archive or none of it: what is wrong may show at its end.
+            for inner, text in list(found):
+                texts.add(inner, text)
         except Unusable as bad:
             del self.files[known:]
             self.refuse(bad)
 
-    def text(self, path: str) -> bytes:
-        """The text of a file that a recorded run read."""
+    def open(self, data: bytes, source: _Source) -> Plain | Converted | Members:
+        """What the bytes of ``source`` hold."""
+        name = "" if source.kind == "stdin" else shown(os.path.basename(source.path))
+        if self.raw:
+            return Plain(data, name)
+        if data.startswith(_SQLITE) and _size(source.path + "-wal"):
+            self.notes.append(f"{name}: changes in {name}-wal are not seen; close the program that uses it.")
         try:
-            data, name = self.read(_Source("file", path), None)
-            return self.decode(data, name, path)
-        except Unusable as bad:
-            self.refuse(bad)
-            raise
+            return self.opener.open(data, name, self.files[-1][1] if source.kind == "file" else "")
+        except Unreadable as problem:
+            raise Unusable(source.path, problem.reason, problem.remedy) from None
+
+    def texts_of(self, opened: Plain | Converted | Members, key: str, path: str) -> Iterator[tuple[str, bytes | str]]:
+        """(key, text) of all that was opened; what is bad in an archive is refused or skipped."""
+        if isinstance(opened, Plain):
+            yield key, self.decode(opened.data, shown(key), path)
+            return
+        if isinstance(opened, Converted):
+            yield from opened.among(key)
+            return
+        try:
+            for name, item in opened.files:
+                try:
+                    if isinstance(item, Unreadable):
+                        raise Unusable(f"{path}/{name}", item.reason, item.remedy)
+                    yield from self.texts_of(item, f"{key}/{name}" if key else name, f"{path}/{name}")
+                except Unusable as bad:
+                    self.refuse(bad)
+        except Unreadable as problem:
+            raise Unusable(path, problem.reason, problem.remedy) from None
 
     def read(self, source: _Source, stdin: BinaryIO | None) -> tuple[bytes, str]:
         """The bytes of ``source`` and its name for people."""
@@ -253,8 +311,7 @@ class _Loader:
                 raise UsageError(f"{shown(source.path)} has changed since the run began; put it back, or ask again.")
             self.files.append((source.path, sha256))
         self.bytes += len(data)
-        if self.on_progress:
-            self.on_progress(len(self.files), self.bytes)
+        self.tick()
         return data, name
 
     def decode(self, data: bytes, name: str, path: str) -> bytes:
@@ -262,14 +319,18 @@ class _Loader:
         try:
             text, encoding = to_utf8(data)
         except BinaryFile as kind:
-            raise Unusable(path, f"is binary ({kind})", _remedy(str(kind), path)) from None
+            way = "ask without --raw, leave it out" if self.raw else "leave it out"
+            raise Unusable(path, f"is binary ({kind})", way) from None
         if encoding:
             self.encodings.append(f"{name}: read as {encoding}")
         return text
 
     def refuse(self, bad: Unusable) -> None:
-        """Skip a bad file where that is wanted, else say what to do."""
-        if not self.skip_bad:
+        """Skip a bad file where that is wanted, else say what to do.
+
+        When a recorded run is read again, what was bad in an archive is left out again.
+        """
+        if not self.skip_bad and (self.expected is None or bad.path in self.expected):
             where = "Standard input" if bad.path == _STDIN else shown(bad.path)
             raise UsageError(f"{where} {bad.reason}; {bad.remedy}, or skip such files (--skip-bad).") from None
         self.bad.append(bad)
@@ -285,6 +346,10 @@ class _Loader:
         notes = [f"{encoding}." for encoding in self.encodings[:5]]
         if len(self.encodings) > 5:
             notes.append(f"{len(self.encodings) - 5:,} more files were not in UTF-8.")
+        said = self.opener.notes
+        notes += said[:10]
+        if len(said) > 10:
+            notes.append(f"{len(said) - 10:,} more notes on documents.")
         return (*notes, *self.notes, *([self.skipped()] if self.bad else []))
 
 
@@ -300,54 +365,8 @@ def _key(source: _Source, base: str) -> str:
     return _STDIN if source.kind == "stdin" else os.path.relpath(source.path, base)
 
 
-def _remedy(kind: str, path: str) -> str:
-    name = shown(path)
-    if kind == "gzip":
-        return f'unpack it first (zcat {name} | habit ask "…" -), leave it out'
-    if kind == "PDF":
-        return f'turn it into text first (pdftotext {name} - | habit ask "…" -), leave it out'
-    return "leave it out"
-
-
-def _as_json(text: bytes) -> tuple[bytes | None, str]:
-    """``text`` when it is JSON that a session will be able to decode, else None and the reason."""
+def _size(path: str) -> int:
     try:
-        _deeper_down(_parse, text)
-    except (ValueError, RecursionError) as problem:
-        return None, _reason(problem)
-    return text, ""
-
-
-def _as_json_lines(text: bytes) -> tuple[bytes | None, str]:
-    """The JSON list of the values in the lines of ``text``, each as it is written there, else None and the reason."""
-    lines = {number: line.strip(b" \t\r") for number, line in enumerate(text.split(b"\n"), 1)}
-
-    def check() -> str:
-        for number, line in lines.items():
-            try:
-                if line:
-                    _parse(line)
-            except (ValueError, RecursionError) as problem:
-                return f"line {number:,}: {_reason(problem)}"
-        return ""
-
-    if problem := _deeper_down(check):
-        return None, problem
-    return b"[" + b",\n".join(filter(None, lines.values())) + b"]", ""
-
-
-def _reason(problem: Exception) -> str:
-    return "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
-
-
-def _parse(text: bytes) -> None:
-    json.loads(str(text, "utf-8"))
-
-
-def _deeper_down(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call with less stack than there is: the session that parses the same again may have less left than we have."""
-
-    def descend(frames: int) -> T:
-        return descend(frames - 1) if frames else function(*args, **kwargs)
-
-    return descend(_SPARE_FRAMES)
+        return os.stat(path).st_size
+    except OSError:
+        return 0
