@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from habit.contexts.describe import describe, preview
+from habit.contexts.describe import MAX_TOKENS, describe, preview
+from habit.contexts.estimate import estimate_text
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=60)
 values = st.recursive(
@@ -24,6 +25,15 @@ pieces = [
     "\x1b[2J",
     "def f(",
     "2024-01-02 ",
+    "```",
+    "~~~",
+    "===",
+    "<a b=",
+    "</a>",
+    "第一章",
+    "INFO x=1 ",
+    "1.2 A",
+    "https://",
 ]
 hostile = st.text(st.characters()) | st.lists(st.sampled_from(pieces), max_size=300).map("".join)
 budgets = st.integers(0, 7000)
@@ -35,7 +45,15 @@ def test_never_fails_nor_exceeds_its_budget(value: Any, budget: int) -> None:
     for text in (describe(value, budget_chars=budget), preview(value, budget)):
         assert len(text) <= budget
         assert all(char.isprintable() or char in "\n\t" for char in text)
+        assert not any(line.lstrip().startswith(("```", "~~~")) for line in text.split("\n"))
         text.encode()
+
+
+@given(values | hostile | st.dictionaries(hostile, hostile, max_size=50), st.integers(0, 2500))
+@settings(max_examples=300, deadline=None)
+def test_never_exceeds_its_tokens(value: Any, tokens: int) -> None:
+    assert estimate_text(describe(value, budget_tokens=tokens)) <= tokens
+    assert estimate_text(describe(value)) <= MAX_TOKENS
 
 
 @given(hostile)
@@ -94,17 +112,17 @@ def test_csv_is_told_column_by_column() -> None:
     )
     shown = describe("id,city,price,day,note\n" + rows)
     assert "A table with a header line: 500 rows, 5 columns separated by comma." in shown
-    assert "  id: int, such as" in shown
-    assert '  city: str, values in a sample: "Rome", "Oslo"' in shown
-    assert "  price: float" in shown
-    assert "  day: date" in shown
+    assert '  city: str, 2 values: "' in shown
+    assert "  id: int, 0 to 499" in shown
+    assert "  price: float, 0.0 to 124.75" in shown
+    assert "  day: date, 2024-01-01 to 2024-01-09" in shown
     assert "  note: empty" in shown
 
 
 def test_tables_without_header_with_tabs_and_quotes() -> None:
     shown = describe("ham\tIt's \"5 o'clock\nspam\tBuy now\nham\tok\n" * 50)
     assert "A table with no header line: 150 rows, 2 columns separated by tab." in shown
-    assert '"ham", "spam"' in shown
+    assert '  column 0: str, 2 values: "ham" 67%, "spam" 33%' in shown
     multiline = describe('id,text\n1,"a\nb"\n2,c\n3,d\n')
     assert "cells with line breaks" in multiline
 
@@ -126,8 +144,10 @@ def test_logs_show_recurring_lines() -> None:
     lines += [f"2024-01-02 11:00:{index % 60:02} ERROR disk {index} full" for index in range(300)]
     shown = describe("\n".join(lines))
     assert "A log" in shown
-    assert "75%  # #:#:# INFO user # logged in" in shown
-    assert "25%  # #:#:# ERROR disk # full" in shown
+    assert "75%  <time> INFO user # logged in\n" in shown
+    assert '25%  <time> ERROR disk # full, such as "2024-01-02 11:' in shown
+    assert "Levels (sampled): INFO 75%, ERROR 25%." in shown
+    assert "Times (sampled): 2024-01-02 10:00:00 to 2024-01-02 11:00:59." in shown
 
 
 def test_headings_and_definitions_are_listed() -> None:
@@ -144,10 +164,10 @@ def test_headings_and_definitions_are_listed() -> None:
 def test_json_that_came_as_text() -> None:
     shown = describe(json.dumps({"people": [{"name": "Ada", "age": 36}]}, indent=1))
     assert "with data = json.loads(context)" in shown
-    assert 'data["people"][i]["name"]: str, such as "Ada"' in shown
+    assert '  data.people[].name: str, such as "Ada"' in shown
     lines = describe('{"a": 1}\n{"a": 2}\n{"a": 3}\n')
     assert "JSON Lines" in lines
-    assert 'record["a"]: int, such as 1, 2, 3' in lines
+    assert "  record.a: int, 1 to 3" in lines
 
 
 def test_json_shows_what_is_where() -> None:
@@ -156,16 +176,16 @@ def test_json_shows_what_is_where() -> None:
         value[index]["extra"] = None
     shown = describe(value)
     assert "a list of 5,000 items" in shown
-    assert 'context[i]["id"]: int, such as 0, 1, 2' in shown
-    assert 'context[i]["user"]["tags"]: list of 0 to 2' in shown
-    assert 'context[i]["extra"]: None, in ' in shown
+    assert "  [].id: int, 0 to 4999" in shown
+    assert '  [].user.tags[]: 0 to 2 in each, str, always "x"' in shown
+    assert "  [].extra: None, in " in shown
     assert "context[4999] = " in shown
     assert "4,994 more" in shown
 
 
 def test_a_dict_with_many_like_entries_is_one_place() -> None:
     shown = describe({f"user{index}": {"age": index} for index in range(1000)})
-    assert 'context[key]["age"]: int' in shown
+    assert "  {}.age: int, 0 to " in shown
     assert "a dict of 1,000 keys" in shown
     assert len(shown) < 2000
 
@@ -180,14 +200,16 @@ def test_a_folder_of_files() -> None:
     shown = describe({"src/a.py": "x = 1\n", "src/b.py": "y" * 5000, "README": "Hello\n"})
     assert "a dict of 3 texts by name" in shown
     assert "5,012 characters in all" in shown
-    assert ".py (2), none (1)" in shown
+    assert "Endings (texts; characters): .py (2; 5,006), none (1; 6)." in shown
+    assert "Folders (texts; characters): src/ (2; 5,006), none (1; 6)." in shown
     assert 'Largest: "src/b.py" (5,000)' in shown
-    assert '"README": 6 characters' in shown
+    assert '  "README": 6\n' in shown
+    assert 'All of context["README"]:\n| Hello' in shown
     assert "| x = 1" in shown
 
 
 def test_a_record_of_strings_is_not_a_folder() -> None:
-    assert 'context["name"]: str, such as "Ada"' in describe({"name": "Ada", "city": "London"})
+    assert '  name: str, such as "Ada"' in describe({"name": "Ada", "city": "London"})
 
 
 def test_only_part_of_a_large_value_is_looked_at() -> None:

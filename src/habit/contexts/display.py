@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
+from habit.contexts.estimate import estimate_text
+
 _MAX_DEPTH = 8
+_PLAIN = re.compile(r"\w[\w .,()/%&+-]*")
 
 
 def clean(text: str, width: int) -> str:
@@ -80,25 +85,109 @@ def scalar(value: object) -> str:
     return f"<{clean(type(value).__name__, 40)}>"
 
 
-def fit(lines: Iterable[str], room: int, *, more: str = "… and {} more", total: int | None = None) -> list[str]:
-    """As many of ``lines`` as fit into ``room`` characters, newlines counted, and a word on the rest."""
-    lines = list(lines)
-    total = len(lines) if total is None else total
-    if total == len(lines) and sum(len(line) + 1 for line in lines) <= room:
-        return lines
-    kept: list[str] = []
-    room -= len(more) + 10
-    for line in lines:
-        room -= len(line) + 1
-        if room < 0:
-            break
-        kept.append(line)
-    return [*kept, more.format(f"{total - len(kept):,}")] if total > len(kept) else kept
+@dataclass(frozen=True)
+class Section:
+    """Lines under a title, and a word on what is left of them where there is not room for all."""
+
+    title: str
+    lines: Sequence[str] = ()
+    more: str = "  … and {} more"
+    total: int | None = None
+    """How many lines there would be in all, if more than ``lines``."""
+    share: float = 1.0
+    """The part of the room left that this section may take."""
+
+
+@dataclass
+class Page:
+    """A description in the making, held to a number of characters and of (estimated) tokens."""
+
+    chars: int
+    tokens: int
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, section: Section) -> int:
+        """Add what fits of a section, or nothing if that is not one line of it; returns how many of its lines fit."""
+        lines = [section.title, *section.lines] if section.title else list(section.lines)
+        total = len(section.lines) if section.total is None else max(section.total, len(section.lines))
+        chars, tokens = int(self.chars * section.share), int(self.tokens * section.share)
+        kept = _fitting(lines, chars, tokens)
+        if kept < len(lines) or total > len(section.lines):
+            rest = len(section.more) + 15
+            kept = _fitting(lines, chars - rest, tokens - rest)
+        shown = kept - bool(section.title)
+        if shown < min(len(section.lines), 1):
+            return 0
+        for line in lines[:kept]:
+            self._put(line)
+        if total > shown:
+            self._put(section.more.format(f"{total - shown:,}"))
+        return shown
+
+    def headline(self, text: str) -> None:
+        """Add a line, cut to what room there is."""
+        while text and (len(text) > self.chars or estimate_text(text) > self.tokens):
+            text = clean(text, min(self.chars, len(text) * 3 // 4))
+        if text:
+            self._put(text)
+
+    @property
+    def text(self) -> str:
+        """All that was added."""
+        return "\n".join(self.lines)
+
+    def _put(self, line: str) -> None:
+        self.lines.append(line)
+        self.chars -= len(line) + 1
+        self.tokens -= estimate_text(line) + 1
+
+
+def _fitting(lines: Sequence[str], chars: int, tokens: int) -> int:
+    """How many of the first lines fit."""
+    for index, line in enumerate(lines):
+        chars -= len(line) + 1
+        if chars < 0:
+            return index
+        tokens -= estimate_text(line) + 1
+        if tokens < 0:
+            return index
+    return len(lines)
+
+
+def share(part: int, whole: int) -> str:
+    """A share in per cent; a small one is never shown as none, nor a large one as all."""
+    percent = 100 * part / max(whole, 1)
+    if 0 < percent < 1:
+        return "<1%"
+    return f"{min(round(percent), 99) if part < whole else round(percent)}%"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun, in the plural where that is right."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def spread(items: Sequence[object], first: int, more: int) -> list[object]:
-    """The first items and some evenly spaced ones from all over the rest."""
+    """The first items and some from all over the rest, the last one included."""
     if len(items) <= first + more:
         return list(items)
-    step = (len(items) - first) / more
-    return [*islice(items, first), *(items[first + int(index * step)] for index in range(more))]
+    return [*islice(items, first), *(items[first + index] for index in strata(len(items) - first, more))]
+
+
+def strata(size: int, most: int) -> list[int]:
+    """At most ``most`` indexes below ``size``, in order, the last one included: one from each of as many equal parts.
+
+    Where in its part an index lies varies, so that what recurs at equal distances is not met always or never.
+    """
+    if size <= most:
+        return list(range(size))
+    parts = ((part * size // most, (part + 1) * size // most) for part in range(most - 1))
+    picked = [
+        start + (part * 2_654_435_761 % 2**32) * (end - start) // 2**32 for part, (start, end) in enumerate(parts)
+    ]
+    return [*picked, size - 1]
+
+
+def label(text: str, width: int) -> str:
+    """A name as it is when it is plain, in quotes when it holds anything that could be misread."""
+    return clean(text, width) if _PLAIN.fullmatch(text) else quoted(text, width)

@@ -8,14 +8,25 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from habit.contexts.display import clean, quoted
+from habit.contexts.columns import cell_kind, summarise_cells
+from habit.contexts.display import label
 
 _MAX_ROWS = 200
-_MAX_COLUMNS = 300
-_INT = re.compile(r"\s*[+-]?\d{1,18}\s*", re.ASCII)
-_FLOAT = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-_DATE = re.compile(r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([T ]\d{1,2}:\d{2}.{0,20})?\s*")
-_BOOLS = {"true", "false", "yes", "no"}
+_MAX_COLUMNS = 100
+_MAX_CELLS = 20_000
+_LABEL = re.compile(r"\s*([A-Za-z][\w ]{0,30}):\s")
+DELIMITERS = {
+    "\t": "tab",
+    ",": "comma",
+    ";": "semicolon",
+    "|": "bar",
+    "||": "a double bar",
+    "\x1f": "the unit separator \\x1f",
+    "\x01": "\\x01",
+    "^": "caret",
+    "~": "tilde",
+}
+"""Delimiters and their names."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +40,17 @@ class Table:
     """Sampled rows of the common width, without the header."""
     multiline: bool
     """Whether a quoted cell of the sample holds a line break, so that lines are not rows."""
+    labelled: bool = False
+    """Whether the cells carry their names themselves, as in ``name: Ada || age: 36``."""
 
     def lines(self) -> list[str]:
-        """One line for each column: name, type and examples."""
-        names = self.header or [f"column {index}" for index in range(self.width)]
-        columns = zip(*self.rows, strict=True) if self.rows else [()] * self.width
+        """One line for each of the first columns: name, type, and range, frequent values or examples."""
+        names = (self.header or [f"column {index}" for index in range(self.width)])[:_MAX_COLUMNS]
+        rows = self.rows[:: len(self.rows) * len(names) // _MAX_CELLS + 1]
+        columns = list(zip(*(row[:_MAX_COLUMNS] for row in rows), strict=True)) or [()] * len(names)
         return [
-            f"  {clean(name.strip(), 60) or '(no name)'}: {_column(values)}"
-            for name, values in list(zip(names, columns, strict=True))[:_MAX_COLUMNS]
+            f"  {label(name.strip(), 60) if name.strip() else '(no name)'}: {summarise_cells(cells)}"
+            for name, cells in zip(names, columns, strict=True)
         ]
 
 
@@ -49,24 +63,46 @@ def find_table(lines: Sequence[str], later: Sequence[str] = ()) -> Table | None:
     if len(lines) < 2:
         return None
     best: tuple[float, int, Table] | None = None
-    for delimiter in "\t,;|":
+    for delimiter in DELIMITERS:
         if delimiter not in lines[0] or delimiter not in lines[1]:
             continue
         rows = _read(lines, delimiter)
-        width, count = Counter(len(row) for row in rows).most_common(1)[0] if rows else (0, 0)
-        share = count / max(len(rows), 1)
+        width, number = Counter(len(row) for row in rows).most_common(1)[0] if rows else (0, 0)
+        share = number / max(len(rows), 1)
         if width < 2 or share < 0.9 or len(rows[0]) != width or _is_prose(rows, delimiter):
             continue
-        if best is None or (share, width) > best[:2]:
-            good = [row for row in rows if len(row) == width]
-            header = [cell.removeprefix("\ufeff") for cell in good[0]] if _is_header(good) else None
-            multiline = any("\n" in cell for row in good for cell in row)
-            good += [row for row in _read(later, delimiter) if len(row) == width]
-            best = share, width, Table(delimiter, width, header, good[1:] if header else good, multiline)
+        # Of "a||b" with two columns and three, the second of them always empty, the first is meant.
+        width_without_gaps = width - sum(
+            all(not row[index] for row in rows if len(row) == width) for index in range(width)
+        )
+        if best is None or (share, width_without_gaps) > best[:2] or (delimiter == "||" and best[2].delimiter == "|"):
+            best = share, width_without_gaps, _table(rows, _read(later, delimiter), delimiter, width)
     return best[2] if best else None
 
 
+def _table(rows: list[list[str]], later: list[list[str]], delimiter: str, width: int) -> Table:
+    good = [row for row in rows if len(row) == width]
+    multiline = any("\n" in cell for row in good for cell in row)
+    header = [cell.removeprefix("\ufeff") for cell in good[0]] if _is_header(good) else None
+    body = good[1:] if header else list(good)
+    body += [row for row in later if len(row) == width and not multiline]
+    labels = [_LABEL.match(cell) for cell in good[0]]
+    if not header and all(labels) and len(body) > 1:
+        names = [label.group(1) for label in labels if label]
+        if all(
+            cell.lstrip().startswith(f"{name}:") for row in body[:50] for name, cell in zip(names, row, strict=True)
+        ):
+            body = [
+                [cell.lstrip().removeprefix(f"{name}:").strip() for name, cell in zip(names, row, strict=True)]
+                for row in body
+            ]
+            return Table(delimiter, width, names, body, multiline, labelled=True)
+    return Table(delimiter, width, header, body, multiline)
+
+
 def _read(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    if len(delimiter) > 1:
+        return [line.split(delimiter) for line in lines]
     # A stray quote swallows the rest of the sample; if so, quotes mean nothing here.
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
         try:
@@ -80,7 +116,7 @@ def _read(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 def _is_prose(rows: list[list[str]], delimiter: str) -> bool:
     """Whether the delimiter is only punctuation: followed by spaces, between cells of several words, few rows."""
-    if delimiter == "\t":
+    if delimiter in "\t\x1f\x01" or delimiter == "||":
         return False
     if len(rows) < 3:
         return not (_is_header(rows) and all(" " not in cell for cell in rows[0]))
@@ -93,37 +129,6 @@ def _is_header(rows: list[list[str]]) -> bool:
     first, body = rows[0], rows[1:]
     if len(set(first)) < len(first) or any(not cell.strip() or len(cell) > 60 for cell in first):
         return False
-    if any(_kind(cell) != "str" for cell in first):
+    if any(cell_kind(cell) != "str" for cell in first):
         return False
     return not any(cell in {row[index] for row in body} for index, cell in enumerate(first))
-
-
-def _kind(cell: str) -> str:
-    if not cell.strip():
-        return ""
-    if _INT.fullmatch(cell):
-        return "int"
-    if _FLOAT.fullmatch(cell[:60]):
-        return "float"
-    if _DATE.fullmatch(cell[:60]):
-        return "date"
-    return "bool" if cell.strip().casefold() in _BOOLS else "str"
-
-
-def _column(values: Sequence[str]) -> str:
-    kinds = Counter(_kind(value) for value in values)
-    empty = kinds.pop("", 0)
-    if set(kinds) == {"int", "float"}:
-        kinds = Counter(float=1)
-    kind = " or ".join(sorted(kinds)) or "empty"
-    distinct = list(dict.fromkeys(value for value in values if value.strip()))
-    text = kind
-    if empty and distinct:
-        text += f" ({empty} of {len(values)} sampled are empty)"
-    if not distinct:
-        return text
-    if len(distinct) <= 12 and len(values) >= 40:
-        return f"{text}, values in a sample: {', '.join(quoted(value, 40) for value in distinct)}"
-    if len(distinct) < len(values) / 3:
-        text += f", {len(distinct)} different in a sample of {len(values):,}"
-    return f"{text}, such as {', '.join(quoted(value, 40) for value in distinct[:3])}"

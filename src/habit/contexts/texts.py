@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 
-from habit.contexts.display import clean, fit
-from habit.contexts.shapes import survey
-from habit.contexts.tables import find_table
+from habit.contexts.display import Section, clean, count, quoted, share, strata
+from habit.contexts.outline import blocks, heading_section, markup, rules
+from habit.contexts.patterns import Lines, dates
+from habit.contexts.shapes import survey, survey_all
+from habit.contexts.tables import DELIMITERS, Table, find_table
 
+WIDTH = 200
+"""Characters shown of a line."""
 _HEAD = 64 * 1024
 _PIECES = 16
 _PIECE = 4 * 1024
-_EXACT = 128 * 1024 * 1024
-"""Characters up to which lines are counted one by one (0.4 s for a thousand million)."""
-_WALKED = 4 * 1024 * 1024
-"""Characters up to which headings are looked for."""
-_MAX_HEADINGS = 2_000
+_WINDOWS = 64
+_EXACT = 32 * 1024 * 1024
+"""Characters up to which lines are counted one by one (0.5 s for a thousand million)."""
+_FIRST = 201
+"""The first lines, of which a table is known."""
 _PARSED = 512 * 1024
 """Characters up to which a JSON document that came as text is parsed to show its structure."""
+_WIDE = 4 * 1024
+"""Characters of a line looked at when even the first one is longer than all that is looked at otherwise."""
 
 _JSON_START = re.compile(r'\{\s*"|\[\s*(?:[\[{"]|-?[\d.]+\s*,)')
-_HEADING = re.compile(r"#{1,6} +\S")
+_JSON_KEY = re.compile(r'"([^"\\]{1,60})"\s{0,3}:')
 _LOG = re.compile(
     r"[\[(<]?(?:\d{4}[-/.]\d\d[-/.]\d\d[T ,_]|\d\d[-/.]\d\d[-/.]\d{2,4}[ T,]|[A-Z][a-z]{2} [A-Z][a-z]{2} +\d|"
     r"[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d|\d\d:\d\d:\d\d|\d{9,13}[.\s\]]|(?:TRACE|DEBUG|INFO|NOTICE|WARN|ERROR|FATAL)\b)|"
@@ -37,7 +44,6 @@ _CODE = re.compile(
     r"(?:(?:def|class|fn|func|function|interface|struct|enum|impl|trait|module|namespace|package) +[\w:.<>$]+"
     r"|#include\b|import +[\w.{*\"'(]|from +[\w.]+ +import\b|(?:const|let|var) +\w+ *[=:]|use +[\w:]+.*;)"
 )
-_MASKED = re.compile(r"0x[0-9a-fA-F]+|\b(?=[0-9a-fA-F-]{0,40}\d)[0-9a-fA-F]{4,64}(?:-[0-9a-fA-F]{1,64}){0,6}\b|\d+")
 
 
 @dataclass(frozen=True)
@@ -74,32 +80,36 @@ class Text:
             lines += self.value[start : start + _PIECE].split("\n")[1:-1]
         return [line[:400] for line in lines if line.strip()]
 
-    def facts(self, room: int) -> list[str]:
-        """Lines that say size and kind, at most ``room`` characters of them."""
-        lines = [self.size(), *self.oddities()]
-        room -= sum(len(line) + 1 for line in lines)
-        return lines + self.kind(room)
+    def _spread_lines(self, most: int) -> list[str]:
+        """Lines from all over the sample but for its first ones, and the last lines of the text."""
+        later = self.sample[_FIRST:]
+        return [later[index] for index in strata(len(later), most)] + [line[:400] for line in self.tail if line]
 
     def size(self) -> str:
         """Characters, lines and their typical lengths."""
-        count = len(self.value)
-        if not count:
+        size = len(self.value)
+        if not size:
             return "an empty str"
-        if self.newlines is not None:
-            lines = f"in {self.rows:,} line{'s' * (self.rows != 1)}"
-        else:
-            mean = max(sum(len(line) + 1 for line in self.head) / len(self.head), 1)
-            lines = f"in about {int(count / mean):,} lines (not counted)"
-        text = f"a str of {count:,} character{'s' * (count != 1)} {lines}"
+        lines = f"in {count(self.rows, 'line')}"
+        if self.newlines is None:
+            lines = f"in about {self.rows:,} lines (not counted)"
+        text = f"a str of {count(size, 'character')} {lines}"
         lengths = [len(line) for line in self.head]
         if len(lengths) > 1:
             text += f"; lines typically of {median(lengths):.0f}, at most {max(lengths):,} characters (sampled)"
         return text
 
-    @property
+    @cached_property
     def rows(self) -> int:
-        """Lines, where a last line need not end in a line break."""
-        return (self.newlines or 0) + (not self.value.endswith("\n"))
+        """Lines, where a last line need not end in a line break; of a very long text about that many."""
+        if self.newlines is not None:
+            return self.newlines + (not self.value.endswith("\n"))
+        step = len(self.value) // _WINDOWS
+        starts = [index * step for index in range(_WINDOWS)]
+        found = sum(self.value.count("\n", start, start + 2 * _PIECE) for start in starts)
+        rows = found * len(self.value) // (_WINDOWS * 2 * _PIECE)
+        digits = max(len(str(rows)) - 3, 0)  # more of them than three would claim too much
+        return round(rows / 10**digits) * 10**digits or 1
 
     def oddities(self) -> list[str]:
         """What trips up code: line ends, marks and characters that do not show."""
@@ -113,102 +123,157 @@ class Text:
             found.append("starts with a byte order mark (\\ufeff)")
         if "\0" in head:
             found.append("holds NUL characters")
+        if "\x1b[" in head:
+            found.append("holds terminal colour codes (\\x1b[…)")
+        if head.count("\f") > 2 and head.count("\f") * 40_000 > len(head):
+            found.append("form feeds (\\f) part its pages")
+        if not head.isascii():
+            if "\ufffd" in head:
+                found.append("holds \\ufffd, where a character was lost before")
+            if re.search("[\ud800-\udfff]", head):
+                found.append("holds lone surrogates, which text.encode() refuses")
+            found += self.scripts()
         return [f"Note: {', '.join(found)}."] if found else []
 
-    def kind(self, room: int) -> list[str]:
-        """Lines on structure, of the first kind that fits."""
-        if not self.value.strip() if len(self.value) < _HEAD else False:
+    def scripts(self) -> list[str]:
+        """The writing systems of its letters, when they are not Latin alone."""
+        text = "".join(self.sample)
+        letters = [char for char in text[:: len(text) // 2_000 + 1] if char.isalpha()]
+        names = Counter(unicodedata.name(char, "").partition(" ")[0].capitalize() for char in letters)
+        often = [(name, number) for name, number in names.most_common(4) if number > len(letters) / 20 and name]
+        if not often or (len(often) == 1 and often[0][0] == "Latin"):
             return []
-        return self.json_lines(room) or self.json(room) or self.table(room) or self.lined(room)
+        said = " and ".join(
+            f"{'CJK' if name == 'Cjk' else name} {share(number, len(letters))}" for name, number in often
+        )
+        return [f"letters (sampled) {said}"]
 
-    def json(self, room: int) -> list[str]:
+    @cached_property
+    def regular(self) -> bool:
+        """Whether all lines are of one kind: records, rows of a table, entries of a log."""
+        return bool(self._json_records or self._table or self._logged)
+
+    def kind(self) -> list[Section]:
+        """What there is to say of its structure, by the first kind that fits."""
+        if len(self.value) < _HEAD and not self.value.strip():
+            return []
+        return self.json_lines() or self.json() or self.markup() or self.table() or self.lined()
+
+    def json(self) -> list[Section]:
         """For a JSON document that came as text."""
         start = self.value[:100].lstrip("\ufeff \t\r\n")
         if not start.startswith(("{", "[")) or not self.value[-100:].rstrip().endswith(("}", "]")):
             return []
         if len(self.value) > _PARSED:
-            return ["Looks like JSON as text: json.loads(context)."] if _JSON_START.match(start) else []
+            if not _JSON_START.match(start):
+                return []
+            keys = Counter(_JSON_KEY.findall(self.value[:_HEAD]))
+            names = ", ".join(f"{quoted(key, 40)} {number:,}×" for key, number in keys.most_common(30))
+            known = f" Keys in the first {_HEAD:,} characters: {names}." if names else ""
+            return [Section(f"Looks like JSON as text: json.loads(context).{known}")]
         try:
             value = json.loads(self.value.removeprefix("\ufeff"))
         except (ValueError, RecursionError):
             return []
-        paths = [line.replace("context", "data", 1) for line in survey(value)]
-        return ["JSON as text; with data = json.loads(context):", *fit(paths, room - 60)]
+        shape = survey(value, "data")
+        return [Section(f"JSON as text; with data = json.loads(context), paths ({shape.about}):", shape.lines)]
 
-    def json_lines(self, room: int) -> list[str]:
+    @cached_property
+    def _json_records(self) -> list[object]:
+        records = _records(self.head)
+        return [*records, *_records(self._spread_lines(80))] if len(records) > 1 else []
+
+    def json_lines(self) -> list[Section]:
         """For JSON Lines that came as text."""
-        records = []
-        for line in [line for line in self.head if line.strip()][:40]:
-            try:
-                records.append(json.loads(line) if line.lstrip().startswith(("{", "[")) else None)
-            except (ValueError, RecursionError):
-                records.append(None)
-        good = [record for record in records if record is not None]
-        if len(good) < 2 or len(good) < 0.9 * len(records):
+        if not self._json_records:
             return []
-        paths = [line.replace("context[i]", "record", 1) for line in survey(good)[1:]]
-        return ["JSON Lines as text, one record a line: json.loads(line).", *fit(paths, room - 60)]
+        shape = survey_all(self._json_records, "record")
+        title = f"JSON Lines as text, one record a line: json.loads(line). Paths in {len(self._json_records)} of them"
+        return [Section(f"{title} ({shape.about.removesuffix('; sampled')}):", shape.lines)]
 
-    def table(self, room: int) -> list[str]:
+    def markup(self) -> list[Section]:
+        """For XML and HTML."""
+        return markup(self.value, self.value[:_HEAD])
+
+    @cached_property
+    def _table(self) -> Table | None:
+        return find_table(self.head, self._spread_lines(300))
+
+    def table(self) -> list[Section]:
         """For CSV and kin."""
-        table = find_table(self.head, self.sample[len(self.head) :])
-        if table is None:
-            return []
-        name = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}[table.delimiter]
-        rows = ""
-        if self.newlines is not None:
-            count = self.rows - (table.header is not None)
-            rows = f"{count:,} row{'s' * (count != 1)}, "
-        if table.multiline or self.newlines is None:
-            rows = "cells with line breaks, so fewer rows than lines, " if table.multiline else ""
-        heading = "a header line" if table.header else "no header line"
-        first = f"A table with {heading}: {rows}{table.width:,} columns separated by {name}."
-        return [first, *fit(table.lines(), room - len(first), more="  … and {} more columns", total=table.width)]
+        if len(self.head) == 1 and len(self.value) > _HEAD:
+            return self.wide_table()
+        return [] if self._table is None else [self._columns(self._table, self._table.width)]
 
-    def lined(self, room: int) -> list[str]:
+    def wide_table(self) -> list[Section]:
+        """For a table whose very first line is longer than what is looked at of other texts."""
+        lines, position = [], 0
+        for _ in range(10):
+            end = self.value.find("\n", position, position + _PARSED * 16)
+            if end < 0:
+                break
+            lines.append(self.value[position : min(end, position + _WIDE)])
+            position = end + 1
+        for delimiter in DELIMITERS if len(lines) > 1 else ():
+            cells = [line.split(delimiter)[:-1] for line in lines]
+            width = min(len(row) for row in cells)
+            table = find_table([delimiter.join(row[:width]) for row in cells]) if width > 8 else None
+            if table is not None and table.delimiter == delimiter:
+                return [self._columns(table, self.value.count(delimiter, 0, self.value.find("\n")) + 1)]
+        return []
+
+    def _columns(self, table: Table, width: int) -> Section:
+        rows = ""
+        number = self.rows - (table.header is not None and not table.labelled)
+        if table.multiline:
+            rows = "cells with line breaks, so fewer rows than lines, "
+        elif self.newlines is not None:
+            rows = f"{count(number, 'row')}, "
+        else:
+            rows = f"about {number:,} rows, "
+        header = table.header is not None
+        heading = "names in the cells" if table.labelled else "a header line" if header else "no header line"
+        first = f"A table with {heading}: {rows}{width:,} columns separated by {DELIMITERS[table.delimiter]}. Sampled:"
+        return Section(first, table.lines(), more="  … and {} more columns", total=width)
+
+    def lined(self) -> list[Section]:
         """For logs, source code, headings, and lines that are alike."""
         sample = self.sample
         if len(sample) < 2:
             return []
-        logged = sum(bool(_LOG.match(line)) for line in sample)
-        if logged > len(sample) / 2:
-            return ["A log: most lines start with a time or level.", *self.patterns(room - 60)]
+        lines = Lines(sample)
+        if self._logged:
+            facts = [Section("A log: most lines start with a time or level."), *lines.levels(), *self._times()]
+            return [*facts, *lines.patterns(), *lines.fields()]
         code = [line for line in sample if _CODE.match(line)]
         if len(code) >= 3 and len(code) >= len(sample) / 40:
             definitions = [f"  {clean(line, 100)}" for line in code if not re.match(r"\s*(import|from|use|#)\b", line)]
-            return ["Looks like source code, with lines such as:", *fit(definitions[:12], room - 60)]
-        headings = self.headings()
-        if len(headings) >= 2:
-            count = f"{len(headings):,}{'+' * (len(self.value) > _WALKED or len(headings) >= _MAX_HEADINGS)}"
-            lines = [f"  {clean(heading, 100)}" for heading in headings[:40]]
-            return [f"Text with {count} headings, such as:", *fit(lines, room - 60, total=len(headings))]
-        return self.patterns(room)
+            return [Section("Looks like source code, with lines such as:", definitions[:12])]
+        parts = [*heading_section(self.value, self.head), *rules(self.value, sample), *lines.labels()]
+        return [*parts, *blocks(self.head), *dates(sample), *lines.patterns(), *lines.fields()]
 
-    def headings(self) -> list[str]:
-        """Lines that start like a Markdown heading, in the first few million characters."""
-        text, found, position = self.value, [], 0
-        if _HEADING.match(text):
-            found.append(text[:200].split("\n", 1)[0])
-        for _ in range(5 * _MAX_HEADINGS):
-            position = text.find("\n#", position, _WALKED) + 1
-            if not position or len(found) >= _MAX_HEADINGS:
-                break
-            if _HEADING.match(text, position):
-                found.append(text[position : position + 200].split("\n", 1)[0])
-        return found
+    @cached_property
+    def _logged(self) -> bool:
+        return sum(bool(_LOG.match(line)) for line in self.sample) > len(self.sample) / 2
 
-    def patterns(self, room: int) -> list[str]:
-        """Shapes of lines that recur, with digits and hexadecimal ids masked as #."""
-        sample = self.sample[:: len(self.sample) // 500 + 1]
-        shapes = Counter(_MASKED.sub("#", line[:200]) for line in sample)
-        lines = [
-            f"  {count / len(sample):4.0%}  {clean(shape, 140)}"
-            for shape, count in shapes.most_common(8)
-            if count >= 3 and count >= len(sample) / 50
-        ]
-        return ["Lines that recur (share of a sample; # stands for digits):", *fit(lines, room - 60)] if lines else []
+    def _times(self) -> list[Section]:
+        found = dates([*self.sample, *self.tail])
+        return [Section(section.title.replace("Dates in it", "Times")) for section in found]
 
 
-def barred(lines: Sequence[str], width: int = 200) -> list[str]:
+def _records(lines: Sequence[str]) -> list[object]:
+    """The JSON values that nearly all of the first lines are; nothing when they are something else."""
+    lines = [line for line in lines if line.strip()][:80]
+    likely = [line for line in lines if line.lstrip().startswith(("{", "["))]
+    good: list[object] = []
+    for line in likely if len(likely) >= 0.9 * len(lines) else ():
+        try:
+            good.append(json.loads(line))
+        except (ValueError, RecursionError):
+            continue
+    return good if len(good) >= 0.9 * len(lines) else []
+
+
+def barred(lines: Sequence[str], width: int = WIDTH) -> list[str]:
     """Lines of a text as they are shown: behind a bar, so that none can be mistaken for anything else."""
     return [f"| {clean(line.removesuffix(chr(13)), width)}" for line in lines]
