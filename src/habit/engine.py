@@ -31,7 +31,7 @@ from habit.journal.sqlite import SqliteStore
 from habit.journal.store import Store
 from habit.models import AbsentModel, Models, NamedModels
 from habit.run import Replay, Run, plain
-from habit.sandbox.cpython import CPythonSandbox
+from habit.sandbox.choose import open_sandbox, pick
 from habit.sandbox.session import Sandbox
 from habit.schedulers.live import LiveSession
 from habit.stream import RunStream
@@ -44,6 +44,7 @@ _KEPT_SETTINGS = (
     "strategy",
     "dialect",
     "execution",
+    "sandbox",
     "max_depth",
     "max_cells",
     "cell_seconds",
@@ -78,6 +79,7 @@ class Engine:
         self.on_event = on_event
         self._store = store
         self._sandbox = sandbox
+        self._sandboxes: dict[str, Sandbox] = {}
         self._models = models
         self._resources = AsyncExitStack()
         self._opening = anyio.Lock()
@@ -201,7 +203,9 @@ class Engine:
         return Replay(run, recorded, same)
 
     async def _execute(self, job: Job, before: _Before | None) -> Run:
-        return await Execution(job, await self.shared_sandbox()).run(before.live if before else None)
+        return await Execution(job, await self.shared_sandbox(job.settings.sandbox)).run(
+            before.live if before else None
+        )
 
     async def _rebuilt(self, record: RunRecord, store: Store, stack: AsyncExitStack) -> _Before | None:
         """The session that ``record`` goes on with, rebuilt from the journal; None when it begins one of its own."""
@@ -220,7 +224,7 @@ class Engine:
         for record in chain:
             _must_have_ended(record)
             job = replace(await self._job_again(record, store, None, before, live=False), on_event=ignore)
-            execution = Execution(job, await self.shared_sandbox())
+            execution = Execution(job, await self.shared_sandbox(job.settings.sandbox))
             if before is None:
                 live = await stack.enter_async_context(execution.open_session())
                 before = _Before(live, job.context, record)
@@ -240,13 +244,18 @@ class Engine:
                 self._resources.push_async_callback(self._store.aclose)
             return self._store
 
-    async def shared_sandbox(self) -> Sandbox:
-        """The sandbox of all runs, made at first use."""
+    async def shared_sandbox(self, wanted: str) -> Sandbox:
+        """The sandbox that ``wanted`` (a setting) asks for, made at first use. Raises SandboxError."""
         async with self._opening:
-            if self._sandbox is None:
-                self._sandbox = CPythonSandbox()
-                self._resources.push_async_callback(self._sandbox.aclose)
-            return self._sandbox
+            if self._sandbox is not None:
+                return self._sandbox
+            name, notice = await anyio.to_thread.run_sync(pick, wanted)
+            if name not in self._sandboxes:
+                if notice:
+                    self.on_event(Notice(notice))
+                self._sandboxes[name] = await anyio.to_thread.run_sync(open_sandbox, name)
+                self._resources.push_async_callback(self._sandboxes[name].aclose)
+            return self._sandboxes[name]
 
     async def shared_models(self) -> Models:
         """Where all runs get their models from."""
@@ -321,10 +330,10 @@ class Session:
         expected = returns if isinstance(returns, Returns) else Returns.from_type(returns)
         async with self._asking:
             engine = self._engine
-            store = await engine.store()
             if self._continue_from is not None and self._before is None:
-                await self._go_back(self._continue_from, store)
+                await self._go_back(self._continue_from)
             context, (root, leaf) = await self._ready(budget or engine.budget)
+            store = await engine.store()
             record = await self._record(query, context, expected, root, leaf)
             job = Job(
                 record,
@@ -341,35 +350,32 @@ class Session:
             async with store.claim(record.id):
                 await store.add_run(record)
                 self._latest = record.id
-                execution = Execution(job, await engine.shared_sandbox())
+                execution = Execution(job, await engine.shared_sandbox(job.settings.sandbox))
                 if self._before is None and not self.last:
                     live = await self._stack.enter_async_context(execution.open_session())
                     self._before = _Before(live, context, record)
                 return await execution.run(self._before.live if self._before else None)
 
-    async def _go_back(self, ref: str, store: Store) -> None:
+    async def _go_back(self, ref: str) -> None:
         """Begin where the run ``ref`` ended."""
+        store = await self._engine.store()
         record = await store.run(ref)
         self._settings = replace(settings_of(record, self._engine.settings), **self._change)
+        if "base_url" in self._change:
+            self._settings = replace(self._settings, base_url_from_file=False)
         self._before = await self._engine.rebuild(record, store, self._stack)
         self._context, self._latest = self._before.context, record.id
 
     async def _ready(self, budget: Budget) -> tuple[Context, tuple[Provider, Provider]]:
         """The input and the models, with everything that takes a moment done at the same time."""
-        models, sandbox, store = (
-            await self._engine.shared_models(),
-            await self._engine.shared_sandbox(),
-            await self._engine.store(),
-        )
+        models, sandbox = await self._engine.shared_models(), await self._engine.shared_sandbox()
         async with task_group() as group:
             group.start_soon(sandbox.warm_up)  # takes a moment at first use
-            if self._context is None:
-                self._context = await self._hold()
-                pair = await models.open_pair(self._settings, budget)
-                if not self._context.files and self._context.payload:  # what can't be read again from disk
-                    await store.put_blob(self._context.payload)
-            else:
-                pair = await models.open_pair(self._settings, budget)
+            context = self._context or await self._hold()
+            pair = await models.open_pair(self._settings, budget)
+            if self._context is None and not context.files and context.payload:  # what can't be read again from disk
+                await (await self._engine.store()).put_blob(context.payload)
+            self._context = context
         return self._context, pair
 
     async def _record(
@@ -384,6 +390,7 @@ class Session:
             started=now,
             settings={
                 **kept,
+                "sandbox": (await self._engine.shared_sandbox(self._settings.sandbox)).name,
                 "model": root.model,
                 "leaf_model": leaf.model,
                 "windows": [root.window, leaf.window],

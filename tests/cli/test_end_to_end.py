@@ -327,3 +327,23 @@ def test_many_processes_share_a_journal(serving: Callable[..., Bench], program: 
     runs = {json.loads(process.communicate(timeout=120)[0])["run"] for process in asks}
     assert {run["run"] for run in bench.habit("runs", "--json").json} == runs
     assert len(runs) == 2
+
+
+def test_a_run_is_continued_with_its_variables(serving: Callable[..., Bench], lines: Path) -> None:
+    bench = serving(code("rows = context.split()\nanswer(len(rows))"), code("answer(rows[0])"))
+    assert bench.ask("How many lines?", "lines.txt").out == "3\n"
+    result = bench.ask("and which is the first?", "--continue", "last")
+    assert (result.code, result.out) == (0, "one\n")
+    assert len(bench.server.requests) == 2
+    shown = bench.habit("show", "last", "--json")
+    assert json.loads(shown.out)["settings"]["continues"]
+    assert bench.habit("replay", "last").out == "one\n"
+
+
+def test_a_continued_run_brings_its_own_input(serving: Callable[..., Bench], lines: Path) -> None:
+    bench = serving(COUNT)
+    result = bench.ask("and?", "lines.txt", "--continue", "last")
+    assert result.code == 2
+    assert "either PATHs or --continue" in result.err
+    assert bench.ask("and?", "--continue", "last").code == 2  # there is no journal yet
+    assert not bench.server.requests

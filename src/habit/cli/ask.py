@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from habit.cli import completing, options, status
+from habit.cli.journals import must_exist
 from habit.cli.output import note_line, warning_line, write_answer, write_json
+from habit.errors import UsageError
 
 if TYPE_CHECKING:
     from habit.cli.progress import Progress
@@ -45,21 +47,48 @@ _PATIENCE_SECONDS = 2.0
 @options.budget_options
 @options.limit_options
 @options.record_options
+@click.option(
+    "--continue",
+    "continue_from",
+    metavar="RUN",
+    shell_complete=completing.runs,
+    help="Ask about the input of RUN, with the variables it made.",
+)
 @click.option("--skip-bad", is_flag=True, help="Leave out files that can't be read as text, and say so.")
 @options.json_flag
 @options.verbose_flag
 def ask(
-    query: str, paths: tuple[str, ...], returns: str, skip_bad: bool, as_json: bool, verbose: bool, **flags: Any
+    query: str,
+    paths: tuple[str, ...],
+    returns: str,
+    continue_from: str | None,
+    skip_bad: bool,
+    as_json: bool,
+    verbose: bool,
+    **flags: Any,
 ) -> int:
     """Answer QUERY about the given files, folders (whole, without what .gitignore names) and globs.
 
     With no PATH, or with -, the input is read from standard input. The answer goes to stdout, everything else to
-    stderr. Exit status: 0 answered, 1 failed, 2 usage error, 3 stopped by a budget, 130 interrupted.
+    stderr. With --continue RUN, the question is about the input of RUN (an id, a unique prefix, or last).
+
+    Exit status: 0 answered, 1 failed, 2 usage error, 3 stopped by a budget, 130 interrupted.
     """
     from habit.config import load
 
     settings = load(flags)
     expected = _expected(returns)
+    if continue_from is not None:
+        if paths:
+            raise UsageError("Give either PATHs or --continue, not both: RUN brings its own input.")
+        must_exist(settings)
+        change = {name: value for name, value in flags.items() if value is not None}
+
+        async def go_on(engine: Engine) -> Run:
+            async with engine.session(continue_from=continue_from, change=change) as session:
+                return await session.ask(query, returns=expected)
+
+        return answer_run(settings, go_on, as_json=as_json, verbose=verbose)
     stdin = standard_input(paths)
     if stdin is not None and not paths:
         paths = ("-",)
