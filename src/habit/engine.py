@@ -19,7 +19,7 @@ from habit.calls.returns import Returns
 from habit.config import SETTABLE, Settings
 from habit.config import load as load_settings
 from habit.contexts.context import Context
-from habit.contexts.load import load, reload
+from habit.contexts.reading import read_again, read_context
 from habit.errors import RunError, UsageError
 from habit.events import Observer, all_of, ignore
 from habit.execution import Execution, Job
@@ -116,6 +116,7 @@ class Engine:
         paths: Iterable[str | Path] = (),
         stdin: BinaryIO | None = None,
         skip_bad: bool = False,
+        raw: bool = False,
         continue_from: str | None = None,
         returns: Any = str,
         budget: Budget | None = None,
@@ -126,12 +127,13 @@ class Engine:
         ``context`` is a str or anything JSON can hold. With ``continue_from``, an earlier run, the question is about
         the input of that run, and its variables are there. ``returns`` is a Python type, a pydantic model, a list of
         allowed strings, or a JSON schema; the answer has that type. ``budget`` replaces the one in the settings.
+        With ``raw`` no document or archive in ``paths`` is converted: each file is the text it is.
         ``on_event`` is told what happens in this run, as the engine's own observer is told of every run.
 
         Raises UsageError before anything is started; BudgetExceeded and RunFailed carry the partial run.
         """
         async with self.session(
-            context, paths=paths, stdin=stdin, skip_bad=skip_bad, continue_from=continue_from
+            context, paths=paths, stdin=stdin, skip_bad=skip_bad, raw=raw, continue_from=continue_from
         ) as session:
             session.last = True
             return await session.ask(query, returns=returns, budget=budget, on_event=on_event)
@@ -144,6 +146,7 @@ class Engine:
         paths: Iterable[str | Path] = (),
         stdin: BinaryIO | None = None,
         skip_bad: bool = False,
+        raw: bool = False,
         continue_from: str | None = None,
         change: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[Session]:
@@ -156,7 +159,9 @@ class Engine:
         limits and prompts stay as they were, but for the settings in ``change``.
         """
         async with AsyncExitStack() as stack:
-            yield Session(self, stack, lambda: _hold(context, paths, stdin, skip_bad), continue_from, change or {})
+            keep = not self.settings.no_journal  # which leaves nothing on disk
+            given = {"stdin": stdin, "skip_bad": skip_bad, "raw": raw, "keep_conversions": keep}
+            yield Session(self, stack, lambda tell: _hold(context, paths, given, tell), continue_from, change or {})
 
     @property
     def budget(self) -> Budget:
@@ -281,7 +286,9 @@ class Engine:
             leaf = AbsentModel(record.settings["leaf_model"], leaf_window)
         return Job(
             record,
-            before.context if before else await _context_again(record, store),
+            before.context
+            if before
+            else await _context_again(record, store, keep_conversions=not self.settings.no_journal, tell=self.on_event),
             Returns.from_json(record.settings["returns"]) if returns is None else Returns.from_type(returns),
             settings,
             store,
@@ -302,7 +309,7 @@ class Session:
         self,
         engine: Engine,
         stack: AsyncExitStack,
-        hold: Callable[[], Awaitable[Context]],
+        hold: Callable[[Observer], Awaitable[Context]],
         continue_from: str | None,
         change: Mapping[str, Any],
     ) -> None:
@@ -332,7 +339,7 @@ class Session:
             engine = self._engine
             if self._continue_from is not None and self._before is None:
                 await self._go_back(self._continue_from)
-            context, (root, leaf) = await self._ready(budget or engine.budget)
+            context, (root, leaf) = await self._ready(budget or engine.budget, all_of(engine.on_event, on_event))
             store = await engine.store()
             record = await self._record(query, context, expected, root, leaf)
             job = Job(
@@ -366,12 +373,12 @@ class Session:
         self._before = await self._engine.rebuild(record, store, self._stack)
         self._context, self._latest = self._before.context, record.id
 
-    async def _ready(self, budget: Budget) -> tuple[Context, tuple[Provider, Provider]]:
+    async def _ready(self, budget: Budget, tell: Observer) -> tuple[Context, tuple[Provider, Provider]]:
         """The input and the models, with everything that takes a moment done at the same time."""
         models, sandbox = await self._engine.shared_models(), await self._engine.shared_sandbox()
         async with task_group() as group:
             group.start_soon(sandbox.warm_up)  # takes a moment at first use
-            context = self._context or await self._hold()
+            context = self._context or await self._hold(tell)
             pair = await models.open_pair(self._settings, budget)
             if self._context is None and not context.files and context.payload:  # what can't be read again from disk
                 await (await self._engine.store()).put_blob(context.payload)
@@ -421,21 +428,21 @@ def _must_have_ended(record: RunRecord) -> None:
         raise UsageError(f"Run {record.id} has not ended; continue it with: habit resume {record.id}.")
 
 
-async def _context_again(record: RunRecord, store: Store) -> Context:
+async def _context_again(record: RunRecord, store: Store, *, keep_conversions: bool, tell: Observer) -> Context:
     known = record.context
     if known["files"]:
-        return await anyio.to_thread.run_sync(reload, known)
+        return await read_again(known, keep_conversions=keep_conversions, tell=tell)
     if not known["bytes"]:
         return Context(known["kind"], b"", known["origin"])
     payload = await store.get_blob(known["blob"])
     return Context(known["kind"], payload, known["origin"])
 
 
-async def _hold(context: Any, paths: Iterable[str | Path], stdin: BinaryIO | None, skip_bad: bool) -> Context:
+async def _hold(context: Any, paths: Iterable[str | Path], given: Mapping[str, Any], tell: Observer) -> Context:
     """The context of a question, from a value or from files."""
     asked = [str(path) for path in paths]
     if context is None:
-        return await anyio.to_thread.run_sync(lambda: load(asked, stdin=stdin, skip_bad=skip_bad))
+        return await read_context(asked, **given, tell=tell)
     if asked:
         raise UsageError("Give either a context or paths, not both.")
     if isinstance(context, Context):
