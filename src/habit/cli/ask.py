@@ -54,6 +54,7 @@ _PATIENCE_SECONDS = 2.0
     shell_complete=completing.runs,
     help="Ask about the input of RUN, with the variables it made.",
 )
+@click.option("--raw", is_flag=True, help="Take every file as the text it is: convert and unpack nothing.")
 @click.option("--skip-bad", is_flag=True, help="Leave out files that can't be read as text, and say so.")
 @options.json_flag
 @options.verbose_flag
@@ -62,6 +63,7 @@ def ask(
     paths: tuple[str, ...],
     returns: str,
     continue_from: str | None,
+    raw: bool,
     skip_bad: bool,
     as_json: bool,
     verbose: bool,
@@ -94,7 +96,7 @@ def ask(
         paths = ("-",)
 
     async def work(engine: Engine) -> Run:
-        return await engine.ask(query, paths=paths, stdin=stdin, skip_bad=skip_bad, returns=expected)
+        return await engine.ask(query, paths=paths, stdin=stdin, skip_bad=skip_bad, raw=raw, returns=expected)
 
     return answer_run(settings, work, as_json=as_json, verbose=verbose)
 
