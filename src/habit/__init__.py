@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from habit.calls.usage import Usage
     from habit.config import Settings
     from habit.contexts.context import Context
-    from habit.engine import Engine, ask
+    from habit.engine import Engine, Session, ask
     from habit.errors import (
         BudgetExceeded,
         CallFailed,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from habit.run import Replay, Run
+    from habit.stream import RunStream
 
 _HOMES = {
     "Budget": "habit.calls.budget",
@@ -44,7 +45,9 @@ _HOMES = {
     "Run": "habit.run",
     "RunError": "habit.errors",
     "RunFailed": "habit.errors",
+    "RunStream": "habit.stream",
     "SandboxError": "habit.errors",
+    "Session": "habit.engine",
     "Settings": "habit.config",
     "Usage": "habit.calls.usage",
     "UsageError": "habit.errors",
@@ -64,7 +67,9 @@ __all__ = [
     "Run",
     "RunError",
     "RunFailed",
+    "RunStream",
     "SandboxError",
+    "Session",
     "Settings",
     "Usage",
     "UsageError",
