@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import httpx2
 
 CONNECT_SECONDS = 15.0
-_KEEP_IDLE_SECONDS = 30.0
-_UNLIMITED = 0
+KEEP_IDLE_SECONDS = 30.0
+UNLIMITED = 0
 """What aiohttp takes for no limit; None would leave it at 100 connections."""
 
 
@@ -36,7 +36,7 @@ class Clients:
 
         client = Httpx2AiohttpClient(
             timeout=httpx2.Timeout(self._timeout, connect=CONNECT_SECONDS, pool=None),
-            limits=httpx2.Limits(max_connections=_UNLIMITED, keepalive_expiry=_KEEP_IDLE_SECONDS),
+            limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_IDLE_SECONDS),
             follow_redirects=False,
             trust_env=self._trust_env,
         )
@@ -50,7 +50,7 @@ class Clients:
 
         client = HttpxAiohttpClient(
             timeout=httpx.Timeout(self._timeout, connect=CONNECT_SECONDS, pool=None),
-            limits=httpx.Limits(max_connections=_UNLIMITED, keepalive_expiry=_KEEP_IDLE_SECONDS),
+            limits=httpx.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_IDLE_SECONDS),
             follow_redirects=False,
             trust_env=self._trust_env,
         )

@@ -22,6 +22,7 @@ _TOO_LONG = re.compile(
 )
 _NO_CREDIT = re.compile(r"insufficient_quota|insufficient (balance|credit|funds)|billing|credit balance", re.IGNORECASE)
 _NO_TOOLS = re.compile(r"\btools?\b|tool[_ -]choice|function[_ -]call", re.IGNORECASE)
+_NO_SCHEMAS = re.compile(r"schema|response.format|structured", re.IGNORECASE)
 _KEY_LIKE = re.compile(
     r"\b(?:sk|pk|gsk|xai|hf|r8|nvapi|AIza|AKIA|Bearer|Basic)[-_ ]?[A-Za-z0-9*][A-Za-z0-9_\-*./+=]{6,}"
     r"|(?<=//)[^/\s@]+:[^/\s@]+(?=@)",
@@ -140,6 +141,11 @@ def failure_for_status(
 def blames_tools(failure: CallFailed) -> bool:
     """Whether a server refused a call because it came with a tool."""
     return failure.reason == "rejected" and _NO_TOOLS.search(str(failure)) is not None
+
+
+def blames_schema(failure: CallFailed) -> bool:
+    """Whether a server refused a call because it came with a schema."""
+    return failure.reason == "rejected" and _NO_SCHEMAS.search(str(failure)) is not None
 
 
 def no_tools(model: str, said: str = "") -> CallFailed:

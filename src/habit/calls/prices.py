@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from habit.calls.budget import Budget
+from habit.calls.clients import is_loopback
 from habit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,15 +35,18 @@ class PriceList:
         self._provider = _LISTED_AS.get(provider, provider) if provider else None
         self._model = model
         self._url = url
-        snapshot = _snapshot()
+        self.known = False
+        """Whether the list has this model."""
+        self.window: int | None = None
+        """Context window in tokens, where the list has it."""
+        if self._provider is None and (url is None or is_loopback(url)):
+            return
         try:
-            found = snapshot.find_provider_model(model, None, self._provider, None if self._provider else url)
+            found = _snapshot().find_provider_model(model, None, self._provider, None if self._provider else url)
         except LookupError:
             found = None
-        self.known = found is not None and (self._provider is not None or url is not None)
-        """Whether the list has this model."""
-        self.window: int | None = found[1].context_window if found and self.known else None
-        """Context window in tokens, where the list has it."""
+        if found is not None:
+            self.known, self.window = True, found[1].context_window
 
     def cost(
         self, input_tokens: int, output_tokens: int, *, cache_read_tokens: int = 0, cache_write_tokens: int = 0

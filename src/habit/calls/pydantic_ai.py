@@ -1,4 +1,4 @@
-"""Models by name, through pydantic-ai's model layer: clouds, Ollama, vLLM and every OpenAI-compatible server.
+"""Models by name: clouds, Ollama and vLLM through pydantic-ai's model layer, a bare name at a base URL directly.
 
 Importing that layer takes seconds, so it is imported late and in a thread; ``warm_up`` starts this early.
 """
@@ -22,8 +22,9 @@ import anyio.to_thread
 from habit.calls.call import Call, Message, Reply
 from habit.calls.catalogue import PROVIDERS, ProviderEntry, check_model, check_ready, split_model
 from habit.calls.clients import Clients
-from habit.calls.failures import blames_tools, no_tools, one_line, secrets_in_environment, too_slow
+from habit.calls.failures import blames_schema, blames_tools, no_tools, one_line, secrets_in_environment, too_slow
 from habit.calls.prices import PriceList, listed_models
+from habit.calls.provider import Provider
 from habit.calls.structured import as_object_schema
 from habit.calls.tokens import estimate_prompt, estimate_text
 from habit.errors import CallFailed, UsageError
@@ -45,7 +46,7 @@ NO_KEY = "no-key"
 """Sent where a protocol wants a key and there is none to send."""
 
 _OWN_SERVERS = (None, "ollama", "vllm")
-_HEAVY = ("pydantic_ai.direct", "pydantic_ai.models.openai", "pydantic_ai.providers.openai_compatible")
+_HEAVY = ("pydantic_ai.direct", "pydantic_ai.models.openai")
 _warming = threading.Lock()
 
 
@@ -70,7 +71,7 @@ async def open_provider(
     timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - of every later request, not of this function
     window: int | None = None,
     send_key: bool = True,
-) -> PydanticAIProvider:
+) -> Provider:
     """The provider for a full name such as ``openai:gpt-5-mini``; sends nothing.
 
     With ``base_url`` a name needs no provider and is taken for a model of an OpenAI-compatible server there. Its key
@@ -98,7 +99,7 @@ def build_provider(
     timeout: float = DEFAULT_TIMEOUT,
     window: int | None = None,
     send_key: bool = True,
-) -> PydanticAIProvider:
+) -> Provider:
     """``open_provider`` for threads: takes seconds the first time."""
     provider, name = split_model(model, base_url)
     entry = PROVIDERS[provider] if provider else ProviderEntry(("OPENAI_API_KEY",))
@@ -111,6 +112,27 @@ def build_provider(
             check_model(provider, name)
     variables = ("HABIT_API_KEY", *entry.keys) if base_url is not None else entry.keys
     key = next((value for variable in variables if (value := os.environ.get(variable))), None) if send_key else None
+    key_name = " or ".join(variables) or "your environment"
+    prices = PriceList(provider, name, url=url)
+    default_window = SERVER_WINDOW if provider in _OWN_SERVERS else CLOUD_WINDOW
+    window = window or prices.window or default_window
+    secrets = [*secrets_in_environment(), *filter(None, [key])]
+    if provider is None:
+        from habit.calls.chat_server import ChatServer
+
+        assert url is not None
+        return ChatServer(
+            model,
+            name,
+            url,
+            api_key=key or NO_KEY,
+            key_name=key_name,
+            prices=prices,
+            window=window,
+            concurrency=concurrency,
+            timeout=timeout,
+            secrets=secrets,
+        )
     clients = Clients(timeout, url=url)
     try:
         built = _build(provider, name, url, key, clients)
@@ -122,22 +144,20 @@ def build_provider(
 
     from habit.calls.translate import Endpoint, without_retries
 
-    prices = PriceList(provider, name, url=url)
     endpoint = Endpoint(
         model,
-        key_name=" or ".join(variables) or "your environment",
-        secrets=[*secrets_in_environment(), *filter(None, [key])],
+        key_name=key_name,
+        secrets=secrets,
         timeout=timeout,
         near=partial(_near, provider, name),
     )
-    default_window = SERVER_WINDOW if provider in _OWN_SERVERS else CLOUD_WINDOW
     return PydanticAIProvider(
         endpoint,
         built,
         clients,
         prices,
         without_retries(built),
-        window=window or prices.window or default_window,
+        window=window,
         concurrency=concurrency,
     )
 
@@ -185,7 +205,7 @@ class PydanticAIProvider:
         except CallFailed as failure:
             if call.tool and blames_tools(failure):
                 raise no_tools(self.model, str(failure)) from None
-            if schema is None or failure.reason != "rejected" or not _blames_schema(str(failure)):
+            if schema is None or not blames_schema(failure):
                 raise
         self._structured = False
         return await self._send(call, None)
@@ -223,25 +243,10 @@ class PydanticAIProvider:
         return translate.to_reply(response, text, self._endpoint, cost=self._prices.cost, estimated=estimated)
 
 
-def _build(provider: str | None, name: str, url: str | None, key: str | None, clients: Clients) -> Model:
+def _build(provider: str, name: str, url: str | None, key: str | None, clients: Clients) -> Model:
     """The model object, on our own HTTP client."""
-    from openai import AsyncOpenAI
     from pydantic_ai.models import infer_model
-    from pydantic_ai.models.openai import OpenAIChatModel
-    from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers import infer_provider_class
-    from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
-
-    if provider is None:
-        client = AsyncOpenAI(base_url=url, api_key=key or NO_KEY, http_client=clients.httpx2(), max_retries=0)
-        return OpenAIChatModel(
-            name,
-            provider=OpenAICompatibleProvider("openai-compatible", openai_client=client),
-            # Older servers ignore the newer field, and a reply without its limit may never end.
-            profile=OpenAIModelProfile(
-                openai_chat_supports_max_completion_tokens=False, openai_supports_strict_tool_definition=False
-            ),
-        )
 
     def backend(kind: str) -> PydanticAIBackend[Any]:
         factory = infer_provider_class(kind)
@@ -262,13 +267,9 @@ def _build(provider: str | None, name: str, url: str | None, key: str | None, cl
     return infer_model(f"{kind}:{name}", provider_factory=backend)
 
 
-def _near(provider: str | None, name: str) -> str:
-    matches = difflib.get_close_matches(name.lower(), listed_models(provider), n=3) if provider else []
+def _near(provider: str, name: str) -> str:
+    matches = difflib.get_close_matches(name.lower(), listed_models(provider), n=3)
     return f"; did you mean {' or '.join(f'{provider}:{match}' for match in matches)}?" if matches else ""
-
-
-def _blames_schema(message: str) -> bool:
-    return any(word in message.lower() for word in ("schema", "response_format", "response format", "structured"))
 
 
 def _check_url(url: str) -> None:

@@ -1,0 +1,138 @@
+"""The OpenAI chat protocol, spoken directly with aiohttp: for servers that need none of the cloud SDKs' imports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import anyio
+
+from habit.calls import toolcalls
+from habit.calls.call import Call, Message, sendable
+from habit.calls.clients import CONNECT_SECONDS, KEEP_IDLE_SECONDS, UNLIMITED, is_loopback
+from habit.calls.failures import broken, failure_for_status, nonsense, too_slow
+
+FUNCTION = {"name": toolcalls.TOOL, "description": toolcalls.DESCRIPTION, "parameters": toolcalls.PARAMETERS}
+"""The tool ``run_python`` as a server is told of it."""
+
+
+class Wire:
+    """Posts JSON to one server and gives its answer, or the failure it stands for; no redirects, no retries.
+
+    The proxy comes from the environment as usual, but a server on this machine is never asked through one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str,
+        api_key: str | None,
+        key_name: str,
+        timeout: float,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        """``model`` and ``key_name`` are for messages; ``secrets`` are kept out of them."""
+        self._url = url.rstrip("/")
+        self._model = model
+        self._api_key = api_key
+        self._key_name = key_name
+        self._timeout = timeout
+        self._secrets = [*secrets, *([api_key] if api_key else [])]
+        self._proxy = _proxy_for(url)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The decoded answer. Raises CallFailed; none is chained, because its cause may quote a key."""
+        try:
+            async with self._open().post(
+                self._url + path, json=body, allow_redirects=False, proxy=self._proxy
+            ) as response:
+                data = await response.read()
+                status, headers = response.status, dict(response.headers)
+        except TimeoutError:
+            raise too_slow(self._model, self._timeout) from None
+        except (aiohttp.ClientError, OSError, ValueError) as problem:
+            raise broken(self._model, str(problem) or type(problem).__name__, self._secrets) from None
+        try:
+            answer = json.loads(data)
+        except (ValueError, RecursionError) as problem:
+            if status == 200:
+                raise nonsense(self._model, str(problem), self._secrets) from None
+            answer = data[:1000].decode("utf-8", "replace")
+        if status != 200:
+            raise failure_for_status(
+                status, answer, headers, model=self._model, key_name=self._key_name, secrets=self._secrets
+            )
+        return answer
+
+    async def aclose(self) -> None:
+        """Give back connections, even when cancelled."""
+        session, self._session = self._session, None
+        if session is not None:
+            with anyio.CancelScope(shield=True):
+                await session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=UNLIMITED, keepalive_timeout=KEEP_IDLE_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS),
+                headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
+                trust_env=False,  # it would look into the environment and ~/.netrc again for every request
+            )
+        return self._session
+
+
+def to_messages(call: Call) -> list[dict[str, Any]]:
+    """The prompt as a server wants it; when the call has the tool, with earlier calls of it as such."""
+    return [_message(turn) for turn in (toolcalls.as_turns(call.messages) if call.tool else call.messages)]
+
+
+def tool_calls(message: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """(tool name, arguments) of each call in a message of a server."""
+    return [
+        (str(made["function"]["name"]), made["function"].get("arguments")) for made in message.get("tool_calls") or ()
+    ]
+
+
+def used(answer: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """(prompt tokens, reply tokens) as far as a server tells."""
+    usage = answer.get("usage")
+    if not isinstance(usage, dict):
+        return None, None
+    return count_or_none(usage.get("prompt_tokens")), count_or_none(usage.get("completion_tokens"))
+
+
+def count_or_none(value: Any) -> int | None:
+    """``value`` if it can be a count."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _message(turn: Message | toolcalls.ToolCalls | toolcalls.ToolResult) -> dict[str, Any]:
+    if isinstance(turn, Message):
+        return {"role": turn.role, "content": sendable(turn.content)}
+    if isinstance(turn, toolcalls.ToolResult):
+        return {"role": "tool", "tool_call_id": turn.id, "content": sendable(turn.text)}
+    calls = [
+        {
+            "id": identity,
+            "type": "function",
+            "function": {"name": toolcalls.TOOL, "arguments": json.dumps({"code": sendable(code)})},
+        }
+        for identity, code in turn.calls
+    ]
+    return {"role": "assistant", "content": sendable(turn.prose), "tool_calls": calls}
+
+
+def _proxy_for(url: str) -> str | None:
+    parts = urlsplit(url)
+    if is_loopback(url) or proxy_bypass(parts.netloc):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
