@@ -21,7 +21,7 @@ from habit.config import load as load_settings
 from habit.contexts.context import Context
 from habit.contexts.reading import read_again, read_context
 from habit.errors import RunError, UsageError
-from habit.events import Observer, all_of, ignore
+from habit.events import Notice, Observer, all_of, ignore
 from habit.execution import Execution, Job
 from habit.journal.memory import MemoryStore
 from habit.journal.naming import new_run_id
@@ -375,7 +375,7 @@ class Session:
 
     async def _ready(self, budget: Budget, tell: Observer) -> tuple[Context, tuple[Provider, Provider]]:
         """The input and the models, with everything that takes a moment done at the same time."""
-        models, sandbox = await self._engine.shared_models(), await self._engine.shared_sandbox()
+        models, sandbox = await self._engine.shared_models(), await self._engine.shared_sandbox(self._settings.sandbox)
         async with task_group() as group:
             group.start_soon(sandbox.warm_up)  # takes a moment at first use
             context = self._context or await self._hold(tell)

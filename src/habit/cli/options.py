@@ -68,6 +68,7 @@ budget_options = _stack(
 )
 
 limit_options = _stack(
+    _option("--sandbox", metavar="auto|cpython|monty", help="Where cells run (default auto: cpython where it can)."),
     _option("--max-depth", type=int, metavar="N", help="Levels of child runs (default 2)."),
     _option("--max-cells", type=int, metavar="N", help="Cells of one session (default 30)."),
     _option("--cell-seconds", type=float, metavar="S", help="Seconds one cell may work (default 60)."),

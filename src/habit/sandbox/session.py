@@ -114,6 +114,11 @@ class SharedContext(Protocol):
 class Sandbox(Protocol):
     """A sandbox backend. Never in-process ``exec``, never a silent change to another backend."""
 
+    @property
+    def name(self) -> str:
+        """Which backend it is: ``cpython`` or ``monty``."""
+        ...
+
     async def warm_up(self) -> None:
         """Start what the first session will need, ahead of it. Raises SandboxError."""
         ...

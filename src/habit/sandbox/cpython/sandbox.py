@@ -44,6 +44,8 @@ class CPythonSandbox:
     filled when the zygote has started.
     """
 
+    name = "cpython"
+
     def __init__(self, *, python: str | None = None) -> None:
         self.unavailable: Mapping[str, str] = {}
         self._python = python or sys.executable

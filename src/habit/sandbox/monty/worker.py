@@ -1,0 +1,81 @@
+"""One monty interpreter in a process of its own, driven step by step from threads so that no event loop waits."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from pydantic_monty import Monty, MontyError, MontySession, OSPolicy, ResourceLimits
+
+T = TypeVar("T")
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+THREADS = 256
+"""Steps of all sessions under way at once; more wait their turn."""
+
+
+class Worker:
+    """A checked-out session of the pool and its process. One step at a time."""
+
+    def __init__(self, pool: Monty, threads: anyio.CapacityLimiter, limits: ResourceLimits, policy: OSPolicy) -> None:
+        self._pool = pool
+        self._threads = threads
+        self._limits = limits
+        self._policy = policy
+        self._pid: int | None = None
+        self.session: MontySession | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, for as long as this worker is open."""
+        return self._pid
+
+    async def open(self, state: bytes | None = None) -> None:
+        """Take a fresh process, with the ``state`` that an earlier one dumped. Raises MontyError, OSError."""
+
+        def begin() -> None:
+            session = self._pool.checkout(limits=self._limits, os_policy=self._policy)
+            session.__enter__()
+            self.session, self._pid = session, session.worker_pid
+            if state is not None:
+                session.load_session(state)
+
+        await self._in_thread(begin)
+
+    async def step(self, work: Callable[[MontySession], T]) -> T:
+        """Do ``work`` in a thread. When this is cancelled meanwhile the process is killed: nothing else stops it."""
+        session = self.session
+        assert session is not None
+        try:
+            return await anyio.to_thread.run_sync(lambda: work(session), limiter=self._threads, abandon_on_cancel=True)
+        except anyio.get_cancelled_exc_class():
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """End the process at once; a step under way raises MontyCrashedError."""
+        pid, self._pid = self._pid, None
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, _KILL)
+
+    async def close(self) -> None:
+        """End the process, and give its place in the pool back."""
+        session, self.session = self.session, None
+        if session is None:
+            return
+
+        def end() -> None:
+            with suppress(MontyError, RuntimeError):  # it may be suspended, or dead already
+                session.__exit__(None, None, None)
+
+        with anyio.CancelScope(shield=True):
+            self.kill()
+            await self._in_thread(end)
+
+    async def _in_thread(self, work: Callable[[], Any]) -> None:
+        await anyio.to_thread.run_sync(work, limiter=self._threads)
