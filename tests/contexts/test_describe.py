@@ -1,6 +1,10 @@
 """What a model is told of its input: right, bounded, harmless."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -229,6 +233,61 @@ def test_only_part_of_a_large_value_is_looked_at() -> None:
     assert "100,000 items" in describe(value)
     assert "100,000 items" in preview(value, 500)
     assert Untouchable.reads < 2000
+
+
+class Watched(str):
+    """A text that notes how many of its characters were looked at."""
+
+    looked_at = 0
+
+    def _span(self, start: int | None, end: int | None) -> None:
+        Watched.looked_at += len(range(*slice(start, end).indices(len(self))))
+
+    def __getitem__(self, key: Any) -> str:
+        self._span(key.start, key.stop)
+        return super().__getitem__(key)
+
+    def count(self, part: str, start: Any = None, end: Any = None) -> int:
+        self._span(start, end)
+        return super().count(part, start, end)
+
+    def find(self, part: str, start: Any = None, end: Any = None) -> int:
+        self._span(start, end)
+        return super().find(part, start, end)
+
+
+@pytest.mark.parametrize("line", ["2024-01-02 INFO user 12 logged in\n", "a,b,12\n", "Words of 12 kinds.\n", "x" * 900])
+def test_only_part_of_a_large_text_is_looked_at(line: str) -> None:
+    Watched.looked_at = 0
+    text = Watched(line * (40_000_000 // len(line)))
+    shown = describe(text)
+    # Most of it by searches for what headings begin with, in the first few hundred thousand characters.
+    assert Watched.looked_at < 16_000_000
+    if "\n" in line:
+        [rows] = re.findall(r"in about ([\d,]+) lines \(not counted\)", shown)
+        assert int(rows.replace(",", "")) == pytest.approx(text.count("\n"), rel=0.02)
+
+
+def test_the_same_value_is_described_alike_in_every_process() -> None:
+    program = """
+from habit.contexts.describe import describe
+words = [f"w{n * n % 97}" for n in range(5000)]
+records = [{w: n, "k": w, "when": None} for n, w in enumerate(words)]
+texts = {f"{w}/{n}.{w[:2]}": w * n for n, w in enumerate(words[:300])}
+table = "a,b,c\\n" + "".join(f"{w},{n},{w[:2]}\\n" for n, w in enumerate(words))
+print(*map(describe, [words, records, texts, table, " ".join(words), "<a>" + "<b x='1'/>" * 99, {"x": {"y"}}]))
+"""
+    shown = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(shown) == 1
+    assert len(shown.pop()) > 3000
 
 
 def test_scalars_and_hostile_objects() -> None:

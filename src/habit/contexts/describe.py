@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from habit.contexts.columns import type_name
-from habit.contexts.display import Page, Section, clean, count, literal, quoted, spread
+from habit.contexts.display import Page, Section, clean, count, literal, quoted, spread, strata
 from habit.contexts.patterns import Lines, dates
 from habit.contexts.shapes import survey, told
 from habit.contexts.tables import DELIMITERS, find_table
@@ -23,6 +23,8 @@ from habit.contexts.texts import WIDTH, Text, barred
 MAX_TOKENS = 2_000
 """Tokens of a description at most, as ``habit.contexts.estimate`` counts them: with caution."""
 _MAX_LINES = 20
+_OUTLINED = 16
+"""Items of a list of longer texts whose first lines are shown."""
 _FEW_LINES = 6
 """Lines shown of a text whose lines are all of one kind, which has been told."""
 _MAX_ENTRIES = 20_000
@@ -124,7 +126,8 @@ def _describe_list(page: Page, value: list[object]) -> None:
     texts = [item for item in sample if isinstance(item, str)]
     if set(kinds) == {"str"}:
         lengths = sorted(len(text) for text in texts)
-        first += f", each a str of {lengths[0]:,} to {lengths[-1]:,} characters, typically {lengths[len(texts) // 2]:,}"
+        lengths_told = f"{lengths[0]:,} to {lengths[-1]:,} characters, typically {lengths[len(texts) // 2]:,}"
+        first += f", each a str of {lengths_told if lengths[0] < lengths[-1] else count(lengths[0], 'character')}"
         first += " (sampled)" if len(sample) < len(value) else ""
     elif len(kinds) > 1:
         first += f": {', '.join(f'{kind} ({number})' for kind, number in kinds.most_common(8))}"
@@ -148,11 +151,19 @@ def _items(value: list[object], texts: list[str]) -> list[Section]:
     facts = []
     several = sum("\n" in text for text in short)
     if several:
-        facts.append(Section(f"{several} of {len(short)} sampled items have several lines; of their first lines:"))
+        shown = [f"  {index}: {_first_line(value[index])}" for index in strata(len(value), _OUTLINED)]
+        title = f"{several} of {len(short)} sampled items have several lines. The first lines of some:"
+        facts.append(Section(title, shown, total=len(value), share=0.6))
     different = len(set(texts)) if sum(len(text) for text in texts) < 1_000_000 else len(texts)
     if different < len(texts):
         facts.append(Section(f"{different} different ones among {len(texts)}{' sampled' * (len(texts) < len(value))}."))
     return [*facts, *lines.labels(), *dates(short), *lines.patterns(), *lines.fields()]
+
+
+def _first_line(item: object) -> str:
+    """The first line of an item that is not empty, in quotes."""
+    lines = str(item)[:2_000].split("\n") if isinstance(item, str) else []
+    return quoted(next((line.strip() for line in lines if line.strip()), ""), 80)
 
 
 def _structure(page: Page, value: list[object] | dict[object, object]) -> None:

@@ -17,37 +17,33 @@ _MAX_PATTERNS = 8
 _ALIKE = 0.6
 """The share of words two lines of equally many words have in common when they follow one pattern."""
 
-_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sep(?:t|tember)?|Oct(?:ober)?"
+    r"|Nov(?:ember)?|Dec(?:ember)?)"
+)
 _CLOCK = r"\d\d?:\d\d(?::\d\d(?:[.,]\d{1,9})?)?"
+_DATE = rf"\d{{4}}[-/.]\d\d[-/.]\d\d(?:[T ,_]{{1,2}}{_CLOCK})?(?: ?Z\b| ?[+-]\d\d:?\d\d\b)?"
+_WEB_DATE = rf"\d\d/{_MONTH}/\d{{4}}(?::{_CLOCK}(?: [+-]\d{{4}})?)?"
 _MASKS = (
-    (
-        re.compile(
-            rf"\d{{4}}[-/.]\d\d[-/.]\d\d(?:[T ,_]{{1,2}}{_CLOCK})?(?: ?Z\b| ?[+-]\d\d:?\d\d\b)?"
-            rf"|\d\d/{_MONTH}/\d{{4}}(?::{_CLOCK}(?: [+-]\d{{4}})?)?|{_CLOCK}(?: ?[AP]M\b)?",
-            re.ASCII,
-        ),
-        "<time>",
-    ),
-    (
-        re.compile(
-            rf"{_MONTH}[a-z]{{0,6}}\.? {{1,2}}\d\d?(?!\d)(?:,? \d{{4}})?(?: <time>(?: \d{{4}})?)?",
-            re.ASCII,
-        ),
-        "<time>",
-    ),
     (re.compile(r"https?://[^\s\"'<>]{1,200}"), "<url>"),
     (re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d{1,5})?\b", re.ASCII), "<ip>"),
     (re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"), "<id>"),
+    (re.compile(rf"{_DATE}|{_WEB_DATE}|{_CLOCK}(?: ?[AP]M\b)?", re.ASCII), "<time>"),
+    (
+        re.compile(rf"{_MONTH}\.? {{1,2}}\d\d?(?!\d)(?:,? \d{{4}})?(?: <time>(?: \d{{4}})?)?", re.ASCII),
+        "<time>",
+    ),
     (re.compile(r"\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{6,64}\b"), "<id>"),
     (re.compile(r"\d+(?:[.,]\d+)*", re.ASCII), "#"),
 )
+"""What varies from line to line, and what stands for it, in the order in which they are looked for."""
 _LEVEL = re.compile(
     r"\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|CRITICAL|FATAL|ALERT|EMERG"
     r"|(?<=[\[ ])(?:trace|debug|info|notice|warn|warning|error|crit|alert)(?=[\]:]))\b"
 )
 _FIELD = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]{0,30})=(?=[^\s=])", re.ASCII)
 _LABEL = re.compile(
-    r"\W{0,3}(?:<time>\W{1,3})?([^\W\d_][\w .'/#-]{0,30}?) ?:(?:\s|$)|(?:<time>\W{1,3})?<(?!time>)([\w .-]{1,30})> "
+    r"\W{0,3}?(?:<time>\W{1,3}?)?(?:<(?!time>)([\w .-]{1,30})> |([^\W\d_][\w .'/#-]{0,30}?) ?:(?:\s|$))"
 )
 _DAY = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[T ]\d\d:\d\d(?::\d\d)?)?", re.ASCII)
 
