@@ -1,10 +1,8 @@
-"""The ``habit`` command: puts the commands together, and turns every error into one line and an exit status."""
+"""The ``habit`` command: puts the commands together."""
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -15,52 +13,12 @@ from habit.cli import status
 from habit.cli.ask import ask
 from habit.cli.completion import completion
 from habit.cli.doctor import doctor
+from habit.cli.explaining import explain
 from habit.cli.groups import HabitGroup, help_without_command
 from habit.cli.history import runs, show
 from habit.cli.local_models import models
-from habit.cli.output import OutputClosed, error_line, settle_streams
+from habit.cli.output import settle_streams
 from habit.cli.repeat import replay, resume
-from habit.cli.running import Interrupted
-from habit.errors import BudgetExceeded, HabitError, UsageError
-
-
-def explain(error: Exception) -> int:
-    """Say on stderr what went wrong, in one line; gives the exit status."""
-    if os.environ.get("HABIT_DEBUG") not in (None, "", "0"):
-        traceback.print_exception(error)
-    match error:
-        case OutputClosed():
-            return error.status
-        case click.Abort():
-            error_line("Interrupted.", word="")
-            return status.INTERRUPTED
-        case Interrupted():
-            error_line(str(error), word="")
-            return error.status
-        case click.ClickException():
-            error_line(_with_help(error))
-            return error.exit_code
-        case HabitError():
-            error_line(str(error))
-            return _status_of(error)
-        case _:
-            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            error_line(f"This is a bug in Habit: {what}; please report it with the output under HABIT_DEBUG=1.")
-            return status.FAILED
-
-
-def _status_of(error: HabitError) -> int:
-    if isinstance(error, UsageError):
-        return status.USAGE
-    return status.BUDGET if isinstance(error, BudgetExceeded) else status.FAILED
-
-
-def _with_help(error: click.ClickException) -> str:
-    message = error.format_message()
-    context = getattr(error, "ctx", None)
-    if context is None:
-        return message
-    return f"{message.rstrip('.')} (see {context.command_path} --help)."
 
 
 @click.group(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from habit.cli import completing, options, status
 from habit.cli.journals import must_exist
-from habit.cli.output import note_line, warning_line, write_answer, write_json
+from habit.cli.output import is_terminal, note_line, warning_line, write_answer, write_json
 from habit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _PATIENCE_SECONDS = 2.0
 
 
 @click.command(short_help="Answer a question about files, folders or standard input.")
-@click.argument("query")
+@click.argument("query", required=False)
 @click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=completing.paths)
 @options.model_options
 @click.option(
@@ -56,15 +57,17 @@ _PATIENCE_SECONDS = 2.0
 )
 @click.option("--raw", is_flag=True, help="Take every file as the text it is: convert and unpack nothing.")
 @click.option("--skip-bad", is_flag=True, help="Leave out files that can't be read as text, and say so.")
+@click.option("-i", "--interactive", is_flag=True, help="Ask at a prompt, about one input: every argument is a PATH.")
 @options.json_flag
 @options.verbose_flag
 def ask(
-    query: str,
+    query: str | None,
     paths: tuple[str, ...],
     returns: str,
     continue_from: str | None,
     raw: bool,
     skip_bad: bool,
+    interactive: bool,
     as_json: bool,
     verbose: bool,
     **flags: Any,
@@ -74,17 +77,27 @@ def ask(
     With no PATH, or with -, the input is read from standard input. The answer goes to stdout, everything else to
     stderr. With --continue RUN, the question is about the input of RUN (an id, a unique prefix, or last).
 
+    Without QUERY on a terminal, or with -i, questions are asked at a prompt, in one session that keeps its variables.
+
     Exit status: 0 answered, 1 failed, 2 usage error, 3 stopped by a budget, 130 interrupted.
     """
     from habit.config import load
 
     settings = load(flags)
     expected = _expected(returns)
+    if interactive:
+        query, paths = None, (*filter(None, [query]), *paths)
+    change = {name: value for name, value in flags.items() if value is not None}
     if continue_from is not None:
         if paths:
             raise UsageError("Give either PATHs or --continue, not both: RUN brings its own input.")
         must_exist(settings)
-        change = {name: value for name, value in flags.items() if value is not None}
+    if query is None:
+        about: dict[str, Any] = {"paths": paths, "skip_bad": skip_bad, "raw": raw}
+        if continue_from is not None:
+            about = {"continue_from": continue_from, "change": change}
+        return _ask_at_a_prompt(settings, about, expected, as_json=as_json, verbose=verbose)
+    if continue_from is not None:
 
         async def go_on(engine: Engine) -> Run:
             async with engine.session(continue_from=continue_from, change=change) as session:
@@ -94,11 +107,29 @@ def ask(
     stdin = standard_input(paths)
     if stdin is not None and not paths:
         paths = ("-",)
+    if not paths and os.path.exists(query):
+        note_line(f"{query} was taken for the question; to ask about it, type: habit ask -i {query}")
 
     async def work(engine: Engine) -> Run:
         return await engine.ask(query, paths=paths, stdin=stdin, skip_bad=skip_bad, raw=raw, returns=expected)
 
     return answer_run(settings, work, as_json=as_json, verbose=verbose)
+
+
+def _ask_at_a_prompt(
+    settings: Settings, about: Mapping[str, Any], expected: Any, *, as_json: bool, verbose: bool
+) -> int:
+    """Answer question after question, as long as there is somebody to ask them."""
+    if not (is_terminal(sys.stdin) and (is_terminal(sys.stdout) or is_terminal(sys.stderr))):
+        raise UsageError("There is no QUERY, and no terminal to ask for one: type habit ask QUERY [PATH ...].")
+    if "-" in about.get("paths", ()):
+        raise UsageError("Questions are read from standard input here, so the input must come from a PATH.")
+    from habit.cli.conversation import converse
+
+    def present(answer: Callable[[], Run], progress: Progress) -> int:
+        return present_run(answer, progress, as_json=as_json)
+
+    return converse(settings, about, expected, present, verbose=verbose)
 
 
 def _expected(returns: str) -> Any:
@@ -111,11 +142,17 @@ def answer_run(settings: Settings, work: Work[Run], *, as_json: bool, verbose: b
     """Do ``work`` with progress on stderr, print what came out, and give the exit status."""
     from habit.cli.progress import Progress
     from habit.cli.running import run_on_engine
-    from habit.errors import BudgetExceeded, RunError
 
     progress = Progress(verbose=verbose, resumable=not settings.no_journal)
+    return present_run(lambda: run_on_engine(settings, work, progress), progress, as_json=as_json)
+
+
+def present_run(answer: Callable[[], Run], progress: Progress, *, as_json: bool) -> int:
+    """Print what comes out of ``answer``, and give the exit status; what it raises is raised on."""
+    from habit.errors import BudgetExceeded, RunError
+
     try:
-        run = run_on_engine(settings, work, progress)
+        run = answer()
     except RunError as error:
         if error.run is not None:
             code = status.BUDGET if isinstance(error, BudgetExceeded) else status.FAILED

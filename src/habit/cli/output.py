@@ -72,12 +72,12 @@ def count_of(count: int, noun: str) -> str:
 def write_answer(answer: Any, *, code: int = status.ANSWERED) -> None:
     """Put an answer on stdout."""
     text = answer_text(answer)
-    write(visible(text) if _is_terminal(sys.stdout) else text, code=code)
+    write(visible(text) if is_terminal(sys.stdout) else text, code=code)
 
 
 def write_json(value: Any, *, code: int = status.ANSWERED) -> None:
     """Put one JSON value on stdout, indented for people who look at it on a terminal."""
-    write(json_text(value, indent=2 if _is_terminal(sys.stdout) else None), code=code)
+    write(json_text(value, indent=2 if is_terminal(sys.stdout) else None), code=code)
 
 
 def write(text: str, *, code: int = status.ANSWERED) -> None:
@@ -138,7 +138,7 @@ def coloured(text: str, code: str, stream: TextIO | None) -> str:
 
 def is_live(stream: TextIO | None) -> bool:
     """Whether ``stream`` is a terminal that can redraw a line."""
-    return _is_terminal(stream) and os.environ.get("TERM") not in ("dumb", "unknown")
+    return is_terminal(stream) and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def width_of(stream: TextIO) -> int:
@@ -159,7 +159,8 @@ def settle_streams() -> None:
             _discard(stream)
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person looks at ``stream``, or types there."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # closed

@@ -72,10 +72,11 @@ async def _supervise(settings: Settings, work: Work[T], progress: Progress | Non
                 progress.close()
     if results:  # Ctrl-C came after the work was done
         return results[0]
-    raise Interrupted(_way_on(progress), signal_number=stop.signal_number)
+    raise Interrupted(way_on(progress), signal_number=stop.signal_number)
 
 
-def _way_on(progress: Progress | None) -> str:
+def way_on(progress: Progress | None) -> str:
+    """What to say to somebody who stopped a run."""
     if progress is None or progress.run is None:
         return "Interrupted."
     if not progress.resumable:
