@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from habit.calls.kernel import EXPECTED_OUTPUT
+from habit.calls.fanout import EXPECTED_OUTPUT
 from habit.events import Event, Folded
 from habit.schedulers.rlm import Limits
 from schedulers.conftest import Bench

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, NoReturn, Protocol, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 import anyio
 
-from habit.calls.budget import Amount, Budget, Ledger
+from habit.calls.budget import Amount, Budget, Ledger, Reservation
 from habit.calls.call import Call, Reply, Role
-from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted
+from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted, FanOut
+from habit.calls.fanout import (
+    ENOUGH_REPLIES,
+    Confirm,
+    FanOutGate,
+    Forecast,
+    Planned,
+    add_up,
+    expected_output,
+    measure,
+    most_usd,
+)
 from habit.calls.provider import Provider, TransientFailure, UnusableReply
 from habit.calls.retry import RetryPolicy, with_retries
 from habit.calls.tokens import estimate_prompt, surely_more_than
@@ -24,8 +36,8 @@ from habit.journal.records import CallRecord
 from habit.journal.store import Store
 from habit.tasks import task_group
 
-EXPECTED_OUTPUT = 1024
-"""Tokens that a reply without a limit of its own is expected to take, in windows large enough for it."""
+Slot = TypeVar("Slot")
+Answer = TypeVar("Answer")
 
 _limiters: WeakKeyDictionary[Provider, anyio.CapacityLimiter] = WeakKeyDictionary()
 
@@ -35,6 +47,10 @@ class Recording(Protocol):
 
     def take(self, key: str, occurrence: int) -> CallRecord | None:
         """The recorded call, or None when the run did not make it."""
+        ...
+
+    def has(self, key: str, occurrence: int) -> bool:
+        """Whether ``take`` would give a call."""
         ...
 
 
@@ -55,6 +71,9 @@ class Kernel:
         store: Store,
         run_id: str,
         budget: Budget | None = None,
+        within: Ledger | None = None,
+        confirm: Confirm | None = None,
+        confirm_usd: float = 1.0,
         recording: Recording | None = None,
         replay: bool = False,
         stopped_by: str | None = None,
@@ -66,7 +85,8 @@ class Kernel:
             raise ValueError("a replay needs a recording")
         self.root = root
         self.leaf = leaf
-        self.ledger = Ledger(budget or Budget())
+        self.ledger = Ledger(budget or Budget(), parent=within, on_event=on_event)
+        self._gate = FanOutGate(confirm, confirm_usd, run_id, on_event)
         self._store = store
         self._run_id = run_id
         self._recording = recording
@@ -79,6 +99,13 @@ class Kernel:
         self._occurrences: Counter[str] = Counter()
         self._longest: dict[Role, int] = {"root": 0, "leaf": 0}
         """Output tokens of the longest reply so far."""
+        self._replies: dict[Role, int] = {"root": 0, "leaf": 0}
+        """How many replies there were."""
+        self._sent = 0
+        """Calls under way: they hold a reservation, and the journal does not have them yet."""
+        self._all_home: anyio.Event | None = None
+        self._refusal: BudgetExceeded | None = None
+        """Why no further call of this run may leave, but for a final one."""
 
     @property
     def usage(self) -> Usage:
@@ -105,23 +132,31 @@ class Kernel:
         """
         return await self._answer(call, self._next_occurrence(call), final)
 
-    async def call_all(self, calls: Sequence[Call]) -> list[Reply | CallFailed]:
-        """Replies aligned with ``calls``, asked concurrently; a call that failed holds its CallFailed instead.
+    @overload
+    async def call_all(self, slots: Sequence[Call]) -> list[Reply | CallFailed]: ...
 
-        When the budget is used up, calls under way are still brought home, because they are paid for, no further one
-        starts, and BudgetExceeded is raised. Any other error cancels the rest.
+    @overload
+    async def call_all(
+        self, slots: Sequence[Slot], answer: Callable[[Slot], Awaitable[Answer]]
+    ) -> list[Answer | CallFailed]: ...
+
+    async def call_all(self, slots: Sequence[Any], answer: Callable[[Any], Awaitable[Any]] | None = None) -> list[Any]:
+        """Answers aligned with ``slots``, asked concurrently; one that failed holds its CallFailed instead.
+
+        A slot is a Call, or whatever ``answer`` makes calls of. When the budget is used up, calls under way are still
+        brought home, because they are paid for, no further one starts, and BudgetExceeded is raised. Any other error
+        cancels the rest.
         """
-        numbered = [(call, self._next_occurrence(call)) for call in calls]
-        results: dict[int, Reply | CallFailed] = {}
-        upcoming = iter(range(len(numbered)))
+        ask = answer or self.call
+        results: list[Any] = [None] * len(slots)
+        upcoming = iter(range(len(slots)))
         stop: BudgetExceeded | None = None
 
         async def work() -> None:
             nonlocal stop
             for index in upcoming:
-                call, occurrence = numbered[index]
                 try:
-                    results[index] = await self._answer(call, occurrence, False)
+                    results[index] = await ask(slots[index])
                 except CallFailed as failure:
                     results[index] = failure
                 except BudgetExceeded as reached:
@@ -130,13 +165,65 @@ class Kernel:
                     return
 
         # More workers than the providers take at once, so that journal and counting never leave a model idle.
-        workers = 2 * max((self._provider(call.role).concurrency for call in calls), default=0)
+        workers = 2 * max(self.root.concurrency, self.leaf.concurrency)
         async with task_group() as group:
-            for _ in range(min(workers, len(numbered))):
+            for _ in range(min(workers, len(slots))):
                 group.start_soon(work)
         if stop is not None:
             raise stop
-        return [results[index] for index in range(len(numbered))]
+        return results
+
+    @asynccontextmanager
+    async def fan_out(self, planned: Planned, count: int, size: int, *, session: str, cell: int) -> AsyncIterator[None]:
+        """Held while a map of ``count`` slots is under way, which have ``size`` bytes together.
+
+        Before anything is sent, tells of a map that is large, and asks people about one that is expected to cost more
+        than they have agreed to; see FanOutGate. A replay never asks. Raises BudgetExceeded when they say no.
+        """
+        quick = most_usd(count, size, self.leaf)
+        if self._replay or not self._gate.may_matter(count, quick):
+            yield
+            return
+        expected = await self.forecast(planned)
+        if self._gate.would_ask(expected):
+            expected = await self.forecast(planned, skip_known=True)
+        map_ = FanOut(session, cell, self.leaf.model, expected.calls, expected.tokens, expected.usd)
+        try:
+            async with self._gate.passing(map_, lambda: self.ledger.spent.usd):
+                yield
+        except BudgetExceeded as refusal:
+            await self._refuse(refusal)
+
+    async def forecast(self, planned: Planned, *, skip_known: bool = False) -> Forecast:
+        """What the ``planned`` calls are expected to take, by the rules of ``add_up``; asks no model.
+
+        With ``skip_known``, those that the journal has a reply to are left out, which costs a look for each of them.
+        """
+        longest = self._longest["leaf"] if self._replies["leaf"] >= ENOUGH_REPLIES else None
+        prompts = await anyio.to_thread.run_sync(measure, planned, self.leaf, longest)
+        if skip_known:
+            keys = await anyio.to_thread.run_sync(lambda: [call.key if call else None for call in planned()])
+            known = await self._known(keys)
+            prompts = [prompt for prompt, is_known in zip(prompts, known, strict=True) if not is_known]
+        return add_up(prompts, self.root, self.leaf)
+
+    async def _known(self, keys: Sequence[str | None]) -> list[bool | CallFailed]:
+        """For each of the calls that are next to be made, whether its reply is there already."""
+        ahead: Counter[str | None] = Counter()
+        numbered = []
+        for key in keys:
+            numbered.append((key, ahead[key] + (self._occurrences[key] if key else 0)))
+            ahead[key] += 1
+
+        async def is_known(call: tuple[str | None, int]) -> bool:
+            key, occurrence = call
+            if key is None:
+                return False
+            if self._recording is not None and self._recording.has(key, occurrence):
+                return True
+            return self._use_cache and await self._store.remember(key, occurrence, role="leaf") is not None
+
+        return await self.call_all(numbered, is_known)
 
     async def _answer(self, call: Call, occurrence: int, final: bool) -> Reply:
         self._on_event(CallStarted(call, occurrence))
@@ -176,7 +263,7 @@ class Kernel:
         paid = not self._replay and record.cached_from is None and record.attempts > 0
         if paid:
             self._meter.live(call.role, record.input_tokens, record.output_tokens, record.usd)
-            self.ledger.charge(Amount(1, record.input_tokens + record.output_tokens, record.usd or 0.0))
+            self.ledger.charge(Amount(1, record.input_tokens + record.output_tokens, record.usd or 0.0), live=False)
         if record.reply is None:
             raise CallFailed(record.error, reason=record.error_reason or "server")
         if not paid:
@@ -215,7 +302,43 @@ class Kernel:
         # Replies as long as any before, so that a budget is not overrun by a model that writes more than expected.
         likely = max(output_tokens, self._longest[call.role] if call.sampling.max_tokens is None else 0)
         estimate = Amount(1, prompt_tokens + likely, provider.price(prompt_tokens, likely) or 0.0)
-        hold = await self.ledger.reserve(estimate, final=final)
+        hold = await self._reserve(estimate, final)
+        self._sent += 1
+        try:
+            return await self._send(call, occurrence, provider, prompt_tokens, hold)
+        finally:
+            self._sent -= 1
+            if not self._sent and self._all_home is not None:
+                self._all_home.set()
+                self._all_home = None
+
+    async def _reserve(self, estimate: Amount, final: bool) -> Reservation:
+        """Room for a call in every budget; once a call was refused, only a final one still gets any."""
+        if self._refusal is not None and not final:
+            await self._refuse(self._refusal)
+        try:
+            hold = await self.ledger.reserve(estimate, final=final)
+        except BudgetExceeded as refusal:
+            if not final:
+                await self._refuse(refusal)
+            raise
+        if self._refusal is not None and not final:
+            hold.release()
+            await self._refuse(self._refusal)
+        return hold
+
+    async def _refuse(self, refusal: BudgetExceeded) -> NoReturn:
+        """Stop the run: no call leaves any more, and those under way come home before anybody is told, because to
+        be told ends the run, and they are paid for."""
+        self._refusal = self._refusal or refusal
+        while self._sent:
+            self._all_home = self._all_home or anyio.Event()
+            await self._all_home.wait()
+        raise BudgetExceeded(str(refusal), limit=refusal.limit, scope=refusal.scope)
+
+    async def _send(
+        self, call: Call, occurrence: int, provider: Provider, prompt_tokens: int, hold: Reservation
+    ) -> Reply:
         attempts = 0
         began, clock = time.time(), time.perf_counter()
 
@@ -236,8 +359,7 @@ class Kernel:
             billed = self._priced(billed or Reply("", 0, 0), provider, clock)
             self._meter.live(call.role, billed.input_tokens, billed.output_tokens, billed.usd)
             hold.settle(Amount(1, billed.input_tokens + billed.output_tokens, billed.usd or 0.0))
-            record = self._record(call, occurrence, billed, began)
-            await self._write(_failed(record, failure, attempts))
+            await self._write(_failed(self._record(call, occurrence, billed, began), failure, attempts))
             raise
         except BaseException:
             if attempts:
@@ -251,6 +373,7 @@ class Kernel:
         # No checkpoint since the reply arrived: it is kept even if the run is being cancelled.
         reply = self._priced(reply, provider, clock)
         self._longest[call.role] = max(self._longest[call.role], reply.output_tokens)
+        self._replies[call.role] += 1
         self._meter.live(call.role, reply.input_tokens, reply.output_tokens, reply.usd)
         hold.settle(Amount(1, reply.input_tokens + reply.output_tokens, reply.usd or 0.0))
         await self._write(replace(self._record(call, occurrence, reply, began), attempts=attempts))
@@ -291,6 +414,8 @@ class Kernel:
         """Durable even when the caller is being cancelled."""
         with anyio.CancelScope(shield=True):
             await self._store.add_call(record)
+        if record.attempts:
+            self.ledger.recorded(record.usd or 0.0, record.started)
 
 
 def limiter_of(provider: Provider) -> anyio.CapacityLimiter:
@@ -299,11 +424,6 @@ def limiter_of(provider: Provider) -> anyio.CapacityLimiter:
     if limiter is None:
         limiter = _limiters[provider] = anyio.CapacityLimiter(provider.concurrency)
     return limiter
-
-
-def expected_output(call: Call, provider: Provider) -> int:
-    """Tokens to keep free for the reply: its limit, or a plausible size."""
-    return call.sampling.max_tokens or min(EXPECTED_OUTPUT, provider.window // 4)
 
 
 def _failed(record: CallRecord, failure: CallFailed, attempts: int) -> CallRecord:

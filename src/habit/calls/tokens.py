@@ -23,8 +23,8 @@ _BIG = 200_000
 async def estimate_prompt(messages: Sequence[Message]) -> int:
     """Tokens that a prompt should take at most, chat template included; leaves the event loop free."""
     if sum(len(message.content) for message in messages) < _BIG:
-        return _estimate_prompt(messages)
-    return await anyio.to_thread.run_sync(_estimate_prompt, messages)
+        return prompt_tokens(messages)
+    return await anyio.to_thread.run_sync(prompt_tokens, messages)
 
 
 def surely_more_than(messages: Sequence[Message], tokens: int) -> bool:
@@ -32,5 +32,6 @@ def surely_more_than(messages: Sequence[Message], tokens: int) -> bool:
     return sum(len(message.content) for message in messages) * MIN_RATE > tokens
 
 
-def _estimate_prompt(messages: Sequence[Message]) -> int:
+def prompt_tokens(messages: Sequence[Message]) -> int:
+    """The estimate for a whole prompt; blocks for as long as it takes."""
     return TOKENS_PER_PROMPT + sum(TOKENS_PER_MESSAGE + estimate_text(message.content) for message in messages)

@@ -31,6 +31,10 @@ class Recording:
         """The recorded call, which counts as used from now on; None when there is none or it was taken before."""
         return self._left.pop((key, occurrence), None)
 
+    def has(self, key: str, occurrence: int) -> bool:
+        """Whether ``take`` would give a call; counts nothing as used."""
+        return (key, occurrence) in self._left
+
     def unused(self) -> list[CallRecord]:
         """The calls nobody took, in the order they were recorded."""
         return list(self._left.values())

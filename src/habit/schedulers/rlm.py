@@ -8,9 +8,10 @@ a context that does not fit becomes a child run of this same loop, with a sessio
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
@@ -30,7 +31,6 @@ from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import Profile
 from habit.schedulers.replies import read_blocks
 from habit.schedulers.scheduler import Outcome, Task
-from habit.tasks import task_group
 
 FOLD_KEEPS = (3, 1)
 """Exchanges that a fold leaves as they were; fewer where that is still too much for the window."""
@@ -44,6 +44,9 @@ class Limits:
     """Cells of one session; a reply without code counts as one."""
     max_depth: int = 2
     """Levels of child runs below the root."""
+    max_children: int = 128
+    """Child runs alive at once on each level; others wait for their turn. A run waits for none but those below it, and
+    the lowest ones for none, so that some always go on."""
     session: SessionLimits = field(default_factory=SessionLimits)
 
 
@@ -75,6 +78,13 @@ class RLM:
         """Cells run in the whole tree of sessions."""
         self.depth = 0
         """The deepest level reached."""
+        self._levels = [anyio.CapacityLimiter(self.limits.max_children) for _ in range(self.limits.max_depth)]
+
+    async def run_child(self, task: Task) -> Outcome:
+        """Answer ``task`` one level below another; waits while there are many such already."""
+        async with self._levels[task.depth - 1]:
+            self.on_event(ChildStarted(task.session, task.depth))
+            return await self.run(task)
 
     async def run(self, task: Task, live: LiveSession | None = None) -> Outcome:
         """Answer ``task``, in a session of its own or in one that goes on.
@@ -254,28 +264,26 @@ class CellHost:
     async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> list[Any]:
         """All of ``requests`` at once; a slot that failed holds its CallFailed, every other slot is unharmed.
 
-        When the budget is used up, what is under way is brought home, because it is paid for, before the run stops.
+        A large or expensive map is told of before anything is sent, and may need people's word; see Kernel.fan_out.
         """
-        slots: list[Any] = [None] * len(requests)
-        stop: BudgetExceeded | None = None
+        kernel, session = self.rlm.kernel, self.bench.task.session
+        size = sum(
+            len(request.query) + len(request.context.payload if request.context else b"") for request in requests
+        )
+        planned = partial(self._planned, requests)
+        async with kernel.fan_out(planned, len(requests), size, session=session, cell=self.cell):
+            return await kernel.call_all(requests, self.recursive_llm)
 
-        async def fill(index: int, request: LlmRequest) -> None:
-            nonlocal stop
-            if stop is not None:
-                return
-            try:
-                slots[index] = await self.recursive_llm(request)
-            except CallFailed as failure:
-                slots[index] = failure
-            except BudgetExceeded as reached:
-                stop = stop or reached
-
-        async with task_group() as group:
-            for index, request in enumerate(requests):
-                group.start_soon(fill, index, request)
-        if stop is not None:
-            raise stop
-        return slots
+    def _planned(self, requests: Sequence[LlmRequest]) -> Iterator[Call | None]:
+        """The call that each of ``requests`` will most likely be; None for a child run."""
+        task, rlm = self.bench.task, self.rlm
+        for request in requests:
+            if request.child and task.depth < rlm.limits.max_depth:
+                yield None
+                continue
+            with suppress(ValueError):  # a schema that can't be used fails before anything is sent
+                returns = Returns.from_schema(request.schema)
+                yield rlm.leaf.call(request.query, request.context, returns, task, cell=self.cell)
 
     def check_answer(self, value: Any) -> None:
         """Raises ValueError with the reason when ``value`` is not what the question asks for."""
@@ -295,10 +303,9 @@ class CellHost:
             depth=parent.depth + 1,
             about=await anyio.to_thread.run_sync(lambda: context.digest),
         )
-        self.rlm.on_event(ChildStarted(task.session, task.depth))
         status = "failed"
         try:
-            outcome = await self.rlm.run(task)
+            outcome = await self.rlm.run_child(task)
             status = outcome.status
             return outcome.answer
         except RunFailed as failure:
