@@ -47,7 +47,11 @@ class Row:
 
     def cells(self) -> list[str]:
         """The row as the table shows it."""
-        aim = "" if self.aim is None else f"≤ {_number(self.aim)} {'**missed**' if self.missed else 'met'}"
+        aim = (
+            ""
+            if self.aim is None or not self.values.get("habit")
+            else f"≤ {_number(self.aim)} {'**missed**' if self.missed else 'met'}"
+        )
         return [self.name, self.ratio, *(self._shown(side) for side in _SIDES), self.unit, aim]
 
     def to_json(self) -> dict[str, Any]:

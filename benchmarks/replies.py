@@ -41,8 +41,16 @@ def reply(request: Request) -> Any:
     if kind == "leaf":
         return Answer("yes", usage=LEAF_USAGE if name == "budget" else (10, 5))
     turn = sum(role == "assistant" for role, _ in request.messages)
-    code = _CHILDREN[name](turn, request.messages[-1][1]) if kind == "child" else _ROOTS[name](turn, int(count or 0))
+    code = _CHILDREN[name](turn, _since_last_reply(request)) if kind == "child" else _ROOTS[name](turn, int(count or 0))
     return f"Let me see.\n\n```repl\n{code}\n```"
+
+
+def _since_last_reply(request: Request) -> str:
+    """What a conversation has told the model since it spoke: the output of its code."""
+    texts: list[str] = []
+    for role, text in request.messages:
+        texts = [] if role == "assistant" else [*texts, text]
+    return "\n".join(texts)
 
 
 def kind_of(request: Request) -> str:
@@ -100,7 +108,7 @@ def _children(turn: int, count: int) -> str:
     )
 
 
-def _child(turn: int, last: str) -> str:
+def _child(turn: int, told: str) -> str:
     """Prints its token, makes a leaf call, prints it again; then says which tokens its output showed it."""
     if turn == 0:
         return (
@@ -110,7 +118,7 @@ def _child(turn: int, last: str) -> str:
             f"reply = llm_query('{LEAF}: is ' + mine + ' so?')\n"
             "print('ended', mine)"
         )
-    seen = sorted(_TOKEN.findall(last))
+    seen = sorted(_TOKEN.findall(told))
     return final(f"mine + ' saw {' '.join(seen)}'")
 
 
