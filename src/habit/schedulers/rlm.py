@@ -78,13 +78,8 @@ class RLM:
         """Cells run in the whole tree of sessions."""
         self.depth = 0
         """The deepest level reached."""
-        self._levels = [anyio.CapacityLimiter(self.limits.max_children) for _ in range(self.limits.max_depth)]
-
-    async def run_child(self, task: Task) -> Outcome:
-        """Answer ``task`` one level below another; waits while there are many such already."""
-        async with self._levels[task.depth - 1]:
-            self.on_event(ChildStarted(task.session, task.depth))
-            return await self.run(task)
+        self.turns = [anyio.Semaphore(self.limits.max_children) for _ in range(self.limits.max_depth)]
+        """What a child run takes while it lives, by the depth of its parent."""
 
     async def run(self, task: Task, live: LiveSession | None = None) -> Outcome:
         """Answer ``task``, in a session of its own or in one that goes on.
@@ -303,12 +298,14 @@ class CellHost:
             depth=parent.depth + 1,
             about=await anyio.to_thread.run_sync(lambda: context.digest),
         )
-        status = "failed"
-        try:
-            outcome = await self.rlm.run_child(task)
-            status = outcome.status
-            return outcome.answer
-        except RunFailed as failure:
-            raise CallFailed(f"the child run found no answer: {failure}", reason="empty") from failure
-        finally:
-            self.rlm.on_event(ChildFinished(task.session, task.depth, status))
+        async with self.rlm.turns[parent.depth]:
+            self.rlm.on_event(ChildStarted(task.session, task.depth))
+            status = "failed"
+            try:
+                outcome = await self.rlm.run(task)
+                status = outcome.status
+                return outcome.answer
+            except RunFailed as failure:
+                raise CallFailed(f"the child run found no answer: {failure}", reason="empty") from failure
+            finally:
+                self.rlm.on_event(ChildFinished(task.session, task.depth, status))
