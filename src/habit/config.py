@@ -56,6 +56,8 @@ class Settings:
     journal: str = ".habit/journal.db"
     no_journal: bool = False
     no_cache: bool = False
+    otel: bool = False
+    """Make OpenTelemetry spans of runs; see docs/telemetry.md."""
     concurrency: int = 64
     """Requests under way at once, for each provider."""
     window: int | None = None

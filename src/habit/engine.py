@@ -36,6 +36,7 @@ from habit.sandbox.session import Sandbox
 from habit.schedulers.live import LiveSession
 from habit.stream import RunStream
 from habit.tasks import task_group
+from habit.telemetry.otel import OpenTelemetry
 
 _KEPT_SETTINGS = (
     "base_url",
@@ -73,10 +74,13 @@ class Engine:
         sandbox: Sandbox | None = None,
         models: Models | None = None,
         on_event: Observer = ignore,
+        telemetry: OpenTelemetry | None = None,
     ) -> None:
         """Start nothing yet. ``store``, ``sandbox`` and ``models`` stand in for those that ``settings`` ask for."""
         self.settings = settings or Settings()
         self.on_event = on_event
+        self.telemetry = telemetry or (OpenTelemetry() if self.settings.otel else None)
+        """Makes spans of every run; by the application's tracer provider when only the setting asks for them."""
         self._store = store
         self._sandbox = sandbox
         self._sandboxes: dict[str, Sandbox] = {}
@@ -228,7 +232,9 @@ class Engine:
         before: _Before | None = None
         for record in chain:
             _must_have_ended(record)
-            job = replace(await self._job_again(record, store, None, before, live=False), on_event=ignore)
+            job = replace(
+                await self._job_again(record, store, None, before, live=False), on_event=ignore, telemetry=None
+            )
             execution = Execution(job, await self.shared_sandbox(job.settings.sandbox))
             if before is None:
                 live = await stack.enter_async_context(execution.open_session())
@@ -299,6 +305,7 @@ class Engine:
             replay=not live,
             first=before.first if before else None,
             on_event=self.on_event,
+            telemetry=self.telemetry,
         )
 
 
@@ -353,6 +360,7 @@ class Session:
                 budget=budget or engine.budget,
                 first=self._before.first if self._before else None,
                 on_event=all_of(engine.on_event, on_event),
+                telemetry=engine.telemetry,
             )
             async with store.claim(record.id):
                 await store.add_run(record)

@@ -16,7 +16,7 @@ from habit.calls.returns import Returns
 from habit.config import Settings
 from habit.contexts.context import Context
 from habit.errors import BudgetExceeded, HabitError, ReplayMismatch, RunFailed
-from habit.events import Observer, RunStarted, ignore
+from habit.events import Observer, RunStarted, all_of, ignore
 from habit.journal.records import RunRecord
 from habit.journal.replay import Recording
 from habit.journal.store import Store
@@ -26,6 +26,7 @@ from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import profile_for
 from habit.schedulers.rlm import RLM, Limits
 from habit.schedulers.scheduler import Outcome, Task
+from habit.telemetry.otel import OpenTelemetry
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Job:
     first: RunRecord | None = None
     """The first run of the session that this run goes on with; its start is what the session's clock shows."""
     on_event: Observer = ignore
+    telemetry: OpenTelemetry | None = None
 
 
 class Execution:
@@ -53,6 +55,8 @@ class Execution:
     def __init__(self, job: Job, sandbox: Sandbox) -> None:
         self._job = job
         self._started = time.monotonic()
+        self._spans = job.telemetry.run() if job.telemetry else None
+        self._tell = all_of(job.on_event, self._spans.on_event) if self._spans else job.on_event
         self._kernel = Kernel(
             job.root,
             job.leaf,
@@ -63,7 +67,7 @@ class Execution:
             replay=job.replay,
             stopped_by=(job.record.result or {}).get("stopped_by") if job.replay else None,
             use_cache=not job.settings.no_cache,
-            on_event=job.on_event,
+            on_event=self._tell,
         )
         settings = job.settings
         self._rlm = RLM(
@@ -74,7 +78,7 @@ class Execution:
             run_id=job.record.id,
             limits=_limits(settings),
             clock=float(int((job.first or job.record).started)),
-            on_event=job.on_event,
+            on_event=self._tell,
         )
         self._sandbox = sandbox
         self._task = Task(job.record.query, job.context, job.returns)
@@ -88,8 +92,15 @@ class Execution:
 
         Raises BudgetExceeded, RunFailed (both with the partial run) or ReplayMismatch.
         """
+        try:
+            return await self._run(live)
+        finally:
+            if self._spans is not None:
+                self._spans.close()
+
+    async def _run(self, live: LiveSession | None) -> Run:
         job = self._job
-        job.on_event(RunStarted(job.record.id, job.root.model, job.record.strategy, job.context.notes))
+        self._tell(RunStarted(job.record.id, job.root.model, job.record.strategy, job.context.notes))
         try:
             outcome = await self._within(job.budget.max_seconds, live)
             run = self._ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
@@ -148,7 +159,7 @@ class Execution:
     async def _write_end(self, run: Run, *, interrupted: bool = False) -> None:
         if not self._job.replay:
             await self._job.store.end_run(run.id, "interrupted" if interrupted else run.status, run.to_json())
-        self._job.on_event(RunEnded(run))
+        self._tell(RunEnded(run))
 
     def _divergence(self) -> str:
         """What to say when a run that went on did not ask for everything it had asked before."""
