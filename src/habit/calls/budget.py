@@ -133,9 +133,10 @@ class Ledger:
         return await self._line.wait(_Waiting(self, estimate, final))
 
     def charge(self, used: Amount, *, live: bool = True) -> None:
-        """Add to what is spent, without asking. ``live=False``: paid for before, by the run that is being resumed."""
-        for level in self.levels:
-            level._spend(used, live)
+        """Add to what is spent, without asking. ``live=False``: the run that is resumed paid it before, so that it
+        counts for this ledger alone; what is spent anew is what the wider ones count."""
+        for level in self.levels if live else (self,):
+            level._spend(used)
         self.warn()
         self._line.advance()
 
@@ -175,7 +176,7 @@ class Ledger:
             # With nothing under way the sum starts afresh, so that rounding errors of floats never add up.
             level.held = level.held - held if level._under_way else Amount()
             if used is not None:
-                level._spend(used, live=True)
+                level._spend(used)
         if used is not None:
             self.warn()
         self._line.advance()
@@ -225,7 +226,7 @@ class Ledger:
             "usd",
         )
 
-    def _spend(self, used: Amount, live: bool) -> None:
+    def _spend(self, used: Amount) -> None:
         self.spent += used
 
     def _note_recorded(self, usd: float, started: float) -> None:

@@ -51,11 +51,10 @@ class DayLedger(Ledger):
             scope=self.name,
         )
 
-    def _spend(self, used: Amount, live: bool) -> None:
+    def _spend(self, used: Amount) -> None:
         self._begin_day()
-        if live:  # else it was spent before, and stands in the journal under its day
-            self._own += used.usd
-            self.spent += used
+        self._own += used.usd
+        self.spent += used
 
     def _note_recorded(self, usd: float, started: float) -> None:
         self._begin_day()

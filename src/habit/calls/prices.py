@@ -76,11 +76,11 @@ def listed_models(provider: str) -> list[str]:
     return [model.id for entry in _snapshot().providers if entry.id == wanted for model in entry.models]
 
 
-def require_price(provider: Provider, budget: Budget) -> None:
-    """Raises UsageError when ``budget`` is in USD and nobody knows what ``provider`` charges."""
+def require_price(provider: Provider, budget: Budget, *, flag: str = "--max-usd") -> None:
+    """Raises UsageError when ``budget`` is in USD, set by ``flag``, and nobody knows what ``provider`` charges."""
     if budget.max_usd is not None and provider.price(1000, 1000) is None:
         raise UsageError(
-            f"--max-usd needs a price, and none is known for {provider.model}: limit the run with --max-tokens or "
+            f"{flag} needs a price, and none is known for {provider.model}: limit the run with --max-tokens or "
             "--max-calls instead."
         )
 
