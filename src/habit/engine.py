@@ -13,7 +13,10 @@ from typing import Any, BinaryIO, Self
 import anyio
 import anyio.to_thread
 
-from habit.calls.budget import Budget
+from habit.calls.budget import Budget, Ledger
+from habit.calls.daily import DayLedger
+from habit.calls.fanout import Confirm
+from habit.calls.prices import require_price
 from habit.calls.provider import Provider
 from habit.calls.returns import Returns
 from habit.config import SETTABLE, Settings
@@ -75,9 +78,24 @@ class Engine:
         models: Models | None = None,
         on_event: Observer = ignore,
         telemetry: OpenTelemetry | None = None,
+        shared_budget: Budget | None = None,
+        confirm: Confirm | None = None,
     ) -> None:
-        """Start nothing yet. ``store``, ``sandbox`` and ``models`` stand in for those that ``settings`` ask for."""
+        """Start nothing yet. ``store``, ``sandbox`` and ``models`` stand in for those that ``settings`` ask for.
+
+        ``shared_budget`` is what all runs of this engine may use together, beside the budget that each of them has.
+        ``confirm`` is asked before a map that is expected to cost more than ``settings.confirm_usd``; without it such
+        maps are sent unasked, and budgets alone hold.
+        """
         self.settings = settings or Settings()
+        self.confirm = confirm
+        self.day = DayLedger(self.settings.max_usd_day)
+        self.shared = Ledger(
+            shared_budget or Budget(),
+            parent=self.day,
+            name="engine",
+            remedy="open it with a larger {field} in shared_budget",
+        )
         self.on_event = on_event
         self.telemetry = telemetry or (OpenTelemetry() if self.settings.otel else None)
         """Makes spans of every run; by the application's tracer provider when only the setting asks for them."""
@@ -276,6 +294,15 @@ class Engine:
                 self._resources.push_async_callback(self._models.aclose)
             return self._models
 
+    async def wider_budgets(self, store: Store, *providers: Provider) -> Ledger:
+        """What all runs share, the day up to date. Raises UsageError when it is in USD and a price is not known."""
+        for provider in providers:
+            require_price(provider, self.shared.budget, flag="shared_budget.max_usd")
+            require_price(provider, self.day.budget, flag="--max-usd-day")
+        if self.day.budget.max_usd is not None:
+            await self.day.catch_up(store.spent_since)
+        return self.shared
+
     async def _job_again(
         self, record: RunRecord, store: Store, returns: Any, before: _Before | None, *, live: bool
     ) -> Job:
@@ -301,6 +328,8 @@ class Engine:
             root,
             leaf,
             budget=self.budget if live else Budget(),
+            within=await self.wider_budgets(store, root, leaf) if live else None,
+            confirm=self.confirm,
             recording=Recording.for_resume(calls) if live else Recording.for_replay(calls),
             replay=not live,
             first=before.first if before else None,
@@ -348,6 +377,7 @@ class Session:
                 await self._go_back(self._continue_from)
             context, (root, leaf) = await self._ready(budget or engine.budget, all_of(engine.on_event, on_event))
             store = await engine.store()
+            shared = await engine.wider_budgets(store, root, leaf)
             record = await self._record(query, context, expected, root, leaf)
             job = Job(
                 record,
@@ -358,6 +388,8 @@ class Session:
                 root,
                 leaf,
                 budget=budget or engine.budget,
+                within=shared,
+                confirm=engine.confirm,
                 first=self._before.first if self._before else None,
                 on_event=all_of(engine.on_event, on_event),
                 telemetry=engine.telemetry,

@@ -9,7 +9,8 @@ from typing import Any
 
 import anyio
 
-from habit.calls.budget import Budget
+from habit.calls.budget import Budget, Ledger
+from habit.calls.fanout import Confirm
 from habit.calls.kernel import Kernel
 from habit.calls.provider import Provider
 from habit.calls.returns import Returns
@@ -25,7 +26,7 @@ from habit.sandbox.session import Sandbox, SessionLimits
 from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import profile_for
 from habit.schedulers.rlm import RLM, Limits
-from habit.schedulers.scheduler import Outcome, Task
+from habit.schedulers.scheduler import Task
 from habit.telemetry.otel import OpenTelemetry
 
 
@@ -41,6 +42,10 @@ class Job:
     root: Provider
     leaf: Provider
     budget: Budget = field(default_factory=Budget)
+    within: Ledger | None = None
+    """The wider budgets that the run shares with others."""
+    confirm: Confirm | None = None
+    """Asks people before a large map is sent."""
     recording: Recording | None = None
     replay: bool = False
     first: RunRecord | None = None
@@ -61,6 +66,9 @@ class Execution:
             job.root,
             job.leaf,
             budget=job.budget,
+            within=job.within,
+            confirm=job.confirm,
+            confirm_usd=job.settings.confirm_usd,
             store=job.store,
             run_id=job.record.id,
             recording=job.recording,
@@ -101,8 +109,10 @@ class Execution:
     async def _run(self, live: LiveSession | None) -> Run:
         job = self._job
         self._tell(RunStarted(job.record.id, job.root.model, job.record.strategy, job.context.notes))
+        self._kernel.ledger.warn()  # of a day that is nearly used up already
         try:
-            outcome = await self._within(job.budget.max_seconds, live)
+            async with self._kernel.ledger.timed():
+                outcome = await self._rlm.run(self._task, live)
             run = self._ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
         except BudgetExceeded as stop:
             best = None if stop.best_answer is None else job.returns.to_python(stop.best_answer)
@@ -121,14 +131,6 @@ class Execution:
             raise
         await self._write_end(run)
         return run
-
-    async def _within(self, seconds: float | None, live: LiveSession | None) -> Outcome:
-        with anyio.move_on_after(seconds) as scope:
-            return await self._rlm.run(self._task, live)
-        assert scope.cancelled_caught
-        raise BudgetExceeded(
-            f"The run was stopped after {seconds:g} seconds; give it more with --max-seconds.", limit="seconds"
-        )
 
     def _ended(
         self,
