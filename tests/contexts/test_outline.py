@@ -61,3 +61,12 @@ def test_html_is_told_by_tags() -> None:
 def test_what_only_begins_like_markup_is_none() -> None:
     assert markup("<ada> hi\n<bob> ho\n<ada> hm\n", "<ada> hi\n<bob> ho\n<ada> hm\n") == []
     assert markup("a < b", "a < b") == []
+
+
+def test_comments_are_no_headings() -> None:
+    settings = "# The name\nname = 1\n\n# The place\nplace = 2\n\n# The rest\n# of it\nrest = 3\n"
+    assert headings(settings, settings.split("\n")) == []
+    pages = "".join(f"# Page {n}\n\nwords\n\n" for n in range(9))
+    assert len(headings(pages, pages.split("\n"))) == 9
+    sections = "; x\n[first]\na=1\n[second.part]\nb=2\n[[third]]\n[1, 2]\n"
+    assert headings(sections, sections.split("\n")) == ["[first]", "[second.part]", "[[third]]"]

@@ -45,3 +45,27 @@ def test_names_of_columns_cannot_pose_as_fences() -> None:
 
 def test_broken_quotes_do_not_swallow_the_table() -> None:
     assert find_table(['a,b"', '1,"x', "2,y", "3,z"]) is not None
+
+
+def test_comments_before_a_table() -> None:
+    shown = told("# Codes\n#\n# by someone, some day\n" + "".join(f"A{n}\tLand {n}\n" for n in range(30)))
+    assert "A table with 3 lines of comments, then no header line: 30 rows, 2 columns separated by tab." in shown
+    assert "First rows:\n| A0\tLand 0" in shown
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2024-01-02 10:00:{0:02},{0:03} - root - INFO - did thing {0} now",
+        "2024-01-02T10:00:{0:02}+00:00 | INFO | did thing {0} in time",
+        "2024-01-02T10:00:{0:02}+00:00 a:b INFO did thing {0} in time",
+    ],
+)
+def test_logs_are_no_tables(line: str) -> None:
+    assert told("\n".join(line.format(n) for n in range(50))).startswith("A log")
+
+
+def test_colons_make_a_table_only_of_many_columns() -> None:
+    users = "".join(f"user{n}:x:{n}:{n}:Some One:/home/{n}:/bin/sh\n" for n in range(20))
+    assert "7 columns separated by colon" in told(users)
+    assert "table" not in told("a:b\n" * 20)

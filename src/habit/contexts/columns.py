@@ -129,7 +129,8 @@ def _texts(kind: str, texts: Sequence[str]) -> str:
         return f"{kind}, {_frequent([quoted(text, _WIDTH) for text in texts])}"
     said = kind
     if lengths[-1] > _WIDTH:
-        said += f" of {lengths[0]:,} to {lengths[-1]:,} characters"
+        shortest = f"{lengths[0]:,} to " * (lengths[0] < lengths[-1])
+        said += f" of {shortest}{lengths[-1]:,} characters"
     different = list(dict.fromkeys(texts))
     if len(different) < len(texts) * 2 // 3:
         said += f", {len(different):,} different among {len(texts):,}"

@@ -37,6 +37,7 @@ _PARTS = (
 )
 _KINDS = (
     (("\n#",), re.compile(r"#{1,6} +\S")),
+    (("\n[",), re.compile(r"\[{1,2}[A-Za-z][\w .\"':/-]{0,60}\]{1,2}[ \t\r]*(?:\n|\Z)")),
     (("\n=",), re.compile(r"(={2,6}) ?[^=\s][^=\n]{0,100} ?\1\s")),
     (("\n--",), re.compile(r"(-{2,10}) ?[^-\s][^\n]{0,100}? ?\1\s")),
     (("\n\\",), re.compile(r"\\(?:part|chapter|(?:sub){0,2}section)\*?\{")),
@@ -52,9 +53,9 @@ _MARKUP = re.compile(r"\s*<(?:\?xml\b|!DOCTYPE\b|!--|[A-Za-z][\w:.-]{0,60}[\s/>]
 def headings(text: str, head: Sequence[str]) -> list[str]:
     """Headings of the first style that the text has two of: marked ones, underlined ones, numbered ones."""
     for starts, style in _KINDS:
-        found = _marked(text, starts, style)
-        if len(found) >= 2:
-            return found
+        places = _marked(text, starts, style)
+        if len(places) >= 2 and not _are_comments(text, places):
+            return [text[place : place + 200].split("\n", 1)[0] for place in places]
     first = head[:4_000]
     found = [
         line for line, under in pairwise(first) if line[:1].isalnum() and len(line) < 120 and _underlines(line, under)
@@ -65,8 +66,16 @@ def headings(text: str, head: Sequence[str]) -> list[str]:
     return found if len(found) >= 3 and not any(line.rstrip().endswith((".", ",", ";")) for line in found[:20]) else []
 
 
-def _marked(text: str, starts: tuple[str, ...], style: re.Pattern[str]) -> list[str]:
-    """Lines that match ``style`` in the first few million characters, in their order."""
+def _are_comments(text: str, places: list[int]) -> bool:
+    """Whether lines that begin with one # are comments, as in scripts and settings: few have blank lines below."""
+    if len(places) < 3 or text[places[0]] != "#" or any(text.startswith("##", place) for place in places):
+        return False
+    ends = [text.find("\n", place, place + 1_000) for place in places[:100]]
+    return sum(text.startswith(("\n\n", "\n\r\n"), end) for end in ends) < len(ends) * 0.6
+
+
+def _marked(text: str, starts: tuple[str, ...], style: re.Pattern[str]) -> list[int]:
+    """Where lines are that match ``style`` in the first few million characters, in their order."""
     walked = _WALKED if starts == ("\n#",) else _WALKED_FOR_OTHERS
     found = [0] if style.match(text) else []
     for start in starts:
@@ -77,7 +86,7 @@ def _marked(text: str, starts: tuple[str, ...], style: re.Pattern[str]) -> list[
                 break
             if style.match(text, position):
                 found.append(position)
-    return [text[position : position + 200].split("\n", 1)[0] for position in sorted(found)]
+    return sorted(found)
 
 
 def _underlines(line: str, under: str) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import eq
 
 from habit.contexts.display import Section, clean, quoted, share, strata
 
@@ -28,12 +29,12 @@ _MASKS = (
     (re.compile(r"https?://[^\s\"'<>]{1,200}"), "<url>"),
     (re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d{1,5})?\b", re.ASCII), "<ip>"),
     (re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"), "<id>"),
-    (re.compile(rf"{_DATE}|{_WEB_DATE}|{_CLOCK}(?: ?[AP]M\b)?", re.ASCII), "<time>"),
+    (re.compile(r"\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{6,64}\b"), "<id>"),
+    (re.compile(rf"{_DATE}|{_WEB_DATE}|\b{_CLOCK}\b(?: ?[AP]M\b)?", re.ASCII), "<time>"),
     (
         re.compile(rf"{_MONTH}\.? {{1,2}}\d\d?(?!\d)(?:,? \d{{4}})?(?: <time>(?: \d{{4}})?)?", re.ASCII),
         "<time>",
     ),
-    (re.compile(r"\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{6,64}\b"), "<id>"),
     (re.compile(r"\d+(?:[.,]\d+)*", re.ASCII), "#"),
 )
 """What varies from line to line, and what stands for it, in the order in which they are looked for."""
@@ -58,9 +59,7 @@ class _Pattern:
 
     def takes(self, words: list[str]) -> bool:
         """Whether a line of equally many words follows this pattern; if so, what differs is masked from now on."""
-        same = sum(mine == theirs != "" for mine, theirs in zip(self.words, words, strict=True))
-        filled = sum(word != "" for word in words)
-        if filled < 3 or same < _ALIKE * filled:
+        if len(words) < 3 or sum(map(eq, self.words, words)) < _ALIKE * len(words):
             return False
         self.words = [mine if mine == theirs else "*" for mine, theirs in zip(self.words, words, strict=True)]
         return True
@@ -82,10 +81,11 @@ class Lines:
 
     def patterns(self) -> list[Section]:
         """Shapes of lines that recur."""
-        found = [pattern for pattern in self._found() if pattern.number >= 3]
+        least = max(3, len(self.lines) // 100)
+        found = [pattern for pattern in self._found() if pattern.number >= least]
         found = sorted(found, key=lambda pattern: -pattern.number)[:_MAX_PATTERNS]
         covered = sum(pattern.number for pattern in found)
-        if not found or covered < len(self.lines) / 20:
+        if not found or covered < len(self.lines) / 4:
             return []
         lines = []
         for pattern in found:
@@ -103,7 +103,8 @@ class Lines:
             first.setdefault(shape, index)
         found: dict[tuple[int, str], list[_Pattern]] = {}
         for shape, number in shapes.most_common(_MAX_SHAPES):
-            words = shape.split(" ", _MAX_WORDS)
+            words = shape.split(None, _MAX_WORDS) or [""]
+            words[0] = shape[: len(shape) - len(shape.lstrip())] + words[0]
             alike = found.setdefault((len(words), words[0] if len(words[0]) < 12 else ""), [])
             for pattern in alike[:20]:
                 if pattern.takes(words):

@@ -25,6 +25,7 @@ DELIMITERS = {
     "\x01": "\\x01",
     "^": "caret",
     "~": "tilde",
+    ":": "colon",
 }
 """Delimiters and their names."""
 
@@ -40,8 +41,18 @@ class Table:
     """Sampled rows of the common width, without the header."""
     multiline: bool
     """Whether a quoted cell of the sample holds a line break, so that lines are not rows."""
+    comments: int = 0
+    """Lines of comments before the table."""
     labelled: bool = False
     """Whether the cells carry their names themselves, as in ``name: Ada || age: 36``."""
+
+    @property
+    def is_prose_in_part(self) -> bool:
+        """Whether the table has few columns, no names for them, and one with several words in most of its cells."""
+        rows = self.rows[:50]
+        columns = list(zip(*rows, strict=True))
+        wordy = any(sum(cell.count(" ") > 2 for cell in column) > len(rows) / 2 for column in columns)
+        return self.header is None and self.width <= 3 and wordy
 
     def lines(self) -> list[str]:
         """One line for each of the first columns: name, type, and range, frequent values or examples."""
@@ -54,10 +65,11 @@ class Table:
         ]
 
 
-def find_table(lines: Sequence[str], later: Sequence[str] = ()) -> Table | None:
+def find_table(lines: Sequence[str], later: Sequence[str] = (), *, commented: bool = False) -> Table | None:
     """The table that ``lines``, the first lines of a text, begin; None when they are something else.
 
-    ``later`` holds lines from further down, for values that the first lines do not show.
+    ``later`` holds lines from further down, for values that the first lines do not show. ``commented``: lines of
+    comments came before, so that names are not to be expected.
     """
     lines = [line for line in lines[: _MAX_ROWS + 1] if line.strip()]
     if len(lines) < 2:
@@ -69,21 +81,22 @@ def find_table(lines: Sequence[str], later: Sequence[str] = ()) -> Table | None:
         rows = _read(lines, delimiter)
         width, number = Counter(len(row) for row in rows).most_common(1)[0] if rows else (0, 0)
         share = number / max(len(rows), 1)
-        if width < 2 or share < 0.9 or len(rows[0]) != width or _is_prose(rows, delimiter):
+        if width < (5 if delimiter == ":" else 2) or share < 0.9 or len(rows[0]) != width or _is_prose(rows, delimiter):
             continue
         # Of "a||b" with two columns and three, the second of them always empty, the first is meant.
         width_without_gaps = width - sum(
             all(not row[index] for row in rows if len(row) == width) for index in range(width)
         )
         if best is None or (share, width_without_gaps) > best[:2] or (delimiter == "||" and best[2].delimiter == "|"):
-            best = share, width_without_gaps, _table(rows, _read(later, delimiter), delimiter, width)
+            best = share, width_without_gaps, _table(rows, _read(later, delimiter), delimiter, width, commented)
     return best[2] if best else None
 
 
-def _table(rows: list[list[str]], later: list[list[str]], delimiter: str, width: int) -> Table:
+def _table(rows: list[list[str]], later: list[list[str]], delimiter: str, width: int, commented: bool) -> Table:
     good = [row for row in rows if len(row) == width]
     multiline = any("\n" in cell for row in good for cell in row)
-    header = [cell.removeprefix("\ufeff") for cell in good[0]] if _is_header(good) else None
+    named = _is_header(good) and not (commented and all(cell_kind(cell) == "str" for cell in good[1]))
+    header = [cell.removeprefix("\ufeff") for cell in good[0]] if named else None
     body = good[1:] if header else list(good)
     body += [row for row in later if len(row) == width and not multiline]
     labels = [_LABEL.match(cell) for cell in good[0]]

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
 
@@ -32,6 +32,7 @@ _PARSED = 512 * 1024
 _WIDE = 4 * 1024
 """Characters of a line looked at when even the first one is longer than all that is looked at otherwise."""
 
+_COMMENT = ("#", "%", "//", ";")
 _JSON_START = re.compile(r'\{\s*"|\[\s*(?:[\[{"]|-?[\d.]+\s*,)')
 _JSON_KEY = re.compile(r'"([^"\\]{1,60})"\s{0,3}:')
 _LOG = re.compile(
@@ -197,13 +198,25 @@ class Text:
 
     @cached_property
     def _table(self) -> Table | None:
-        return find_table(self.head, self._spread_lines(300))
+        table = self._table_below(0)
+        comments = 0 if table else next((n for n, line in enumerate(self.head) if not line.startswith(_COMMENT)), 0)
+        table = self._table_below(comments) if comments else table
+        # A comma before the milliseconds, or a bar after the time, does not make a log a table.
+        return None if table and self._logged and (table.is_prose_in_part or table.delimiter == ":") else table
+
+    def _table_below(self, comments: int) -> Table | None:
+        table = find_table(self.head[comments:], self._spread_lines(300), commented=comments > 0)
+        return replace(table, comments=comments) if table else None
 
     def table(self) -> list[Section]:
         """For CSV and kin."""
         if len(self.head) == 1 and len(self.value) > _HEAD:
             return self.wide_table()
-        return [] if self._table is None else [self._columns(self._table, self._table.width)]
+        if self._table is None:
+            return []
+        comments = self._table.comments
+        rows = [Section("First rows:", barred(self.head[comments : comments + 4]))] if comments else []
+        return [self._columns(self._table, self._table.width), *rows]
 
     def wide_table(self) -> list[Section]:
         """For a table whose very first line is longer than what is looked at of other texts."""
@@ -224,7 +237,7 @@ class Text:
 
     def _columns(self, table: Table, width: int) -> Section:
         rows = ""
-        number = self.rows - (table.header is not None and not table.labelled)
+        number = self.rows - table.comments - (table.header is not None and not table.labelled)
         if table.multiline:
             rows = "cells with line breaks, so fewer rows than lines, "
         elif self.newlines is not None:
@@ -233,6 +246,8 @@ class Text:
             rows = f"about {number:,} rows, "
         header = table.header is not None
         heading = "names in the cells" if table.labelled else "a header line" if header else "no header line"
+        if table.comments:
+            heading = f"{count(table.comments, 'line')} of comments, then {heading}"
         first = f"A table with {heading}: {rows}{width:,} columns separated by {DELIMITERS[table.delimiter]}. Sampled:"
         return Section(first, table.lines(), more="  … and {} more columns", total=width)
 
