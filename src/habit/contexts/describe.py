@@ -27,7 +27,7 @@ _OUTLINED = 16
 """Items of a list of longer texts whose first lines are shown."""
 _FEW_LINES = 6
 """Lines shown of a text whose lines are all of one kind, which has been told."""
-_MAX_ENTRIES = 20_000
+_MAX_ENTRIES = 10_000
 """Entries of a dict of texts that are grouped by name and size."""
 _MAX_SUMMED = 200_000
 """Entries of a dict of texts whose sizes are added up."""
