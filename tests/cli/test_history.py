@@ -1,6 +1,7 @@
 """``habit runs`` and ``habit show`` on a real journal."""
 
 import sqlite3
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -206,3 +207,41 @@ def test_with_no_journal_there_is_none_to_read(habit: InProcess, journal: str, m
     result = habit("runs")
     assert (result.code, len(result.err.splitlines())) == (2, 1)
     assert "HABIT_NO_JOURNAL" in result.err
+
+
+async def _fill_long(path: str) -> None:
+    """A run that continues another one and had its oldest cells folded."""
+    store = await SqliteStore.open(path)
+    try:
+        record = _record("20260103-000000-cc", "And by month?", 1767398400.0)
+        settings = {**record.settings, "continues": "20260101-000000-aa"}
+        await store.add_run(replace(record, settings=settings))
+        for index, (session, folded) in enumerate(
+            [("0", 0), ("0", 1), ("0", 1), ("0.1", 0), ("0", 6), ("0.1", 2), ("0", 6)], 1
+        ):
+            cell = CellRecord(record.id, session, index, "x", "ok", "", 0, "", 0.25, 1000.0 + index, folded)
+            await store.add_cell(cell)
+        await store.end_run(record.id, "answered", a_run(id=record.id).to_json())
+    finally:
+        await store.aclose()
+
+
+def test_show_a_run_that_continues_another_one_with_what_was_folded(habit: InProcess) -> None:
+    anyio.run(_fill_long, JOURNAL)
+    shown = habit("show", "last").out
+    assert shown.startswith("run       20260103-000000-cc\ncontinues 20260101-000000-aa\nquery     And by month?\n")
+    assert "continues=" not in shown
+    notes = [line for line in shown.splitlines() if "folded" in line or line.startswith("cell ")]
+    assert [line.partition(" (")[0] if line.startswith("cell") else line for line in notes] == [
+        "cell 1",
+        "(cell 1 was folded into a summary before this one)",
+        "cell 2",
+        "cell 3",
+        "cell 4 of child run 0.1",
+        "(cells 1–6 were folded into a summary before this one)",
+        "cell 5",
+        "(cells 1–2 were folded into a summary before this one)",
+        "cell 6 of child run 0.1",
+        "cell 7",
+    ]
+    assert [cell["folded"] for cell in habit("show", "last", "--json").json["cell_records"]] == [0, 1, 1, 0, 6, 2, 6]

@@ -12,7 +12,8 @@ import click
 
 from habit.cli import options
 from habit.cli.journals import journal_of, must_exist
-from habit.cli.output import is_live, note_line, one_line, width_of, write, write_json
+from habit.cli.output import is_live, note_line, one_line, width_of, write_json
+from habit.cli.pager import write_paged
 
 if TYPE_CHECKING:
     from habit.config import Settings
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+no_pager_flag = click.option("--no-pager", is_flag=True, help="Print everything at once, however long it is.")
+
 
 @click.command(short_help="List the runs in the journal, newest first.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="At most N runs.")
 @options.journal_option
+@no_pager_flag
 @options.json_flag
-def runs(limit: int, as_json: bool, **flags: Any) -> None:
+def runs(limit: int, no_pager: bool, as_json: bool, **flags: Any) -> None:
     """List the runs in the journal, newest first."""
     from habit.config import load
 
@@ -37,7 +41,7 @@ def runs(limit: int, as_json: bool, **flags: Any) -> None:
     if as_json:
         write_json([_summary(record) for record in records])
     elif records:
-        write(_table(records))
+        write_paged(_table(records), wanted=not no_pager)
     else:
         note_line(f"There are no runs in {settings.journal} yet; make one with: habit ask QUERY [PATH ...]")
 
@@ -45,8 +49,9 @@ def runs(limit: int, as_json: bool, **flags: Any) -> None:
 @click.command(short_help="Show one run: its cells, calls, answer and cost.")
 @options.run_argument
 @options.journal_option
+@no_pager_flag
 @options.json_flag
-def show(ref: str, as_json: bool, **flags: Any) -> None:
+def show(ref: str, no_pager: bool, as_json: bool, **flags: Any) -> None:
     """Show RUN, an id, a unique prefix of one, or last."""
     from habit.cli.report import report_text
     from habit.config import load
@@ -70,7 +75,7 @@ def show(ref: str, as_json: bool, **flags: Any) -> None:
             }
         )
     else:
-        write(report_text(record, cells, calls))
+        write_paged(report_text(record, cells, calls), wanted=not no_pager)
 
 
 def _read(settings: Settings, question: Callable[[Store], Awaitable[T]]) -> T:

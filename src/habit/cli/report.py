@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ _SHOWN_OUTPUT = 2_000
 def report_text(record: RunRecord, cells: Sequence[CellRecord], calls: Sequence[CallRecord]) -> str:
     """The run with its cells, calls, answer and cost."""
     result = record.result or {}
-    blocks = [_head(record), *(_cell(cell) for cell in cells), _calls(calls)]
+    blocks = [_head(record), *_cells(cells), _calls(calls)]
     answer = result.get("answer")
     if answer is not None:
         blocks.append("answer\n" + _indented(answer_text(answer)))
@@ -28,8 +28,10 @@ def _head(record: RunRecord) -> str:
     context = record.context
     started = datetime.fromtimestamp(record.started).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
     settings = {name: value for name, value in record.settings.items() if value not in (None, False, "auto")}
+    continues = settings.pop("continues", None)
     rows = {
         "run": record.id,
+        **({"continues": str(continues)} if continues else {}),
         "query": record.query,
         "status": record.status,
         "started": started,
@@ -41,6 +43,17 @@ def _head(record: RunRecord) -> str:
 
 def _setting(value: Any) -> str:
     return value if isinstance(value, str) else answer_text(value)
+
+
+def _cells(cells: Sequence[CellRecord]) -> Iterator[str]:
+    """Each cell, and before it a line where earlier cells of its session were folded away since the one before it."""
+    folded: dict[str, int] = {}
+    for cell in cells:
+        if cell.folded > folded.get(cell.session, 0):
+            which = f"cells 1–{cell.folded} were" if cell.folded > 1 else "cell 1 was"
+            yield f"({which} folded into a summary before this one)"
+        folded[cell.session] = cell.folded
+        yield _cell(cell)
 
 
 def _cell(cell: CellRecord) -> str:
