@@ -28,6 +28,7 @@ from pptx.util import Inches
 
 _W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
+_MAIN = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
@@ -68,11 +69,7 @@ def docx(blocks: Sequence[tuple[str, Any]]) -> bytes:
     styles = {style: style.replace(" ", "") for style, _ in blocks if style not in ("", "table", "page")}
     return zipped(
         {
-            "[Content_Types].xml": _content_types(
-                {
-                    "/word/document.xml": "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
-                }
-            ),
+            "[Content_Types].xml": _content_types({"/word/document.xml": _MAIN}),
             "_rels/.rels": _relations({"rId1": ("officeDocument", "word/document.xml")}),
             "word/_rels/document.xml.rels": _relations({"rId1": ("styles", "styles.xml")}),
             "word/styles.xml": f'<w:styles xmlns:w="{_W}">'
@@ -101,8 +98,7 @@ def _docx_block(style: str, content: Any) -> str:
 
 def _relations(targets: Mapping[str, tuple[str, str]]) -> str:
     links = "".join(
-        f'<Relationship Id="{key}" Type="{_OFFICE}/{kind}" Target="{target}"/>'
-        for key, (kind, target) in targets.items()
+        f'<Relationship Id="{key}" Type="{_OFFICE}/{kind}" Target="{name}"/>' for key, (kind, name) in targets.items()
     )
     return f'<Relationships xmlns="{_RELATIONS}">{links}</Relationships>'
 
@@ -158,20 +154,17 @@ def epub(chapters: Sequence[str]) -> bytes:
         for n, name in enumerate(names)
     )
     spine = "".join(f'<itemref idref="c{n}"/>' for n in range(len(names)))
-    package = (
-        f'<package xmlns="http://www.idpf.org/2007/opf"><manifest>{items}</manifest><spine>{spine}</spine></package>'
-    )
+    namespace = "http://www.idpf.org/2007/opf"
+    package = f'<package xmlns="{namespace}"><manifest>{items}</manifest><spine>{spine}</spine></package>'
     container = "urn:oasis:names:tc:opendocument:xmlns:container"
+    root = '<rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles>'
+    xhtml = '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body>{}</body></html>'
     return zipped(
         {
             "mimetype": "application/epub+zip",
-            "META-INF/container.xml": f'<container xmlns="{container}"><rootfiles>'
-            '<rootfile full-path="OEBPS/book.opf"/></rootfiles></container>',
+            "META-INF/container.xml": f'<container xmlns="{container}">{root}</container>',
             "OEBPS/book.opf": package,
-            **{
-                f"OEBPS/{name}": f'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body>{body}</body></html>'
-                for name, body in zip(names, chapters, strict=True)
-            },
+            **{f"OEBPS/{name}": xhtml.format(body) for name, body in zip(names, chapters, strict=True)},
         }
     )
 

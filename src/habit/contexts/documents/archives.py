@@ -98,7 +98,7 @@ def decompress(data: bytes, compression: str, allowance: Allowance) -> bytes:
     except MemoryError:
         raise Unreadable("takes too much memory to unpack") from None
     except _DAMAGE as problem:
-        raise _damaged(f"a {compression} file", problem) from None
+        raise _damaged(f"a file packed with {compression}", problem) from None
 
 
 def inner_name(name: str) -> str:

@@ -186,7 +186,7 @@ def _problem(status: object, payload: bytes, kind: Kind) -> Unreadable:
         detail = json.loads(payload)
         if detail["reason"] is not None:
             return Unreadable(str(detail["reason"]), str(detail["remedy"]))
-        said = ": ".join(filter(None, [str(detail["kind"]), str(detail["words"])]))
+        said = str(detail["words"] or detail["kind"])
     except (ValueError, KeyError, TypeError):
         return damaged
     return Unreadable(f"is {kind.name} that cannot be read ({_printable(said)})", "open it and save it again")

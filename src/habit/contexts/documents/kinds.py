@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -46,6 +49,10 @@ _WEB_START = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
 )
 _HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:From [^\n]*\n)?[!-9;-~]+:[ \t]?[^\n]*\n")
+_BAD_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(OSError, ValueError, NotImplementedError, RuntimeError, EOFError),
+)
 _BY_MEMBER = (
     ("word/document.xml", DOCX),
     ("xl/workbook.xml", SHEETS),
@@ -120,7 +127,7 @@ def _kind_of_zip(data: bytes, ending: str) -> Kind:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             names = frozenset(archive.namelist())
             mimetype = archive.read("mimetype")[:100] if _is_small(archive, "mimetype") else b""
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
+    except _BAD_ZIP:
         return _ENDINGS.get(ending, ZIP)
     if mimetype.startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
         return SHEETS
