@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted
+from habit.calls.events import BudgetWarning, CallEnded, CallFinished, CallRetried, CallStarted, FanOut
 from habit.cli.output import coloured, count_of, is_live, note_line, one_line, say, visible, warning_line, width_of
 from habit.events import CellFinished, CellStarted, ChildStarted, Event, Notice, RunStarted
 
@@ -47,6 +47,7 @@ class Progress:
         self._stream = sys.stderr
         self._live = is_live(self._stream)
         self._drawn = False
+        self._held = False
         self._last_line = ""
 
     def on_event(self, event: Event) -> None:
@@ -78,6 +79,10 @@ class Progress:
             case CallEnded():
                 self.running_calls -= 1
                 self.calls += event.failure is not None
+            case BudgetWarning():
+                self.warn(_warning_text(event))
+            case FanOut():
+                self._above(note_line, _map_text(event))
             case Notice():
                 self._above(note_line, event.text)
             case _:
@@ -99,11 +104,23 @@ class Progress:
 
     def tick(self) -> None:
         """Show how far the run is, where that has changed."""
+        if self._held:
+            return
         if self._live:
             self._draw(self.line()[: width_of(self._stream) - 1])
         elif self.run is not None and (line := self.line(seconds=False)) != self._last_line:
             self._last_line = line
             note_line(self.line())
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Leave the terminal to somebody else, a question for one."""
+        self._erase()
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
 
     def close(self) -> None:
         """Take the live line away, for good."""
@@ -176,6 +193,22 @@ class Progress:
             with contextlib.suppress(OSError, ValueError):
                 self._stream.write(_CLEAR)
                 self._stream.flush()
+
+
+def _warning_text(warning: BudgetWarning) -> str:
+    if warning.limit == "usd_day":
+        return (
+            f"All runs of this journal have spent ${warning.used:.2f} of the ${warning.allowed:.2f} allowed for today "
+            "(UTC)."
+        )
+    if warning.limit == "usd":
+        return f"The {warning.scope} has used ${warning.used:.4f} of its ${warning.allowed:g}."
+    return f"The {warning.scope} has used {warning.used:,.10g} of its {warning.allowed:,.10g} {warning.limit}."
+
+
+def _map_text(map_: FanOut) -> str:
+    cost = "price unknown" if map_.usd is None else f"about ${map_.usd:.2f}"
+    return f"{count_of(map_.calls, 'call')} to {map_.model}, {cost}."
 
 
 def _short(count: int) -> str:
