@@ -114,10 +114,12 @@ def test_the_whole_of_it_as_a_program(program: Program, own_place: Path, tmp_pat
         "configuration",
         "terminal",
         "kernel",
+        "backend",
         "sandbox",
         "key",
         "price",
         "model",
+        "conversions",
         "journal",
         "disk",
     ]

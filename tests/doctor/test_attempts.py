@@ -11,26 +11,57 @@ import pytest
 
 from habit.contexts.context import Context
 from habit.doctor.attempts import ATTEMPTS, EXIT, GLUTTON, LOOP, VARIABLE
-from habit.doctor.sandbox import kernel, self_test, unavailable
+from habit.doctor.sandbox import backend, kernel, self_test, unavailable
 from habit.errors import SandboxError
-from habit.sandbox.cpython import CPythonSandbox
+from habit.sandbox.choose import monty_is_installed, open_sandbox
 from habit.sandbox.session import CellResult, Host, SessionSpec
 
 NAMES = [attempt.name for attempt in (*ATTEMPTS, GLUTTON, LOOP, EXIT)]
 
 
-async def test_every_attempt_is_refused_by_the_real_sandbox() -> None:
-    sandbox = CPythonSandbox()
+@pytest.mark.parametrize("name", ["cpython", "monty"])
+async def test_every_attempt_is_refused_by_the_real_sandboxes(name: str) -> None:
+    if name == "monty" and not monty_is_installed():
+        pytest.skip("pydantic-monty is not installed: pip install 'habit[monty]'")
+    sandbox = open_sandbox(name)
     try:
-        finding = await self_test(sandbox, "cpython")
+        finding = await self_test(sandbox, name)
     finally:
         await sandbox.aclose()
-    assert (finding.grade, finding.remedy) == ("ok", "")
-    assert finding.message == "cpython: all 14 attempts to get out of a session were refused."
+    assert (finding.grade, finding.remedy) == ("ok", ""), finding
+    assert finding.message == f"{name}: all 14 attempts to get out of a session were refused."
     assert list(finding.details["attempts"]) == NAMES
-    assert finding.details["attempts"][EXIT.name].startswith("died")
+    assert finding.details["attempts"][EXIT.name].startswith("died" if name == "cpython" else "error")
     assert finding.details["attempts"][LOOP.name].startswith("timeout")
     assert unavailable(sandbox) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lacking", "monty", "grade", "name", "said"),
+    [
+        ("auto", None, False, "ok", "cpython", "auto takes cpython."),
+        ("cpython", None, False, "ok", "cpython", "cpython, as asked for."),
+        ("auto", "No seccomp", True, "warning", "monty", "No seccomp: cells run in the monty sandbox"),
+        ("auto", "No seccomp", False, "problem", None, "No seccomp."),
+        ("cpython", "No seccomp", True, "problem", None, "No seccomp."),
+        ("monty", None, False, "problem", None, "The monty sandbox is not installed."),
+    ],
+)
+def test_the_backend_that_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+    lacking: str | None,
+    monty: bool,
+    grade: str,
+    name: str | None,
+    said: str,
+) -> None:
+    monkeypatch.setattr("habit.sandbox.choose.supported", lambda: lacking)
+    monkeypatch.setattr("habit.sandbox.choose.monty_is_installed", lambda: monty)
+    finding, taken = backend(wanted)
+    assert (finding.grade, taken) == (grade, name)
+    assert finding.message.startswith(said)
+    assert ("pip install 'habit[monty]'" in finding.remedy) == (grade == "problem")
 
 
 class Unconfined:

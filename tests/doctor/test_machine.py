@@ -9,6 +9,7 @@ import pytest
 
 from habit import __version__
 from habit.doctor import machine
+from habit.doctor.conversions import conversions
 
 PACKAGES = {
     "habit": ["anyio>=4", "time-machine>=3; python_version < '3.15'", "lib[fast]>=1; extra == 'quick'",
@@ -92,3 +93,17 @@ def test_the_terminal(encodings: dict[str, str], term: str, grade: str, said: st
     finding = machine.terminal(encodings, term)
     assert (finding.grade, finding.message.startswith(said)) == (grade, True)
     assert machine.terminal().details["encodings"]
+
+
+def test_kept_conversions(tmp_path: Path) -> None:
+    folder = tmp_path / "conversions"
+    assert conversions(folder).message == "No document has been converted yet."
+    (folder / "ab").mkdir(parents=True)
+    (folder / "ab" / "abc").write_bytes(bytes(2_500_000))
+    folder.chmod(0o700)
+    finding = conversions(folder)
+    assert (finding.grade, finding.message.partition(",")[0]) == ("ok", "1 kept")
+    assert (finding.details["files"], finding.details["bytes"]) == (1, 2_500_000)
+    folder.chmod(0o777)
+    finding = conversions(folder)
+    assert (finding.grade, finding.remedy) == ("warning", f"Delete it with: rm -r {folder}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from habit.cli import options, status
+from habit.cli import completing, options, status
 from habit.cli.output import coloured, one_line, write, write_json
 
 if TYPE_CHECKING:
@@ -19,6 +19,13 @@ _COLOURS = {"ok": "32", "warning": "33", "problem": "31"}
 
 @click.command(short_help="Check the sandbox, the model, the journal and the installation.")
 @options.model_options
+@click.option(
+    "--sandbox",
+    default=None,
+    metavar="auto|cpython|monty",
+    shell_complete=completing.words("auto", "cpython", "monty"),
+    help="The sandbox to test (default: the one that would be taken).",
+)
 @options.journal_option
 @click.option(
     "--online/--offline", default=None, help="Ask the model, the local one too; or no model (default: one you named)."

@@ -8,12 +8,14 @@ import anyio
 
 from habit.config import Settings
 from habit.doctor import machine
+from habit.doctor.conversions import conversions
 from habit.doctor.findings import Check, Finding, in_thread, run_checks
 from habit.doctor.journal import look_at_journal
 from habit.doctor.models import look_at_models
-from habit.doctor.sandbox import kernel, self_test, unavailable
+from habit.doctor.sandbox import backend, kernel, self_test, unavailable
+from habit.errors import SandboxError
 from habit.models import Models, NamedModels
-from habit.sandbox.cpython import CPythonSandbox
+from habit.sandbox.choose import open_sandbox
 from habit.sandbox.session import Sandbox
 
 _QUICK, _LONG = 10.0, 60.0
@@ -37,13 +39,18 @@ async def examine(
     ask = settings.model is not None if online is None else online
 
     async def look_inside() -> Sequence[Finding]:
-        tested = sandbox or CPythonSandbox()
+        taken, name = backend(settings.sandbox)
+        if name is None:
+            return [taken]
+        tested = sandbox or open_sandbox(name)
         try:
-            found = [await self_test(tested, "cpython"), unavailable(tested)]
+            found = [await self_test(tested, name), unavailable(tested)]
+        except SandboxError as error:
+            found = [Finding("sandbox", "problem", str(error))]
         finally:
             with anyio.CancelScope(shield=True):
                 await tested.aclose()
-        return [finding for finding in found if finding is not None]
+        return [taken, *(finding for finding in found if finding is not None)]
 
     async def look_at_named_models() -> Sequence[Finding]:
         named = models or NamedModels()
@@ -61,6 +68,7 @@ async def examine(
         _quick("kernel", kernel),
         Check("sandbox", _LONG, look_inside),
         Check("model", _LONG, look_at_named_models),
+        _quick("conversions", conversions),
         Check("journal", _LONG, lambda: in_thread(lambda: look_at_journal(settings))),
     ]
     return await run_checks(checks, on_finding)

@@ -21,6 +21,7 @@ from habit.contexts.context import Context
 from habit.doctor.attempts import ATTEMPTS, EXIT, GLUTTON, LOOP, VARIABLE
 from habit.doctor.findings import Finding
 from habit.errors import CallFailed, SandboxError
+from habit.sandbox.choose import pick
 from habit.sandbox.cpython.support import WAY_ON, architecture, supported
 from habit.sandbox.session import CellResult, LlmRequest, Sandbox, Session, SessionLimits, SessionSpec, SharedContext
 
@@ -41,6 +42,21 @@ def kernel() -> Finding:
     facts["landlock"] = landlock = landlock_version(architecture().numbers["landlock_create_ruleset"])
     second_wall = f"Landlock {landlock} behind it" if landlock else "no Landlock, so seccomp is the only wall"
     return Finding("kernel", "ok", f"{name}: seccomp, {second_wall}.", details=facts)
+
+
+def backend(wanted: str) -> tuple[Finding, str | None]:
+    """Which backend ``wanted`` means on this machine, and its name; None where there is none."""
+    try:
+        name, note = pick(wanted)
+    except SandboxError as error:
+        said, _, way_on = str(error).partition(": ")
+        return Finding("backend", "problem", f"{said}.", f"Run {way_on}"), None
+    details = {"wanted": wanted, "taken": name}
+    if note:
+        remedy = "Run Habit on Linux with seccomp where cells need all of Python."
+        return Finding("backend", "warning", note, remedy, details), name
+    said = f"auto takes {name}." if wanted == "auto" else f"{name}, as asked for."
+    return Finding("backend", "ok", said, details=details), name
 
 
 def landlock_version(number: int) -> int:
