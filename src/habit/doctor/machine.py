@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 
-from habit import __version__
 from habit.config import SETTABLE
 from habit.doctor.findings import Finding
 
@@ -22,9 +21,10 @@ def versions(distribution: str = "habit") -> Finding:
     """Habit, Python, the system, and whether every package that Habit needs is there."""
     needed = [name for name, _, extra, conditional in _requirements(distribution) if extra is None and not conditional]
     found = {name: _version(name) for name in needed}
-    what = f"Habit {__version__}, {platform.python_implementation()} {platform.python_version()}, {platform.platform()}"
+    own = _version(distribution) or "of no known version"
+    what = f"Habit {own}, {platform.python_implementation()} {platform.python_version()}, {platform.platform()}"
     details = {
-        "habit": __version__,
+        "habit": own,
         "python": platform.python_version(),
         "executable": sys.executable,
         "platform": platform.platform(),
