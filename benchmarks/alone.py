@@ -39,7 +39,7 @@ async def child_run(folder: Path) -> Row:
     code = "answer(''.join(recursive_llm(f'How long? {n}', 'word ' * 30_000) for n in range(4)))"
     script = [block(code), *[block("answer(str(len(context)))")] * 4] * 20
     direct = [block("answer('1')")] * 20
-    async with _engine(folder, script, window=8_000) as nested, _engine(folder, direct, window=8_000) as flat:
+    async with _engine(folder, script) as nested, _engine(folder, direct) as flat:
         for number in range(16):
             started = time.perf_counter()
             await nested.ask(f"nested {number}", "x")
@@ -54,7 +54,7 @@ async def leaf_batch(folder: Path) -> Row:
     """What the kernel, the journal and the sandbox add to each of 1,000 leaf calls in one map."""
     row = Row("Habit alone, no HTTP: each of 1,000 leaf calls in one map", "ms")
     code = "answer(len(recursive_llm_map('?', [str(n) for n in range(1000)])))"
-    async with _engine(folder, [block(code)] * 6, no_cache=True) as engine:
+    async with _engine(folder, [block(code)] * 6) as engine:
         for number in range(6):
             started = time.perf_counter()
             await engine.ask(f"batch {number}", "x", returns=int)
@@ -63,6 +63,6 @@ async def leaf_batch(folder: Path) -> Row:
     return row
 
 
-def _engine(folder: Path, script: list[str], *, window: int = 100_000, no_cache: bool = False) -> Engine:
-    settings = Settings(model="scripted", journal=str(folder / "alone" / "journal.db"), no_cache=no_cache)
-    return Engine(settings, models=ScriptedModels(ScriptedProvider(script, window=window)))
+def _engine(folder: Path, script: list[str]) -> Engine:
+    settings = Settings(model="scripted", journal=str(folder / "alone" / "journal.db"), no_cache=True)
+    return Engine(settings, models=ScriptedModels(ScriptedProvider(script, window=20_000)))

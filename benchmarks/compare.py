@@ -96,11 +96,14 @@ class Comparison:
 
     def batch_at_once(self, side: str) -> None:
         """``rlms`` can't: its 16 at once are fixed in its code."""
-        if side == "habit":
-            more = {"habit": {"concurrency": self.sizes.batch}}
-            done, _ = self._run(side, f"batch-x{self.sizes.batch}", server="later", times=2, **more)
-            name = f"{self.sizes.batch:,} leaf calls in one batch at 50 ms, all at once"
-            self._row(name, "s").add(side, done.said["seconds"][1])
+        if side == "rlms":
+            return
+        batch = f"batch-x{self.sizes.batch}"
+        for name, model in (("all at once", batch), ("all at once through the OpenAI SDK", f"openai:{batch}")):
+            done, _ = self._run(side, model, server="later", times=2, habit={"concurrency": self.sizes.batch})
+            self._row(f"{self.sizes.batch:,} leaf calls in one batch at 50 ms, {name}", "s").add(
+                side, done.said["seconds"][1]
+            )
             self._expect(done, str(self.sizes.batch))
 
     def bare(self) -> None:
@@ -121,21 +124,28 @@ class Comparison:
     def imports(self, side: str) -> None:
         url = "http://127.0.0.1:9/v1"
         plain = {"habit": "import habit", "rlms": "import rlm"}
+        ours = "from habit.calls.pydantic_ai import build_provider; build_provider({model!r}, base_url={url!r})"
         client = {
-            "habit": f"from habit.calls.pydantic_ai import build_provider; build_provider('m', base_url={url!r})",
+            "habit": ours.format(model="m", url=url),
             "rlms": "import rlm; from rlm.clients import get_client; "
             f"get_client('openai', {{'model_name': 'm', 'base_url': {url!r}, 'api_key': 'no-key'}})",
         }
         python = str(self.pythons[side])
         for name, aim, code in (
             ("import, whole process", 0.15, plain[side]),
-            ("import and a client for a model, whole process", None, client[side]),
+            ("import and a client for a server at a base URL, whole process", None, client[side]),
         ):
             self._row(name, "s", aim).add(side, seconds_of([python, "-c", code], self.folder))
         if side == "habit":
+            cloud = [python, "-c", ours.format(model="openai:gpt-5-mini", url=url)]
+            self._row("import and a client on the OpenAI SDK, whole process", "s").add(
+                side, seconds_of(cloud, self.folder)
+            )
             command = [str(Path(python).with_name("habit")), "--help"]
             self._row("`habit --help`, whole process", "s", 0.3).add(side, seconds_of(command, self.folder))
         else:
+            row = self._row("import and a client on the OpenAI SDK, whole process", "s")
+            row.add(side, self.rows["import and a client for a server at a base URL, whole process"].values[side][-1])
             self.rows["import, whole process"].add("bare", seconds_of([python, "-c", "pass"], self.folder))
 
     def large_context(self, side: str) -> None:

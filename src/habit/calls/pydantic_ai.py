@@ -1,4 +1,4 @@
-"""Models by name: clouds, Ollama and vLLM through pydantic-ai's model layer, a bare name at a base URL directly.
+"""Models by name: clouds through pydantic-ai's model layer; Ollama, vLLM and any server at a base URL directly.
 
 Importing that layer takes seconds, so it is imported late and in a thread; ``warm_up`` starts this early.
 """
@@ -113,14 +113,12 @@ def build_provider(
     variables = ("HABIT_API_KEY", *entry.keys) if base_url is not None else entry.keys
     key = next((value for variable in variables if (value := os.environ.get(variable))), None) if send_key else None
     key_name = " or ".join(variables) or "your environment"
-    prices = PriceList(provider, name, url=url)
-    default_window = SERVER_WINDOW if provider in _OWN_SERVERS else CLOUD_WINDOW
-    window = window or prices.window or default_window
     secrets = [*secrets_in_environment(), *filter(None, [key])]
-    if provider is None:
+    if provider in _OWN_SERVERS:
         from habit.calls.chat_server import ChatServer
 
-        assert url is not None
+        assert url is not None  # a name without a provider needs one, and the others have a default
+        prices = PriceList(None, name, url=url)
         return ChatServer(
             model,
             name,
@@ -128,11 +126,13 @@ def build_provider(
             api_key=key or NO_KEY,
             key_name=key_name,
             prices=prices,
-            window=window,
+            window=window or prices.window or SERVER_WINDOW,
             concurrency=concurrency,
             timeout=timeout,
             secrets=secrets,
         )
+    assert provider is not None
+    prices = PriceList(provider, name, url=url)
     clients = Clients(timeout, url=url)
     try:
         built = _build(provider, name, url, key, clients)
@@ -157,7 +157,7 @@ def build_provider(
         clients,
         prices,
         without_retries(built),
-        window=window,
+        window=window or prices.window or CLOUD_WINDOW,
         concurrency=concurrency,
     )
 
