@@ -19,6 +19,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from habit.cli import running, status
+from habit.cli.agreeing import Agreement
 from habit.cli.explaining import explain
 from habit.cli.output import note_line
 from habit.cli.prompt import Prompt
@@ -78,6 +79,7 @@ class Asker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scope: anyio.CancelScope | None = None
         self._asking: _Question | None = None
+        self._agreement = Agreement(lambda: self._asking.progress if self._asking else None)
         self._ready = threading.Event()
         self._served: Future[None] = Future()
         self._thread = threading.Thread(target=self._work, name="habit engine", daemon=True)
@@ -140,6 +142,7 @@ class Asker:
         self._questions = asyncio.Queue()
         self._ready.set()
         async with running.open_engine(self._settings, _ignore) as engine:
+            engine.confirm = self._agreement
             while await self._one_session(engine):
                 continue  # a stopped run left half of its work behind: go on from where the last whole one ended
 

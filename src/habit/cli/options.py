@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from habit.cli import completing
+from habit.cli.agreeing import yes_option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,6 +66,9 @@ budget_options = _stack(
     _option("--max-tokens", type=int, metavar="N", help="Stop before more than N tokens are used."),
     _option("--max-calls", type=int, metavar="N", help="Stop before more than N calls are made."),
     _option("--max-seconds", type=float, metavar="S", help="Stop after S seconds."),
+    _option("--max-usd-day", type=float, metavar="X", help="US dollars for all runs of this journal in a day (UTC)."),
+    _option("--confirm-usd", type=float, metavar="X", help="Ask before a map that may cost more (default $1)."),
+    yes_option,
 )
 
 limit_options = _stack(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
+from habit.cli.agreeing import Agreement
 from habit.cli.output import note_line
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ async def _supervise(settings: Settings, work: Work[T], progress: Progress | Non
         try:
             on_event = progress.on_event if progress else ignore
             async with open_engine(settings, on_event) as engine, task_group() as group:
+                engine.confirm = Agreement(lambda: progress)
                 if progress is not None:
                     group.start_soon(progress.keep_fresh)
                 results.append(await work(engine))
