@@ -20,6 +20,7 @@ import pytest
 
 from habit.calls.usage import Tally, Usage
 from habit.cli import main
+from habit.cli.listening import Listeners
 from habit.config import Settings
 from habit.events import Event, Observer, RunStarted
 from habit.run import Replay, Run
@@ -100,7 +101,7 @@ class FakeEngine:
     settings: Settings = field(default_factory=Settings)
     asked: dict[str, Any] = field(default_factory=dict)
 
-    def open(self, settings: Settings, on_event: Observer) -> FakeEngine:
+    def open(self, settings: Settings, on_event: Observer, listeners: Listeners | None = None) -> FakeEngine:
         self.settings = settings
         self._on_event = on_event
         return self

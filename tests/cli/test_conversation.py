@@ -151,7 +151,7 @@ class Engine:
                 print("stuck", file=sys.stderr, flush=True)
                 await anyio.sleep_forever()
 
-running.open_engine = lambda settings, on_event: Engine()
+running.open_engine = lambda settings, on_event, listeners: Engine()
 from habit.cli import main
 main(sys.argv[1:])
 """

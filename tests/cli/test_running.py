@@ -31,7 +31,7 @@ class Engine:
             if query == "errs":
                 raise RunFailed("because it was stopped")
 
-def open_engine(settings, on_event):
+def open_engine(settings, on_event, listeners):
     engine = Engine()
     engine.on_event = on_event
     return engine

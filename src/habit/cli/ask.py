@@ -13,6 +13,7 @@ import click
 
 from habit.cli import completing, options, status
 from habit.cli.journals import must_exist
+from habit.cli.listening import Listeners, listening
 from habit.cli.output import is_terminal, note_line, warning_line, write_answer, write_json
 from habit.errors import UsageError
 
@@ -48,6 +49,7 @@ _PATIENCE_SECONDS = 2.0
 @options.budget_options
 @options.limit_options
 @options.record_options
+@options.listening_options
 @click.option(
     "--continue",
     "continue_from",
@@ -68,6 +70,8 @@ def ask(
     raw: bool,
     skip_bad: bool,
     interactive: bool,
+    events: str | None,
+    events_content: bool,
     as_json: bool,
     verbose: bool,
     **flags: Any,
@@ -85,6 +89,7 @@ def ask(
 
     settings = load(flags)
     expected = _expected(returns)
+    listeners = click.get_current_context().with_resource(listening(settings, events, content=events_content))
     if interactive:
         query, paths = None, (*filter(None, [query]), *paths)
     change = {name: value for name, value in flags.items() if value is not None}
@@ -96,14 +101,14 @@ def ask(
         about: dict[str, Any] = {"paths": paths, "skip_bad": skip_bad, "raw": raw}
         if continue_from is not None:
             about = {"continue_from": continue_from, "change": change}
-        return _ask_at_a_prompt(settings, about, expected, as_json=as_json, verbose=verbose)
+        return _ask_at_a_prompt(settings, about, expected, listeners, as_json=as_json, verbose=verbose)
     if continue_from is not None:
 
         async def go_on(engine: Engine) -> Run:
             async with engine.session(continue_from=continue_from, change=change) as session:
                 return await session.ask(query, returns=expected)
 
-        return answer_run(settings, go_on, as_json=as_json, verbose=verbose)
+        return answer_run(settings, go_on, listeners, as_json=as_json, verbose=verbose)
     stdin = standard_input(paths)
     if stdin is not None and not paths:
         paths = ("-",)
@@ -113,11 +118,17 @@ def ask(
     async def work(engine: Engine) -> Run:
         return await engine.ask(query, paths=paths, stdin=stdin, skip_bad=skip_bad, raw=raw, returns=expected)
 
-    return answer_run(settings, work, as_json=as_json, verbose=verbose)
+    return answer_run(settings, work, listeners, as_json=as_json, verbose=verbose)
 
 
 def _ask_at_a_prompt(
-    settings: Settings, about: Mapping[str, Any], expected: Any, *, as_json: bool, verbose: bool
+    settings: Settings,
+    about: Mapping[str, Any],
+    expected: Any,
+    listeners: Listeners,
+    *,
+    as_json: bool,
+    verbose: bool,
 ) -> int:
     """Answer question after question, as long as there is somebody to ask them."""
     if not (is_terminal(sys.stdin) and (is_terminal(sys.stdout) or is_terminal(sys.stderr))):
@@ -129,7 +140,7 @@ def _ask_at_a_prompt(
     def present(answer: Callable[[], Run], progress: Progress) -> int:
         return present_run(answer, progress, as_json=as_json)
 
-    return converse(settings, about, expected, present, verbose=verbose)
+    return converse(settings, about, expected, present, verbose=verbose, listeners=listeners)
 
 
 def _expected(returns: str) -> Any:
@@ -138,13 +149,13 @@ def _expected(returns: str) -> Any:
     return Returns.from_text(returns)
 
 
-def answer_run(settings: Settings, work: Work[Run], *, as_json: bool, verbose: bool) -> int:
+def answer_run(settings: Settings, work: Work[Run], listeners: Listeners, *, as_json: bool, verbose: bool) -> int:
     """Do ``work`` with progress on stderr, print what came out, and give the exit status."""
     from habit.cli.progress import Progress
     from habit.cli.running import run_on_engine
 
     progress = Progress(verbose=verbose, resumable=not settings.no_journal)
-    return present_run(lambda: run_on_engine(settings, work, progress), progress, as_json=as_json)
+    return present_run(lambda: run_on_engine(settings, work, progress, listeners), progress, as_json=as_json)
 
 
 def present_run(answer: Callable[[], Run], progress: Progress, *, as_json: bool) -> int:

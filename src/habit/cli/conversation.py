@@ -29,6 +29,7 @@ from habit.errors import HabitError, UsageError
 if TYPE_CHECKING:
     import anyio
 
+    from habit.cli.listening import Listeners
     from habit.cli.progress import Progress
     from habit.config import Settings
     from habit.engine import Engine, Session
@@ -39,7 +40,13 @@ Present = Callable[[Callable[[], "Run"], "Progress"], int]
 
 
 def converse(
-    settings: Settings, about: Mapping[str, Any], returns: Any, present: Present, *, verbose: bool = False
+    settings: Settings,
+    about: Mapping[str, Any],
+    returns: Any,
+    present: Present,
+    *,
+    verbose: bool = False,
+    listeners: Listeners | None = None,
 ) -> int:
     """Ask for questions and answer them until the person leaves; ``about`` names the input as Engine.session does.
 
@@ -47,7 +54,7 @@ def converse(
     """
     from habit.cli.progress import Progress
 
-    with Asker(settings, about, returns) as asker:
+    with Asker(settings, about, returns, listeners) as asker:
         prompt = Prompt()
         note_line("One question a line; an empty line or Ctrl-D leaves, Ctrl-C stops a run.")
         while (query := prompt.read()) is not None:
@@ -71,8 +78,11 @@ class _Question:
 class Asker:
     """An engine with a session, in a thread; ``ask`` waits for it and can be interrupted."""
 
-    def __init__(self, settings: Settings, about: Mapping[str, Any], returns: Any) -> None:
+    def __init__(
+        self, settings: Settings, about: Mapping[str, Any], returns: Any, listeners: Listeners | None = None
+    ) -> None:
         self._settings = settings
+        self._listeners = listeners
         self._about = about
         self._returns = returns
         self._questions: asyncio.Queue[_Question | None] | None = None
@@ -141,7 +151,7 @@ class Asker:
         self._loop = asyncio.get_running_loop()
         self._questions = asyncio.Queue()
         self._ready.set()
-        async with running.open_engine(self._settings, _ignore) as engine:
+        async with running.open_engine(self._settings, _ignore, self._listeners) as engine:
             engine.confirm = self._agreement
             while await self._one_session(engine):
                 continue  # a stopped run left half of its work behind: go on from where the last whole one ended

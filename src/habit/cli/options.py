@@ -79,6 +79,12 @@ limit_options = _stack(
     _option("--cell-memory", type=Size(), metavar="BYTES", help="Memory of a session beyond its context (default 4G)."),
 )
 
+listening_options = _stack(
+    _option("--events", metavar="FILE", help="Append what happens to FILE, one JSON object a line."),
+    click.option("--events-content", is_flag=True, help="Put code, prompts, replies and answers there too."),
+    _option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_* variables say."),
+)
+
 record_options = _stack(
     journal_option,
     _option("--no-journal", is_flag=True, help="Keep no record; the run can't be resumed."),

@@ -9,6 +9,7 @@ import click
 from habit.cli import options, status
 from habit.cli.ask import answer_run
 from habit.cli.journals import must_exist
+from habit.cli.listening import listening
 from habit.cli.output import error_line, note_line, write_answer, write_json
 from habit.errors import ReplayMismatch
 
@@ -22,27 +23,30 @@ if TYPE_CHECKING:
 @options.run_argument
 @options.budget_options
 @options.journal_option
+@options.listening_options
 @options.json_flag
 @options.verbose_flag
-def resume(ref: str, as_json: bool, verbose: bool, **flags: Any) -> int:
+def resume(ref: str, events: str | None, events_content: bool, as_json: bool, verbose: bool, **flags: Any) -> int:
     """Continue RUN, an id, a unique prefix of one, or last. Only calls that had not completed are paid for."""
     from habit.config import load
 
     settings = load(flags)
     must_exist(settings)
+    listeners = click.get_current_context().with_resource(listening(settings, events, content=events_content))
 
     async def work(engine: Engine) -> Run:
         return await engine.resume(ref)
 
-    return answer_run(settings, work, as_json=as_json, verbose=verbose)
+    return answer_run(settings, work, listeners, as_json=as_json, verbose=verbose)
 
 
 @click.command(short_help="Run again from the journal alone, and say whether the answer is the same.")
 @options.run_argument
 @options.journal_option
+@options.listening_options
 @options.json_flag
 @options.verbose_flag
-def replay(ref: str, as_json: bool, verbose: bool, **flags: Any) -> int:
+def replay(ref: str, events: str | None, events_content: bool, as_json: bool, verbose: bool, **flags: Any) -> int:
     """Run RUN (an id, a unique prefix, or last) again with no model at all: every reply comes from the journal.
 
     Exit status: 0 when the answer is the same, 1 when it is not.
@@ -53,6 +57,7 @@ def replay(ref: str, as_json: bool, verbose: bool, **flags: Any) -> int:
 
     settings = load(flags)
     must_exist(settings)
+    listeners = click.get_current_context().with_resource(listening(settings, events, content=events_content))
     progress = Progress(verbose=verbose, resumable=False)
 
     async def work(engine: Engine) -> Replay:
@@ -61,7 +66,7 @@ def replay(ref: str, as_json: bool, verbose: bool, **flags: Any) -> int:
         except ReplayMismatch as mismatch:
             return await _departed(engine, ref, progress, str(mismatch))
 
-    replayed = run_on_engine(settings, work, progress)
+    replayed = run_on_engine(settings, work, progress, listeners)
     progress.summary(replayed.run)
     code = status.ANSWERED if replayed.same else status.FAILED
     if as_json:

@@ -16,6 +16,7 @@ from habit.cli.output import note_line
 if TYPE_CHECKING:
     import anyio
 
+    from habit.cli.listening import Listeners
     from habit.cli.progress import Progress
     from habit.config import Settings
     from habit.engine import Engine
@@ -33,21 +34,26 @@ class Interrupted(Exception):
         self.status = 128 + signal_number
 
 
-def open_engine(settings: Settings, on_event: Observer) -> Engine:
+def open_engine(settings: Settings, on_event: Observer, listeners: Listeners | None = None) -> Engine:
     """The engine that does the work; imported only now, so that ``--help`` need not wait for it."""
     from habit.engine import Engine
+    from habit.events import all_of
 
-    return Engine(settings, on_event=on_event)
+    if listeners is None:
+        return Engine(settings, on_event=on_event)
+    return Engine(settings, on_event=all_of(on_event, listeners.on_event), telemetry=listeners.telemetry)
 
 
-def run_on_engine(settings: Settings, work: Work[T], progress: Progress | None = None) -> T:
+def run_on_engine(
+    settings: Settings, work: Work[T], progress: Progress | None = None, listeners: Listeners | None = None
+) -> T:
     """What ``work`` returns. Raises Interrupted when it was stopped, else whatever ``work`` raises."""
     import anyio
 
-    return anyio.run(_supervise, settings, work, progress)
+    return anyio.run(_supervise, settings, work, progress, listeners)
 
 
-async def _supervise(settings: Settings, work: Work[T], progress: Progress | None) -> T:
+async def _supervise(settings: Settings, work: Work[T], progress: Progress | None, listeners: Listeners | None) -> T:
     import anyio
 
     from habit.errors import HabitError
@@ -59,7 +65,7 @@ async def _supervise(settings: Settings, work: Work[T], progress: Progress | Non
     with anyio.CancelScope() as scope, stop.listening(scope, progress):
         try:
             on_event = progress.on_event if progress else ignore
-            async with open_engine(settings, on_event) as engine, task_group() as group:
+            async with open_engine(settings, on_event, listeners) as engine, task_group() as group:
                 engine.confirm = Agreement(lambda: progress)
                 if progress is not None:
                     group.start_soon(progress.keep_fresh)

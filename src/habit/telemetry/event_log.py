@@ -23,8 +23,8 @@ class EventLog:
     """An observer that appends each event to ``path`` at once, as one line.
 
     A thread of its own writes, so that a slow disk or pipe holds nothing up. A full disk or a reader that went away
-    is told once, to ``warn``, and does no harm to the run. A context manager; raises UsageError on entry when the file
-    can't be opened. For one run at a time.
+    does no harm to the run and is told at the end, to ``warn``. A context manager; raises UsageError on entry when the
+    file can't be opened. For one run at a time.
     """
 
     def __init__(self, path: str, *, content: bool = False, warn: Callable[[str], None] = lambda text: None) -> None:
@@ -34,7 +34,6 @@ class EventLog:
         self._run: str | None = None
         self._lines: SimpleQueue[str | None] = SimpleQueue()
         self._problem = ""
-        self._told = False
         self._left_out = 0
         self._writer: threading.Thread | None = None
 
@@ -63,13 +62,13 @@ class EventLog:
             self._left_out += self._lines.qsize()
         if self._left_out:
             self._problem = self._problem or f"its reader did not keep up, and {self._left_out} events were left out"
-        self._tell()
+        if self._problem:
+            self.warn(f"Not all events are in {self.path}: {self._problem}.")
 
     def on_event(self, event: Event) -> None:
         """Take note of what happened."""
         if isinstance(event, RunStarted):
             self._run = event.run
-        self._tell()
         if self._problem:
             return
         if self._lines.qsize() >= _MOST_WAITING:
@@ -83,10 +82,4 @@ class EventLog:
                 while (line := self._lines.get()) is not None:
                     file.write(f"{line}\n")
         except OSError as problem:
-            self._problem = f"{problem.strerror or type(problem).__name__}; the run goes on without it"
-
-    def _tell(self) -> None:
-        """Warn of a problem once; from the thread of the run, because the terminal is shown from there."""
-        if self._problem and not self._told:
-            self._told = True
-            self.warn(f"Not all events are in {self.path}: {self._problem}.")
+            self._problem = f"{problem.strerror or type(problem).__name__}"

@@ -26,7 +26,6 @@ def exporting(warn: Callable[[str], None]) -> Iterator[OpenTelemetry]:
     A parent in ``TRACEPARENT`` is honoured. Raises UsageError when something is missing or asks for what is not there.
     """
     processor = _processor()
-    from opentelemetry import context
     from opentelemetry.propagate import extract
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -37,19 +36,17 @@ def exporting(warn: Callable[[str], None]) -> Iterator[OpenTelemetry]:
     if processor is not None:
         provider.add_span_processor(processor)
     carrier = {name.lower(): os.environ[name] for name in ("TRACEPARENT", "TRACESTATE") if name in os.environ}
-    token = context.attach(extract(carrier))
     listening = _Listening()
     log = logging.getLogger("opentelemetry")
     told_on = log.propagate
     log.propagate = False
     log.addHandler(listening)
     try:
-        yield OpenTelemetry(provider)
+        yield OpenTelemetry(provider, parent=extract(carrier))
     finally:
         provider.shutdown()
         log.removeHandler(listening)
         log.propagate = told_on
-        context.detach(token)
         if listening.said:
             warn(f"Not all spans could be sent ({listening.said}): check OTEL_EXPORTER_OTLP_ENDPOINT.")
 

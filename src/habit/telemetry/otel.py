@@ -64,23 +64,32 @@ class OpenTelemetry:
 
     ``tracer_provider`` is the application's global one when it is not given. ``content`` records questions, code,
     prompts, replies and answers too; None leaves that to ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``.
-    Raises UsageError when the package is not installed.
+    Spans go below the caller's current span, or the one in ``parent``. Raises UsageError when the package is not
+    installed.
     """
 
-    def __init__(self, tracer_provider: TracerProvider | None = None, *, content: bool | None = None) -> None:
+    def __init__(
+        self,
+        tracer_provider: TracerProvider | None = None,
+        *,
+        content: bool | None = None,
+        parent: Context | None = None,
+    ) -> None:
         try:
             from opentelemetry import trace
         except ImportError:
             raise UsageError("OpenTelemetry is not installed: run pip install 'habit[otel]'.") from None
 
         self.content = wants_content() if content is None else content
+        self._parent = parent
         self._tracer = trace.get_tracer(SCOPE, version("habit"), tracer_provider)
 
     def run(self) -> RunSpans:
-        """The observer of one run, to be closed at its end. Its spans go below the caller's current span."""
+        """The observer of one run, to be closed at its end; made where the run is asked for."""
         from opentelemetry.context import get_current
 
-        return RunSpans(self._tracer, get_current(), content=self.content)
+        above = get_current() if self._parent is None else self._parent
+        return RunSpans(self._tracer, above, content=self.content)
 
 
 def wants_content(environ: Mapping[str, str] = os.environ) -> bool:
