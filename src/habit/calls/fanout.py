@@ -97,9 +97,9 @@ def add_up(prompts: Sequence[Prompt], root: Provider, leaf: Provider) -> Forecas
         if not mine:
             continue
         count = len(mine) * times
-        asked, answered = (sum(p.tokens for p in mine) * times, sum(p.reply for p in mine) * times)
+        asked, answered = sum(p.tokens for p in mine) * times, sum(p.reply for p in mine) * times
         calls, tokens = calls + count, tokens + asked + answered
-        each = provider.price(asked // count, answered // count)  # prices may depend on the size of a prompt
+        each = provider.price(-(-asked // count), -(-answered // count))  # prices may depend on the size of a prompt
         known = known and each is not None
         usd += (each or 0.0) * count
     return Forecast(calls, tokens, usd if known else None)
