@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from habit.calls.failures import one_line, secrets_in_environment
 from habit.errors import UsageError
 from habit.telemetry.otel import OpenTelemetry
 
@@ -81,4 +82,4 @@ class _Listening(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of a warning or an error."""
-        self.said = self.said or " ".join(record.getMessage().split())[:300]
+        self.said = self.said or one_line(record.getMessage(), secrets_in_environment())
