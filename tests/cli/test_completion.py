@@ -83,6 +83,7 @@ def test_paths_are_the_shells_business() -> None:
     assert complete("ask", "?", "--returns", "sch") == [("file", "sch", "")]
     assert values("ask", "?", "--returns", "li") == ["list[str]", "list[int]"]
     assert complete("ask", "How") == []
+    assert complete("ask", "-i", "a") == [("file", "a", "")]
 
 
 def test_runs_come_newest_first_with_their_questions(journal: Path) -> None:

@@ -170,6 +170,38 @@ def test_the_second_ctrl_c_ends_at_once(program: Program) -> None:
     terminal.read_all()
 
 
+BROKEN = """
+import sys
+import habit.cli.running as running
+from habit.errors import SandboxError
+
+class Engine:
+    async def __aenter__(self):
+        raise {error}
+    async def __aexit__(self, *_):
+        pass
+
+running.open_engine = lambda settings, on_event, *more: Engine()
+from habit.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [("SandboxError('No sandbox.')", "Error: No sandbox."), ("KeyError('x')", "This is a bug in Habit")],
+)
+def test_without_an_engine_there_is_no_prompt_to_come_back_to(program: Program, error: str, said: str) -> None:
+    terminal = Terminal()
+    process = terminal.start(program, "ask", code=BROKEN.format(error=error))
+    terminal.read_until(PROMPT)
+    terminal.type(b"What?\r")
+    assert process.wait(60) == 1
+    shown = terminal.read_all()
+    assert said in shown.decode().replace("\x1b[31m", "").replace("\x1b[0m", "")
+    assert shown.count(PROMPT) == 1
+
+
 def test_a_question_that_fails_is_not_the_end(talk: Callable[..., Talk]) -> None:
     talking = talk(failing(401, "who are you"), code("answer('here')"))
     assert "Error: " in talking.ask("First?").decode()

@@ -136,6 +136,28 @@ def test_a_journal_too_large_to_be_checked_in_time(journal: Path, monkeypatch: p
     assert "PRAGMA quick_check" in finding.remedy
 
 
+def test_a_record_that_cannot_be_read(journal: Path) -> None:
+    with closing(sqlite3.connect(journal)) as db:
+        db.execute("UPDATE runs SET context = '[1' WHERE id = '20260101-000000-aa'")
+        db.commit()
+    sound, damaged = look(journal)["journal"]
+    assert (sound.grade, damaged.grade) == ("ok", "problem")
+    assert damaged.message == "The record of 1 run is damaged (20260101-000000-aa)."
+
+
+def test_a_journal_that_somebody_begins_to_write_is_read_again(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def torn(path: Path) -> list[Finding]:
+        looks.append(path)
+        path.with_name("journal.db-wal").touch()
+        return [Finding("journal", "problem" if len(looks) == 1 else "ok", "")]
+
+    monkeypatch.setattr("habit.doctor.journal._database", torn)
+    assert [finding.grade for finding in look(journal)["journal"]] == ["ok"]
+    assert len(looks) == 2
+
+
 def test_an_input_that_is_gone(journal: Path) -> None:
     blob_of(journal).unlink()
     (finding,) = look(journal)["blobs"]

@@ -29,7 +29,7 @@ _PATIENCE_SECONDS = 2.0
 
 
 @click.command(short_help="Answer a question about files, folders or standard input.")
-@click.argument("query", required=False)
+@click.argument("query", required=False, shell_complete=completing.question_or_paths)
 @click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=completing.paths)
 @options.model_options
 @click.option(

@@ -50,6 +50,11 @@ def paths(context: click.Context, parameter: click.Parameter, begun: str) -> Ite
     return [CompletionItem(begun, type="file")]
 
 
+def question_or_paths(context: click.Context, parameter: click.Parameter, begun: str) -> Items:
+    """A question is for the person to make up; at a prompt (``-i``) even the first argument is a PATH."""
+    return paths(context, parameter, begun) if context.params.get("interactive") else []
+
+
 def types(context: click.Context, parameter: click.Parameter, begun: str) -> Items:
     """Types of an answer, or the file of a schema."""
     found = _begun([CompletionItem(name) for name in _TYPES], begun)

@@ -61,9 +61,9 @@ def converse(
             progress = Progress(verbose=verbose, resumable=not settings.no_journal)
             try:
                 present(partial(asker.ask, query, progress), progress)
-            except UsageError:
-                raise
             except (HabitError, Interrupted) as error:
+                if isinstance(error, UsageError) or asker.ended:
+                    raise
                 explain(error)
     return status.ANSWERED
 
@@ -106,6 +106,11 @@ class Asker:
         """Close the session and the engine."""
         self._put(None)
         self._thread.join()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the engine is gone, so that nothing can be asked any more."""
+        return self._served.done()
 
     def ask(self, query: str, progress: Progress) -> Run:
         """How ``query`` was answered. Raises Interrupted after Ctrl-C, else whatever the run raised."""

@@ -11,6 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import zstandard
+
 from habit.config import Settings
 from habit.doctor.findings import Finding
 from habit.journal.database import home_of
@@ -33,7 +35,10 @@ def look_at_journal(settings: Settings, mounts: Path = Path("/proc/mounts")) -> 
     if settings.no_journal:
         return [Finding("journal", "ok", "No journal is kept, so no run can be resumed or replayed.")]
     path = Path(settings.journal).absolute()
-    findings = [*_database(path), _disk(path)]
+    database = list(_database(path))
+    if any(finding.grade == "problem" for finding in database) and _log_of(path).exists():
+        database = list(_database(path))  # somebody began to write in mid-reading: now it is read beside them
+    findings = [*database, _disk(path)]
     system = _file_system(path, mounts)
     if system in _NETWORK_SYSTEMS:
         said = f"The journal is on a network file system ({system}), where locks are not reliable."
@@ -42,10 +47,10 @@ def look_at_journal(settings: Settings, mounts: Path = Path("/proc/mounts")) -> 
 
 
 def _database(path: Path) -> Iterator[Finding]:
-    if not path.exists():
-        yield _place_for_one(path)
-        return
     try:
+        if not path.exists():
+            yield _place_for_one(path)
+            return
         with closing(peek(path, busy_seconds=_BUSY_SECONDS)) as db:
             application = db.execute("PRAGMA application_id").fetchone()[0]
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -76,7 +81,7 @@ def _place_for_one(path: Path) -> Finding:
 
 def _soundness(db: sqlite3.Connection, path: Path, version: int) -> Finding:
     runs = db.execute("SELECT count(*) FROM runs").fetchone()[0]
-    size, log = path.stat().st_size, _size(path.with_name(path.name + "-wal"))
+    size, log = path.stat().st_size, _size(_log_of(path))
     details: dict[str, Any] = {"path": str(path), "format": version, "runs": runs, "bytes": size, "wal_bytes": log}
     what = f"{path}: format {version}, {runs:,} runs, {size / 1e6:,.1f} MB"
     deadline = time.monotonic() + QUICK_CHECK_SECONDS
@@ -105,10 +110,14 @@ def _soundness(db: sqlite3.Connection, path: Path, version: int) -> Finding:
 def _blobs(db: sqlite3.Connection, folder: Path) -> Iterator[Finding]:
     """Whether the contexts that runs need are there, and what is there that no run needs."""
     needed: dict[str, list[str]] = {}
+    damaged = []
     for run_id, packed in db.execute("SELECT id, context FROM runs"):
-        context = unpack_json(packed)
-        if context.get("blob") and context.get("bytes"):
-            needed.setdefault(context["blob"], []).append(run_id)
+        try:
+            context = unpack_json(packed)
+            if context.get("blob") and context.get("bytes"):
+                needed.setdefault(str(context["blob"]), []).append(str(run_id))
+        except (ValueError, TypeError, AttributeError, MemoryError, zstandard.ZstdError):
+            damaged.append(str(run_id))
     there = {path.stem: path for path in folder.glob("??/*.zst")} if folder.is_dir() else {}
     left = list(folder.glob("??/.*.tmp")) if folder.is_dir() else []
     missing = sorted(set(needed) - set(there))
@@ -120,10 +129,13 @@ def _blobs(db: sqlite3.Connection, folder: Path) -> Iterator[Finding]:
         "orphans": [str(path) for path in orphans],
         "orphan_bytes": _total(orphans),
     }
+    if damaged:
+        said = f"The record of {_count(len(damaged), 'run')} is damaged ({_some(damaged)})."
+        remedy = "Put the journal back from a copy, or begin another one with --journal FILE."
+        yield Finding("journal", "problem", said, remedy, {"damaged": damaged})
     if missing:
         runs = sorted(run for digest in missing for run in needed[digest])
-        shown = ", ".join(runs[:3]) + (" …" if len(runs) > 3 else "")
-        lost = f"The input of {_count(len(runs), 'run')} is gone from {folder} ({shown})."
+        lost = f"The input of {_count(len(runs), 'run')} is gone from {folder} ({_some(runs)})."
         remedy = "Put the folder back from a copy, or ask again with: habit ask QUERY [PATH ...]"
         yield Finding("blobs", "warning", lost, remedy, details)
     if orphans:
@@ -160,6 +172,14 @@ def _file_system(path: Path, mounts: Path) -> str:
         if len(point) > best and path.is_relative_to(point or "none"):
             best, kind = len(point), found
     return kind
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 def _total(paths: Iterable[Path]) -> int:

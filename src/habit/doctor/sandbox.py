@@ -121,10 +121,7 @@ class _World:
 def _world() -> Iterator[_World]:
     """A secret in a file and in the environment, a folder that anyone may write to, and a listener."""
     secret = secrets.token_hex(16)
-    with (
-        tempfile.TemporaryDirectory(prefix="habit-doctor-") as home,
-        socket.create_server(("127.0.0.1", 0)) as listener,
-    ):
+    with tempfile.TemporaryDirectory(prefix="habit-doctor-") as home, _listener() as port:
         path, folder = Path(home) / "secret.txt", Path(home) / "folder"
         path.write_text(secret)
         folder.mkdir()
@@ -133,7 +130,7 @@ def _world() -> Iterator[_World]:
         words = {
             "⟨secret⟩": str(path),
             "⟨folder⟩": str(folder),
-            "⟨port⟩": str(listener.getsockname()[1]),
+            "⟨port⟩": str(port),
             "⟨host⟩": str(os.getpid()),
         }
         os.environ[VARIABLE] = secret
@@ -141,6 +138,18 @@ def _world() -> Iterator[_World]:
             yield _World(words, secret, folder)
         finally:
             del os.environ[VARIABLE]
+
+
+@contextmanager
+def _listener() -> Iterator[int]:
+    """A port on loopback where something listens; one where nothing does, on a machine without loopback."""
+    try:
+        server = socket.create_server(("127.0.0.1", 0))
+    except OSError:
+        yield 9
+        return
+    with server:
+        yield server.getsockname()[1]
 
 
 async def _try_attempts(shared: SharedContext, world: _World) -> list[Outcome]:
