@@ -102,16 +102,16 @@ class Converter:
                 raise _Broken
             header = json.loads(self._receive(process, header_size, deadline))
             payload = self._receive(process, size, deadline)
+            status = header["status"]
         except TimeoutError:
             self._stop()
             raise Unreadable("takes too long to convert", "split it") from None
-        except (_Broken, BrokenPipeError, ValueError):
+        except (_Broken, BrokenPipeError, ValueError, TypeError, KeyError):
             self._stop()
             raise Unreadable(f"is {kind.name} that breaks its converter") from None
         except BaseException:
             self._stop()
             raise
-        status = header.get("status")
         if status == 0:
             return payload
         raise _problem(status, payload, kind)

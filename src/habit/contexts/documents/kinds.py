@@ -20,7 +20,7 @@ class Kind:
     name: str
     """For people: "a PDF"."""
     reader: str
-    """The module in ``documents/readers`` whose ``read`` converts it."""
+    """The module whose ``read`` converts it, imported in the converting process only."""
     version: int = 1
     """Raised when its reader gives something else than before, so that older conversions are not taken."""
     needs: tuple[str, ...] = ()
@@ -29,17 +29,19 @@ class Kind:
     """The extra of Habit that brings them."""
 
 
-PDF = Kind("a PDF", "pdf", needs=("pypdfium2",))
-DOCX = Kind("a Word document", "word", needs=("mammoth", "html-to-markdown"))
-SHEETS = Kind("a workbook", "sheets", needs=("python-calamine",))
-SLIDES = Kind("a presentation", "slides", needs=("python-pptx",))
-EPUB = Kind("an EPUB book", "epub", needs=("html-to-markdown",))
-WEB = Kind("a web page", "web", needs=("html-to-markdown",))
-MAIL = Kind("an e-mail", "mail", needs=("html-to-markdown",))
-MAILBOX = Kind("a mailbox", "mailbox", needs=("html-to-markdown",))
-NOTEBOOK = Kind("a notebook", "notebook")
-SQLITE = Kind("an SQLite database", "sqlite")
-PARQUET = Kind("a Parquet file", "parquet", needs=("pyarrow",), extra="parquet")
+_READERS = "habit.contexts.documents.readers."
+
+PDF = Kind("a PDF", _READERS + "pdf", needs=("pypdfium2",))
+DOCX = Kind("a Word document", _READERS + "word", needs=("mammoth", "html-to-markdown"))
+SHEETS = Kind("a workbook", _READERS + "sheets", needs=("python-calamine",))
+SLIDES = Kind("a presentation", _READERS + "slides", needs=("python-pptx",))
+EPUB = Kind("an EPUB book", _READERS + "epub", needs=("html-to-markdown",))
+WEB = Kind("a web page", _READERS + "web", needs=("html-to-markdown",))
+MAIL = Kind("an e-mail", _READERS + "mail", needs=("html-to-markdown",))
+MAILBOX = Kind("a mailbox", _READERS + "mailbox", needs=("html-to-markdown",))
+NOTEBOOK = Kind("a notebook", _READERS + "notebook")
+SQLITE = Kind("an SQLite database", _READERS + "sqlite")
+PARQUET = Kind("a Parquet file", _READERS + "parquet", needs=("pyarrow",), extra="parquet")
 ZIP = Kind("a zip archive", "")
 TAR = Kind("a tar archive", "")
 ARCHIVES = (ZIP, TAR)

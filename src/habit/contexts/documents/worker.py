@@ -40,7 +40,7 @@ def main() -> None:
         header = json.loads(requests.read(_SIZE.unpack_from(sizes)[0]))
         data = requests.read(_SIZE.unpack_from(sizes, _SIZE.size)[0])
         # Imported here rather than in the fork, so that it happens once, and before the limits.
-        reader = importlib.import_module(f"habit.contexts.documents.readers.{header['reader']}")
+        reader = importlib.import_module(header["reader"])
         with os.fdopen(os.memfd_create("conversion", os.MFD_CLOEXEC), "r+b") as output:
             fork = os.fork()
             if not fork:
@@ -91,6 +91,7 @@ def _confine(limits: dict[str, Any]) -> None:
     ):
         resource.setrlimit(what, (most, most))
     signal.alarm(2 * seconds)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
     # Before anything is forbidden, as what it takes is imported when first used.
     "".encode("idna")
     readable = tuple({os.path.realpath(path) + os.sep for path in (*sys.path, sys.prefix, sys.base_prefix) if path})
