@@ -1,19 +1,21 @@
-"""Cells as language models write them, all of which must work: (name, context, code, what is printed).
+"""Cells as language models write them, all of which must work: (name, context, code, what is printed, answer).
 
-The host of these cells replies with the context in capitals, or "yes" to a query without one.
+The host of these cells replies with the context in capitals, or "yes" to a query without one. Those here show one thing
+each; those in ``modelcells/`` are whole cells, written down as ``## name``, the name of a context, and blocks with the
+code, what it prints, and its answer if it gives one. What they print was recorded in plain Python, without a sandbox.
 """
 
 # ruff: noqa: E501 - code of cells as text
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
-TICKETS = "\n".join(
-    f"[{i:03}] {'refund' if i % 3 == 0 else 'delivery'} request from customer {i % 7}" for i in range(30)
-)
-SALES = "date,city,price,units\n" + "".join(
-    f"2024-0{m}-1{d},{c},{m * 1.5},{d}\n" for m in (1, 2) for d, c in ((1, "Rome"), (2, "Oslo"))
-)
+from sandbox import modelcontexts
+from sandbox.modelcontexts import SALES, TICKETS
 
 
 class Case(NamedTuple):
@@ -21,6 +23,7 @@ class Case(NamedTuple):
     context: Any
     code: str
     printed: str
+    answer: Any = None
 
 
 def code(text: str) -> str:
@@ -535,3 +538,27 @@ print(unicodedata.normalize('NFD', context)[:6].encode('ascii', 'ignore').decode
         "",
     ),
 ]
+
+_CELL = re.compile(
+    r"^## (?P<name>[^\n]+)\ncontext: (?P<context>\w+)\n"
+    r"\n```python\n(?P<code>.*?)^```\n"
+    r"(?:\n```text\n(?P<printed>.*?)^```\n)?"
+    r"(?:\n```json\n(?P<answer>.*?)^```\n)?",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def _read() -> Iterator[Case]:
+    for path in sorted(Path(__file__).with_name("modelcells").glob("*.md")):
+        text = path.read_text("utf-8")
+        cells = list(_CELL.finditer(text))
+        assert len(cells) == len(re.findall(r"^context: ", text, re.MULTILINE)), path
+        for cell in cells:
+            answer = None if cell["answer"] is None else json.loads(cell["answer"])
+            context = getattr(modelcontexts, cell["context"])
+            yield Case(cell["name"], context, cell["code"], cell["printed"] or "", answer)
+
+
+WHOLE = list(_read())
+"""Those of ``modelcells/``: as long as models write them."""
+CASES += WHOLE

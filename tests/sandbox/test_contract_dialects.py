@@ -83,6 +83,7 @@ async def test_every_way_to_answer(open_session: Open, code: str, expected: Any)
     host = RecordingHost()
     result = await session.run_cell(code, host)
     assert (result.status, result.answer) == ("answered", expected), result.error
+    assert "reserved" not in result.stdout
     assert host.answers == [expected]
 
 

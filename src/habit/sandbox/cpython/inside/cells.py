@@ -158,8 +158,9 @@ class Cells:
         for pending in self._api.deferred:  # a later cell may await them
             pending.wait()
         answer = self._reserved["answer"]
-        if answer.settle(self._namespace.get("answer")):
+        if answer.adopt(self._namespace.get("answer")):
             self._namespace["answer"] = answer
+            answer.settle()
 
     def _parse(self, filename: str, code: str) -> ast.Module:
         try:

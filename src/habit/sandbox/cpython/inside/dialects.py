@@ -28,19 +28,19 @@ class Answer(dict[str, Any]):
         """Give the final answer and end the run; raises when it is not of the requested type."""
         self._give(value)
 
-    def settle(self, current: Any) -> bool:
-        """At the end of a cell: take over what the name was bound to, and give the answer if it is ready.
-
-        False when the name was bound to something that is no such dict.
-        """
+    def adopt(self, current: Any) -> bool:
+        """At the end of a cell: take over what the name was bound to; False when that is no such dict."""
         if current is not self:
             if not (isinstance(current, Mapping) and "content" in current and set(current) <= {"content", "ready"}):
                 return False
             self.update(current)
+        return True
+
+    def settle(self) -> None:
+        """Give the answer if it is ready."""
         if self.get("ready"):
             self["ready"] = False  # it stays so if the answer is refused
             self._give(self.get("content"))
-        return True
 
 
 def names(api: Api, namespace: Mapping[str, Any], list_variables: Callable[[], str]) -> dict[str, Any]:
