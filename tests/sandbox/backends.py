@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from habit.sandbox.cpython import CPythonSandbox
+import pytest
+
+from habit.sandbox.choose import monty_is_installed, open_sandbox
 from habit.sandbox.session import Sandbox
 
-BACKENDS: dict[str, Callable[[], Sandbox]] = {"cpython": CPythonSandbox}
+
+def _cpython() -> Sandbox:
+    return open_sandbox("cpython")
+
+
+def _monty() -> Sandbox:
+    if not monty_is_installed():
+        pytest.skip("pydantic-monty is not installed: pip install 'habit[monty]'")
+    return open_sandbox("monty")
+
+
+BACKENDS: dict[str, Callable[[], Sandbox]] = {"cpython": _cpython, "monty": _monty}

@@ -1,18 +1,19 @@
-"""Sandboxes for the contract tests: one of each backend for the whole session, since starting one takes a while."""
-
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from habit.contexts.context import Context
-from habit.sandbox.session import Sandbox, Session, SessionLimits, SessionSpec
+from habit.sandbox.monty.differences import BY_NAME, DIFFERENCES
+from habit.sandbox.session import CellResult, Host, Sandbox, Session, SessionLimits, SessionSpec
 from sandbox.backends import BACKENDS
+from sandbox.monty.expected import ANY, difference_of
 
 Open = Callable[..., Awaitable[Session]]
+_RESULTS = pytest.StashKey[list[CellResult]]()
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +29,9 @@ async def sandbox(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIt
 
 
 @pytest.fixture
-async def open_session(sandbox: Sandbox) -> AsyncIterator[Open]:
+async def open_session(sandbox: Sandbox, request: pytest.FixtureRequest) -> AsyncIterator[Open]:
     """Opens a session: ``await open_session(context, query=…, seed=…, clock=…, cell_seconds=…, memory=…)``."""
+    results = request.node.stash.setdefault(_RESULTS, [])
     async with AsyncExitStack() as stack:
 
         async def opened(
@@ -40,6 +42,38 @@ async def open_session(sandbox: Sandbox) -> AsyncIterator[Open]:
             spec = SessionSpec(query, seed, clock, SessionLimits(**{"cell_seconds": 20.0, **limits}))
             session = await shared.session(spec)
             stack.push_async_callback(session.aclose)
+            _remember(session, results)
             return session
 
         yield opened
+
+
+def _remember(session: Session, results: list[CellResult]) -> None:
+    run_cell = session.run_cell
+
+    async def remembered(code: str, host: Host) -> CellResult:
+        result = await run_cell(code, host)
+        results.append(result)
+        return result
+
+    session.run_cell = remembered  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """What monty is known not to do must fail, and the model must be told what to do instead."""
+    name = difference_of(pyfuncitem.nodeid)
+    if name is None:
+        return (yield)
+    try:
+        returned = yield
+    except Exception:  # noqa: BLE001 - however the test fails, what the model was told is what counts
+        told = "\n".join(result.error for result in pyfuncitem.stash.get(_RESULTS, []))
+        if name == ANY:
+            assert any(difference.instead in told for difference in DIFFERENCES), f"the model was told only: {told}"
+        elif BY_NAME[name].signs:
+            assert BY_NAME[name].instead in told, f"{name}: the model was told only: {told}"
+        return True
+    if name == ANY:
+        return returned
+    pytest.fail(f"monty can do this now: take it off the list of {name!r} in tests/sandbox/monty/expected.py")

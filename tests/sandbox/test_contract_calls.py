@@ -255,12 +255,13 @@ async def test_returns_becomes_a_schema_and_the_reply_the_type(
     open_session: Open, returns: str, schema: Any, reply: Any, shown: str
 ) -> None:
     host = RecordingHost(lambda request: reply)
-    code = (
-        "from typing import Literal\nfrom enum import Enum\nfrom dataclasses import dataclass\n"
-        "class Colour(Enum):\n    RED = 'red'\n    BLUE = 'blue'\n"
-        "@dataclass\nclass Person:\n    name: str\n    age: int = 0\n"
-        f"print(repr(recursive_llm('q', 'c', returns={returns})))"
-    )
+    definitions = {
+        "Literal": "from typing import Literal\n",
+        "Colour": "from enum import Enum\nclass Colour(Enum):\n    RED = 'red'\n    BLUE = 'blue'\n",
+        "Person": "from dataclasses import dataclass\n@dataclass\nclass Person:\n    name: str\n    age: int = 0\n",
+    }
+    needed = "".join(code for name, code in definitions.items() if name in returns)
+    code = f"{needed}print(repr(recursive_llm('q', 'c', returns={returns})))"
     assert await printed_with(await open_session(""), code, host) == shown + "\n"
     assert host.requests[0].schema == schema
 

@@ -16,7 +16,7 @@ from habit.errors import CallFailed
 from habit.sandbox.cpython.frames import MAX_SLOTS
 from habit.sandbox.cpython.inside.dialects import DO_AS_IT_SAYS
 from habit.sandbox.cpython.inside.returns import Rebuild
-from habit.sandbox.monty.values import answer_of, context_of, returns_of, scrub
+from habit.sandbox.monty.values import answer_of, context_of, refuse_stand_in, returns_of, scrub
 from habit.sandbox.session import LlmRequest
 
 Result = dict[str, Any]
@@ -76,6 +76,7 @@ class Functions:
     def recursive_llm_map(self, query: Any, contexts: Any, *, returns: Any = str, on_error: str = "raise") -> Ask:
         """The same query about each context."""
         question = _question("recursive_llm_map", query)
+        refuse_stand_in(contexts)
         if isinstance(contexts, (str, bytes, Mapping)) or not isinstance(contexts, Iterable):
             raise TypeError(
                 "recursive_llm_map(query, contexts): contexts must be a list, one context for each call, and this is a "
@@ -238,6 +239,7 @@ def _prompt(function: str, prompt: Any) -> str:
 
 
 def _prompts(function: str, prompts: Any) -> list[str]:
+    refuse_stand_in(prompts)
     if isinstance(prompts, (str, bytes, Mapping)) or not isinstance(prompts, Iterable):
         raise TypeError(f"{function}(prompts): prompts must be a list of str and not a {type(prompts).__name__}")
     return [_prompt(function, prompt) for prompt in prompts]

@@ -25,12 +25,11 @@ from habit.errors import CallFailed
 from habit.sandbox.cpython.frames import MAX_PENDING
 from habit.sandbox.monty.calls import Aside, Ask, Functions, Offer, Result, raised, returned
 from habit.sandbox.monty.output import CellOutput
-from habit.sandbox.monty.source import Source
-from habit.sandbox.monty.worker import Worker
+from habit.sandbox.monty.steps import INTERRUPT, Fed, Resume, Snapshot, resume, start
+from habit.sandbox.monty.worker import Worker, WorkerBrokenError
 from habit.sandbox.session import Host
 from habit.tasks import task_group
 
-Snapshot = FunctionSnapshot | NameLookupSnapshot | FutureSnapshot | MontyComplete
 Status = Literal["ok", "error", "answered", "timeout", "memory", "lost"]
 """``memory`` and ``lost``: the interpreter is of no more use; so is it after a ``timeout`` that is not ``whole``."""
 
@@ -93,13 +92,14 @@ class Cell:
         self.spent = 0.0
         """Seconds of its own work."""
 
-    async def run(self, source: Source) -> Ending:
-        """Run a cell; when this is cancelled, or the host raises, the cell is wound up first."""
+    async def run(self, fed: Fed) -> Ending:
+        """Run a cell, noting in ``fed`` what it is told; wound up first when this is cancelled or the host raises."""
         ending: Ending | None = None
+        self._fed = fed
         try:
             async with task_group() as group:
                 self._group = group
-                ending = await self._attempt(source)
+                ending = await self._attempt()
                 while ending.status == "ok" and self._in_flight:  # calls that nobody awaited are paid for all the same
                     self._news = anyio.Event()
                     await self._news.wait()
@@ -107,14 +107,14 @@ class Cell:
         finally:
             if ending is None:
                 self.whole = await self._wind_up()
-        if ending.whole and self._snapshot is not None:
+        if ending.whole and self._snapshot is not None and not isinstance(self._snapshot, MontyComplete):
             ending.whole = await self._wind_up()
         self.whole = ending.whole
         return ending
 
-    async def _attempt(self, source: Source) -> Ending:
+    async def _attempt(self) -> Ending:
         try:
-            await self._begin(source)
+            await self._step(lambda session: start(session, self._fed, self._output))
             while not isinstance(self._snapshot, MontyComplete):
                 await self._serve()
             return Ending("ok")
@@ -135,11 +135,8 @@ class Cell:
             return Ending("error", error=error)
         except MontyError as error:
             return Ending("error", error=error)
-        except RuntimeError:  # the frames that came are against the protocol
+        except WorkerBrokenError:  # the frames that came are against the protocol
             return Ending("lost", whole=False)
-
-    async def _begin(self, source: Source) -> None:
-        await self._step(lambda session: session.feed_start(source.code, print_callback=self._output.write))
 
     async def _step(self, work: Callable[[MontySession], Snapshot]) -> None:
         """Let the interpreter work until it asks for something; the clock of the cell runs meanwhile."""
@@ -152,34 +149,36 @@ class Cell:
         if self.spent > self._seconds and not isinstance(self._snapshot, MontyComplete):
             raise _OutOfTimeError
 
+    async def _resume(self, snapshot: Snapshot, told: Resume) -> None:
+        self._fed.resumes.append(told)
+        await self._step(lambda _: resume(snapshot, told))
+
     async def _serve(self) -> None:
         """Answer what the cell waits for."""
         match self._snapshot:
             case NameLookupSnapshot() as lookup:
-                await self._step(lambda _: lookup.resume())
+                await self._resume(lookup, Resume("unknown"))
             case FutureSnapshot() as futures:
-                results = await self._next_of(futures.pending_call_ids)
-                await self._step(lambda _: futures.resume(results))  # type: ignore[arg-type]
+                await self._resume(futures, Resume("futures", await self._next_of(futures.pending_call_ids)))
             case FunctionSnapshot() as call if call.is_os_function:
                 await self._serve_system(call)
             case FunctionSnapshot() as call:
-                result = await self._serve_call(call)
-                await self._step(lambda _: call.resume(result))
+                await self._resume(call, Resume("call", await self._serve_call(call)))
 
     async def _serve_system(self, call: FunctionSnapshot) -> None:
         if call.function_name not in _SLEEPS:
-            await self._step(lambda _: call.resume_not_handled())
+            await self._resume(call, Resume("unknown"))
             return
         seconds = call.args[0] if call.args and isinstance(call.args[0], (int, float)) else 0.0
         if call.function_name == "asyncio.sleep" and not call.allow_eager_await:
             self._start(call.call_id, lambda: self._sleep_aside(seconds))
-            await self._step(lambda _: call.resume({"future": ...}))
+            await self._resume(call, Resume("call", {"future": ...}))
             return
         await self._sleep(seconds)
         result: Any = {"future": ...} if call.function_name == "asyncio.sleep" else {"return_value": None}
         if call.function_name == "asyncio.sleep":
             self._settled[call.call_id] = {"return_value": None}
-        await self._step(lambda _: call.resume(result))
+        await self._resume(call, Resume("call", result))
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep as the cell asked; its clock runs on."""
@@ -306,24 +305,15 @@ class Cell:
                     return True
                 if self._snapshot is None:  # cut off in the middle of a step
                     return False
-                snapshot = self._snapshot
                 try:
-                    self._snapshot = await self._worker.step(lambda _, at=snapshot: _interrupted(at))  # type: ignore[misc]
+                    await self._interrupt(self._snapshot)
                 except MontyRuntimeError as error:
                     return not error.display(format="type-msg").startswith(("MemoryError", "TimeoutError: feed"))
-                except (MontyError, RuntimeError):
+                except (MontyError, WorkerBrokenError):
                     return False
         return False
 
-
-def _interrupted(snapshot: Any) -> Snapshot:
-    stop: Any = {"exc_type": "KeyboardInterrupt", "message": "the cell is over"}
-    found: Snapshot
-    match snapshot:
-        case FunctionSnapshot():
-            found = snapshot.resume(stop)
-        case FutureSnapshot():
-            found = snapshot.resume(dict.fromkeys(snapshot.pending_call_ids, stop))
-        case _:
-            found = snapshot.resume()
-    return found
+    async def _interrupt(self, snapshot: Snapshot) -> None:
+        self._snapshot = None
+        self._fed.resumes.append(INTERRUPT)
+        self._snapshot = await self._worker.step(lambda _: resume(snapshot, INTERRUPT))

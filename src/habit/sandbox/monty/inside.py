@@ -9,6 +9,7 @@ sits in one function that takes the builtins it needs, so that a cell with a var
 from __future__ import annotations
 
 import asyncio
+import binascii
 import collections
 import csv
 import datetime
@@ -25,7 +26,8 @@ _SECTION = r"^(?i:section|chapter|part|article|appendix|act|scene|book|volume)[ 
 def _habit_build(
     host: Any, saved: Any, re: Any, json: Any, csv: Any, len: Any, str: Any, int: Any, float: Any, list: Any, dict: Any,
     tuple: Any, set: Any, type: Any, isinstance: Any, repr: Any, print: Any, eval: Any, enumerate: Any,
-    ValueError: Any, TypeError: Any, NameError: Any, Exception: Any,
+    ValueError: Any, TypeError: Any,
+    NameError: Any, Exception: Any, failed: Any,
 ) -> Any:  # fmt: skip
     patterns = [
         re.compile(r"^#{1,6}[ \t]+\S"),
@@ -356,6 +358,7 @@ def _habit_build(
     for name, value in host.items():
         if not name.startswith("_"):
             saved[name] = value
+    saved["CallFailed"] = failed
     saved["find"] = find
     saved["parts"] = parts
     saved["table"] = table
@@ -369,5 +372,5 @@ def _habit_build(
 
 _habit_show, _habit_settle = _habit_build(
     _habit_host, _habit_saved, re, json, csv, len, str, int, float, list, dict, tuple, set, type, isinstance, repr,
-    print, eval, enumerate, ValueError, TypeError, NameError, Exception,
+    print, eval, enumerate, ValueError, TypeError, NameError, Exception, binascii.Incomplete,
 )  # fmt: skip

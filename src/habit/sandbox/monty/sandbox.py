@@ -107,7 +107,6 @@ class MontyContext:
             sandbox._threads,
             spec,
             description=self._description,
-            context_bytes=self._bytes,
             context_room=self._room,
             in_flight=IN_FLIGHT + 3 * self._bytes,
             on_close=left,

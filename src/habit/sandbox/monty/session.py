@@ -1,4 +1,4 @@
-"""One session as its host sees it: a monty worker, the cells it runs one after the other, and a copy to go back to."""
+"""One session as its host sees it: a monty worker, the cells it runs, and the log of its steps to go back to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio
-from pydantic_monty import Monty, MontyError, OSPolicy, ResourceLimits
+from pydantic_monty import Monty, MontyError, MontySyntaxError, OSPolicy, ResourceLimits
 
 from habit.errors import SandboxError, SessionDied
 from habit.sandbox.monty import errors
@@ -18,13 +18,14 @@ from habit.sandbox.monty.cell import Cell, Ending
 from habit.sandbox.monty.differences import BY_NAME
 from habit.sandbox.monty.output import CellOutput
 from habit.sandbox.monty.source import Source, read_source
+from habit.sandbox.monty.steps import Fed, repeat
 from habit.sandbox.monty.values import answer_of, scrub
-from habit.sandbox.monty.worker import Worker
+from habit.sandbox.monty.variables import one_line
+from habit.sandbox.monty.worker import Worker, WorkerBrokenError
 from habit.sandbox.session import CellResult, Host, SessionSpec
 
-MAX_COPY = 64 << 20
-"""Bytes of a session's state above which no copy is taken before a cell; such a session ends with a cell that is cut
-off."""
+REPEAT_SECONDS = 120.0
+"""How long a session may take to do again what it did, after a cell that was cut off."""
 MAX_SUSPENSIONS = 10**9
 """Host calls of a session, for monty; the budget of the run bounds them."""
 CellStatus = Literal["ok", "error", "answered", "timeout", "died"]
@@ -34,12 +35,11 @@ _SETTLE = "\n".join(
         *(
             f'{name} = _habit_saved["{name}"]'
             for name in (
-                "context", "query", "answer", "find", "parts", "table", "classify", "show_vars", "SHOW_VARS",
-                "FINAL_VAR",
+                "context", "query", "answer", "CallFailed", "find", "parts", "table", "classify", "show_vars",
+                "SHOW_VARS", "FINAL_VAR",
                 *(name for name in NAMES if not name.startswith("_")),
             )
         ),
-        "import re, json, math, collections, itertools, datetime, asyncio",
         "_habit_report",
     ]
 )  # fmt: skip
@@ -56,7 +56,6 @@ class MontySession:
         spec: SessionSpec,
         *,
         description: str,
-        context_bytes: int,
         context_room: int,
         in_flight: int,
         on_close: Callable[[], Awaitable[None]],
@@ -65,7 +64,6 @@ class MontySession:
         self._pool = pool
         self._threads = threads
         self._spec = spec
-        self._context_bytes = context_bytes
         self._context_room = context_room
         self._in_flight = in_flight
         self._on_close = on_close
@@ -73,7 +71,8 @@ class MontySession:
         self._running = anyio.Lock()
         self._open = True
         self._query: str | None = None
-        self._fed = 0
+        self._log: list[Fed] = []
+        self._unnumbered = 0
         self._cells = 0
         self._sources: dict[str, tuple[int, str]] = {}
         self._awaited: dict[str, frozenset[tuple[int, int]]] = {}
@@ -91,17 +90,17 @@ class MontySession:
         functions = {name: _function(name) for name in NAMES}
         bound = ", ".join(f'"{name}": {name}' for name in NAMES)
         code = f'_habit_host = {{{bound}}}\n_habit_saved = {{"context": context, "query": query}}\n{_prelude()}'
-        inputs = {**functions, "context": context, "query": scrub(self._spec.query)}
+        self._log.append(Fed(code, {**functions, "context": context, "query": scrub(self._spec.query)}))
+        self._log.append(Fed(_SETTLE))
         try:
             await self._worker.open()
-            await self._worker.step(lambda session: session.feed_run(code, inputs=inputs))
-            await self._worker.step(lambda session: session.feed_run(_SETTLE))
-        except (MontyError, RuntimeError, OSError) as error:
+            for fed in self._log:
+                await self._worker.step(lambda session, fed=fed: session.feed_run(fed.code, inputs=fed.inputs))  # type: ignore[misc]
+        except (MontyError, WorkerBrokenError, OSError) as error:
             await self._worker.close()
             raise SandboxError(
                 f"A monty session could not start ({str(error)[:300]}): try a smaller input, or --sandbox cpython."
             ) from error
-        self._fed = 2
 
     async def run_cell(self, code: str, host: Host) -> CellResult:
         """Run one cell to its end; see Session. Raises SessionDied when the session is closed or lost already."""
@@ -134,66 +133,62 @@ class MontySession:
         self._cells += 1
         limits = self._spec.limits
         output = CellOutput(limits.output_chars)
-        cell: Cell | None = None
-        copy: tuple[bytes, int] | None = None
+        if self._query is not None:
+            await self._feed('query = _habit_saved["query"] = _habit_query', {"_habit_query": scrub(self._query)})
+            self._query = None
+        source = await anyio.to_thread.run_sync(read_source, scrub(code))
+        self._note(scrub(code), source)
+        cell = Cell(
+            self._worker,
+            host,
+            self._functions,
+            output,
+            seconds=limits.cell_seconds,
+            in_flight=self._in_flight,
+            awaited=lambda file, start, end: (start, end) in self._awaited.get(file, frozenset()),
+        )
+        fed = Fed(source.code)
         try:
-            if self._query is not None:
-                await self._ask_anew(self._query)
-            copy = await self._copy()
-            source = await anyio.to_thread.run_sync(read_source, scrub(code))
-            self._note(scrub(code), source)
-            cell = Cell(
-                self._worker,
-                host,
-                self._functions,
-                output,
-                seconds=limits.cell_seconds,
-                in_flight=self._in_flight,
-                awaited=lambda file, start, end: (start, end) in self._awaited.get(file, frozenset()),
-            )
-            ending = await cell.run(source)
-            return await self._result(ending, cell, output, copy, host)
-        except (MontyError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not _is_from_monty(error):
-                raise
-            ending = Ending("lost", whole=False)
-            return await self._result(ending, cell, output, copy, host)
-        finally:
-            if cell is not None and not cell.whole and self._open and self._worker.session is not None:
-                with anyio.CancelScope(shield=True):
-                    await self._go_back(copy)
+            ending = await cell.run(fed)
+        except BaseException:  # the host's error, or a cancellation: the session goes on without this cell
+            with anyio.CancelScope(shield=True):
+                if cell.whole:
+                    self._log.append(fed)
+                    await self._settle(output)
+                else:
+                    await self._go_back()
+            raise
+        return await self._result(ending, fed, cell.spent, output, host)
 
-    async def _result(
-        self, ending: Ending, cell: Cell | None, output: CellOutput, copy: tuple[bytes, int] | None, host: Host
-    ) -> CellResult:
+    async def _result(self, ending: Ending, fed: Fed, seconds: float, output: CellOutput, host: Host) -> CellResult:
         """The result of a cell that has ended; its session is ready for the next one, or closed."""
         error = self._explained(ending)
-        if not ending.whole and not await self._go_back(copy):
-            output_text, dropped = output.finish()
-            if ending.status == "answered":
-                return CellResult("answered", output_text, dropped, answer=ending.answer, seconds=_seconds(cell))
+        ready: list[Any] | None = None
+        if ending.whole:
+            if _has_no_number(ending):
+                self._unnumbered += 1
+            self._log.append(fed)
+            ready = await self._settle(output)
+        elif await self._go_back():
+            ready = await self._settle(output)
+        text, dropped = output.finish()
+        if ending.status == "answered":
+            return CellResult("answered", text, dropped, answer=ending.answer, seconds=seconds, variables=self._line())
+        if ready is None:
             lost = f"The session was lost: {_reason(ending, self._spec.limits.cell_seconds)}."
-            return CellResult(
-                "died",
-                output_text,
-                dropped,
-                error=f"{lost} All variables are gone; start again from `context`.",
-                seconds=_seconds(cell),
-            )
-        status: CellStatus = "error" if ending.status in ("memory", "lost") else ending.status
-        answer = ending.answer
-        ready = await self._settle(output)
-        if ready and status == "ok":
+            error = f"{lost} All variables are gone; start again from `context`."
+            return CellResult("died", text, dropped, error, seconds=seconds)
+        if ready and ending.status == "ok":
             try:
                 answer = answer_of(ready[0])
                 host.check_answer(answer)
-                status = "answered"
+                return CellResult("answered", text, dropped, answer=answer, seconds=seconds, variables=self._line())
             except (ValueError, TypeError) as refusal:
-                status, error, answer = "error", f"ValueError: {refusal}", None
-        text, dropped = output.finish()
-        return CellResult(
-            status, text, dropped, error, answer=answer, seconds=_seconds(cell), variables=_one_line(self._variables)
-        )
+                error = f"{type(refusal).__name__}: {refusal}"
+        status: CellStatus = "error" if error else "ok"
+        if ending.status == "timeout":
+            status = "timeout"
+        return CellResult(status, text, dropped, error, seconds=seconds, variables=self._line())
 
     def _explained(self, ending: Ending) -> str:
         limits = self._spec.limits
@@ -201,61 +196,72 @@ class MontySession:
             where = errors.line_of(ending.error, self._sources) if ending.error is not None else ""
             kept = "variables set before are kept" if ending.whole else BY_NAME["time-and-memory"].instead
             return (
-                f"The cell was stopped after {limits.cell_seconds:g} seconds of its own work{where and f' in {where}'}; "
-                f"{kept}: do less at a time, or find a faster way."
+                f"The cell was stopped after {limits.cell_seconds:g} seconds of its own work"
+                f"{where and f' in {where}'}; {kept}: do less at a time, or find a faster way."
             )
         if ending.status == "lost":
             return f"The sandbox had to be restarted, and {BY_NAME['time-and-memory'].instead}: go another way."
         return errors.describe(ending.error, self._sources, limits.memory) if ending.error is not None else ""
 
-    async def _settle(self, output: CellOutput) -> list[Any]:
-        """After a cell: put the reserved names back, note the variables; the answer that the dict holds, if ready."""
-        report = await self._feed(_SETTLE)
-        for name in report["taken"]:
-            output.write(
-                "stdout", f"note: `{name}` is reserved and was restored; keep your own value under another name\n"
-            )
-        self._variables = [[str(name), str(kind), bool(code)] for name, kind, code in report["variables"]]
-        self._names = [name for name, _, _ in self._variables]
-        ready: list[Any] = report["answer"]
+    async def _settle(self, output: CellOutput) -> list[Any] | None:
+        """After a cell: put the reserved names back, note the variables; the answer that the dict holds, if ready.
+
+        None when not even that can be done any more: the session is closed then.
+        """
+        for attempt in range(2):
+            try:
+                report = await self._feed(_SETTLE)
+                variables = [[str(name), str(kind), bool(code)] for name, kind, code in report["variables"]]
+                ready: list[Any] = report["answer"]
+                break
+            except (MontyError, WorkerBrokenError, TypeError, KeyError, ValueError):
+                # Memory is full to the brim, or the cell took the session's own names: it is as if it never ran.
+                if attempt == 0 and len(self._log) > 2:
+                    while self._log.pop().code == _SETTLE:
+                        pass
+                    if await self._go_back():
+                        output.write("stdout", "note: the variables of this cell were too much for the session\n")
+                        continue
+                await self._close()
+                return None
+        for name in map(str, report["taken"]):
+            note = f"note: `{name}` is reserved and was restored; keep your own value under another name\n"
+            output.write("stdout", note)
+        self._variables = variables
+        self._names = [str(row[0]) for row in variables]
         return ready
 
-    async def _ask_anew(self, query: str) -> None:
-        await self._feed('query = _habit_saved["query"] = _habit_query', {"_habit_query": scrub(query)})
-        self._query = None
-
     async def _feed(self, code: str, inputs: dict[str, Any] | None = None) -> Any:
-        self._fed += 1
-        return await self._worker.step(lambda session: session.feed_run(code, inputs=inputs or {}))
+        fed = Fed(code, inputs or {})
+        self._log.append(fed)
+        return await self._worker.step(lambda session: session.feed_run(fed.code, inputs=fed.inputs))
+
+    def _file(self) -> str:
+        """What monty will call the next piece of code."""
+        return f"<python-input-{len(self._log) - self._unnumbered}>"
 
     def _note(self, code: str, source: Source) -> None:
         """Note what monty will call this cell, for its errors and awaited calls."""
-        file = f"<python-input-{self._fed}>"
-        self._fed += 1
-        self._sources[file] = (self._cells, code)
-        self._awaited[file] = source.awaited
+        for file in (self._file(), "main.py"):
+            self._sources[file] = (self._cells, code)
+        self._awaited[self._file()] = source.awaited
         self._names = list(dict.fromkeys([*self._names, *source.names]))
 
-    async def _copy(self) -> tuple[bytes, int] | None:
-        """The session's state, to go back to when the cell is cut off; None where that would take too much."""
-        if self._context_bytes > MAX_COPY:
-            return None
-        state = await self._worker.step(lambda session: session.dump())
-        return (state, self._fed) if len(state) <= 2 * MAX_COPY else None
+    async def _go_back(self) -> bool:
+        """A fresh worker that has done all the log says; where that fails, the session is closed."""
+        await self._worker.close()
+        self._worker = self._new_worker()
+        try:
+            with anyio.fail_after(REPEAT_SECONDS):
+                await self._worker.open()
+                await self._worker.step(lambda session: repeat(session, self._log))
+            return True
+        except (MontyError, WorkerBrokenError, OSError, TimeoutError):
+            await self._close()
+            return False
 
-    async def _go_back(self, copy: tuple[bytes, int] | None) -> bool:
-        """A fresh worker with the state of ``copy``; without one, the session is closed."""
-        if copy is not None:
-            state, self._fed = copy
-            await self._worker.close()
-            self._worker = self._new_worker()
-            try:
-                await self._worker.open(state)
-                return True
-            except (MontyError, RuntimeError, OSError):
-                pass
-        await self._close()
-        return False
+    def _line(self) -> str:
+        return one_line(self._variables)
 
     def _new_worker(self) -> Worker:
         limits = self._spec.limits
@@ -274,10 +280,6 @@ class MontySession:
         return Worker(self._pool, self._threads, allowed, policy)
 
 
-def _seconds(cell: Cell | None) -> float:
-    return cell.spent if cell is not None else 0.0
-
-
 def _reason(ending: Ending, seconds: float) -> str:
     if ending.status == "timeout":
         return f"its cell was stopped after {seconds:g} seconds of its own work"
@@ -286,8 +288,9 @@ def _reason(ending: Ending, seconds: float) -> str:
     return "its process ended"
 
 
-def _is_from_monty(error: RuntimeError) -> bool:
-    return "monty" in str(error)
+def _has_no_number(ending: Ending) -> bool:
+    """monty gives code that is nested too deeply no number of its own."""
+    return isinstance(ending.error, MontySyntaxError) and any(f.filename == "main.py" for f in ending.error.traceback())
 
 
 def _function(name: str) -> Callable[..., None]:
@@ -303,20 +306,3 @@ def _function(name: str) -> Callable[..., None]:
 @cache
 def _prelude() -> str:
     return (Path(__file__).parent / "inside.py").read_text("utf-8")
-
-
-def _one_line(variables: list[Any], limit: int = 500) -> str:
-    """``hits: list (12), total: int = 5``, data first, at most ``limit`` characters."""
-    ordered = [row for row in variables if not row[2]] + [row for row in variables if row[2]]
-    pieces = [f"{name}: {kind}" for name, kind, _ in ordered]
-    text = ", ".join(pieces)
-    if len(text) <= limit:
-        return text
-    kept: list[str] = []
-    room = limit - 20
-    for piece in pieces:
-        room -= len(piece) + 2
-        if room < 0:
-            break
-        kept.append(piece)
-    return f"{', '.join(kept)}, … {len(pieces) - len(kept)} more"[:limit]

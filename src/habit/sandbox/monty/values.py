@@ -11,9 +11,14 @@ from pydantic_monty import MontyClassProxy, MontyClassTypeProxy, MontyStdTypePro
 
 from habit.sandbox.cpython.inside.returns import Rebuild, Schema, parse_returns
 from habit.sandbox.cpython.inside.values import MAX_DEPTH, context_payload, plain_answer
+from habit.sandbox.monty.differences import BY_NAME
 
-_STAND_IN = re.compile(r"<(?:function|coroutine|bound method|built-in)\b.{0,200}>")
-"""Functions leave monty as such a text."""
+_STAND_IN = re.compile(
+    r"<(?:(?:built-in )?(?:function|method)|bound method|coroutine|module)\b.{0,200}>|<.{1,200} at 0x[0-9a-f]+>"
+    r"|<\w*iterator object>|<class '[^']{1,200}'>|\[\.\.\.\]|\{\.\.\.\}"
+)
+"""Functions, iterators, modules, and values that hold themselves leave monty as such a text."""
+_CLASS = re.compile(r"<class '(?:__main__\.)?[A-Z]\w*'>")
 _TYPES: dict[str, Any] = {
     "str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "tuple": tuple, "set": set,
     "frozenset": frozenset, "object": object, "Any": Any, "None": None, "NoneType": None,
@@ -55,6 +60,12 @@ def surrogates_in(value: Any) -> bool:
     return False
 
 
+def refuse_stand_in(value: Any) -> None:
+    """Raise TypeError for a text that stands for what can't leave the sandbox."""
+    if isinstance(value, str) and len(value) < 400 and _STAND_IN.fullmatch(value):
+        raise TypeError(f"it holds {value}, which is not data: {BY_NAME['stand-ins'].instead}")
+
+
 def context_of(value: Any) -> tuple[str, bytes]:
     """(kind, payload) of a context given to a call; raises TypeError that says what to pass instead."""
     return context_payload(_data(value, "the context can't be passed on: {}; pass a str, or lists and dicts of them"))
@@ -77,8 +88,7 @@ def _plain(value: Any, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep, or holds itself")
     if isinstance(value, str):
-        if len(value) < 400 and _STAND_IN.fullmatch(value):
-            raise TypeError(f"it holds {value}, which is not data (a call without parentheses?)")
+        refuse_stand_in(value)
         return value
     if isinstance(value, MontyClassProxy):
         if not value.is_dataclass:
@@ -95,13 +105,9 @@ def _plain(value: Any, depth: int) -> Any:
 
 def returns_of(returns: Any) -> tuple[Schema | None, Rebuild]:
     """The schema and the way back for ``returns=``; raises TypeError that says what may be given."""
-    if isinstance(returns, (MontyClassProxy, MontyClassTypeProxy)):
-        raise TypeError(
-            f"returns={returns.name}: classes are not supported in this sandbox as returns=; "
-            "use a dict of fields such as {'name': str, 'age': int}"
-        )
-    schema, rebuild = parse_returns(_typed(returns))
-    return schema, rebuild
+    if isinstance(returns, (MontyClassProxy, MontyClassTypeProxy)) or _CLASS.fullmatch(str(returns)[:300]):
+        raise TypeError(f"returns=: {BY_NAME['returns-classes'].instead}")
+    return parse_returns(_typed(returns))
 
 
 def _typed(returns: Any) -> Any:

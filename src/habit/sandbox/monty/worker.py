@@ -13,6 +13,12 @@ import anyio.to_thread
 from pydantic_monty import Monty, MontyError, MontySession, OSPolicy, ResourceLimits
 
 T = TypeVar("T")
+
+
+class WorkerBrokenError(Exception):
+    """What came from the worker is against monty's protocol, or can't be made sense of."""
+
+
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 THREADS = 256
 """Steps of all sessions under way at once; more wait their turn."""
@@ -34,15 +40,13 @@ class Worker:
         """The process id, for as long as this worker is open."""
         return self._pid
 
-    async def open(self, state: bytes | None = None) -> None:
-        """Take a fresh process, with the ``state`` that an earlier one dumped. Raises MontyError, OSError."""
+    async def open(self) -> None:
+        """Take a fresh process. Raises MontyError, OSError."""
 
         def begin() -> None:
             session = self._pool.checkout(limits=self._limits, os_policy=self._policy)
             session.__enter__()
             self.session, self._pid = session, session.worker_pid
-            if state is not None:
-                session.load_session(state)
 
         await self._in_thread(begin)
 
@@ -51,7 +55,9 @@ class Worker:
         session = self.session
         assert session is not None
         try:
-            return await anyio.to_thread.run_sync(lambda: work(session), limiter=self._threads, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(
+                lambda: _attempt(work, session), limiter=self._threads, abandon_on_cancel=True
+            )
         except anyio.get_cancelled_exc_class():
             self.kill()
             raise
@@ -79,3 +85,12 @@ class Worker:
 
     async def _in_thread(self, work: Callable[[], Any]) -> None:
         await anyio.to_thread.run_sync(work, limiter=self._threads)
+
+
+def _attempt(work: Callable[[MontySession], T], session: MontySession) -> T:
+    try:
+        return work(session)
+    except MontyError:
+        raise
+    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+        raise WorkerBrokenError(str(error)[:300]) from None
