@@ -79,8 +79,9 @@ def test_the_cells_are_like_those_that_models_wrote() -> None:
     [
         "llm_query(", "llm_query_batched(", "rlm_query(", "rlm_query_batched(", "FINAL(", "FINAL_VAR(", "SUBMIT(",
         "SHOW_VARS(", "recursive_llm(", "recursive_llm_map(", 'answer["ready"]', "answer.update(", "answer = {",
-        "answer(", "class ", "yield ", "asyncio.gather(", "asyncio.as_completed(", "ThreadPoolExecutor(", 
-        "import pandas",         "json.loads(", "csv.", "Counter(", "except CallFailed", "except (CallFailed", "overlap", '"""', "find(",
+        "answer(", "class ", "yield ", "asyncio.gather(", "asyncio.as_completed(", "ThreadPoolExecutor(",
+        "import pandas", "json.loads(", "csv.", "Counter(", "except CallFailed", "except (CallFailed", "overlap", '"""',
+        "find(",
     ],
 )  # fmt: skip
 def test_the_cells_use_what_models_use(word: str) -> None:
