@@ -77,6 +77,14 @@ async def test_calls_in_the_history_are_sent_as_calls(model: str) -> None:
     assert fenced["content"] == HISTORY[4].content
 
 
+async def test_calls_in_the_history_in_the_words_of_responses() -> None:
+    _, body = await asked(["ok"], call(*HISTORY[:4]), model="openai-responses:gpt-5-mini")
+    items = [item for item in body["input"] if "type" in item and item["type"].startswith("function_call")]
+    assert [item["type"] for item in items] == ["function_call"] * 2 + ["function_call_output"] * 2
+    assert [item["call_id"] for item in items[:2]] == [item["call_id"] for item in items[2:]]
+    assert [item["output"] for item in items[2:]] == [EARLIER, "1"]
+
+
 @pytest.mark.parametrize("model", ["m", "local"])
 async def test_without_the_tool_the_same_history_is_text(model: str) -> None:
     _, body = await asked(["ok"], Call("m", HISTORY[:4], "root"), model=model)

@@ -95,10 +95,12 @@ def test_lines_are_appended_with_the_run_they_belong_to(tmp_path: Path) -> None:
             log.on_event(Notice("before"))
             for event in EVENTS:
                 log.on_event(event)
+            log.on_event(Notice("after"))
     values = [json.loads(line) for line in path.read_text().splitlines()]
     assert [value["event"] for value in values[:3]] == ["notice", "run_started", "cell_started"]
     assert [value["run"] for value in values[:3]] == [None, "R1", "R1"]
-    assert len(values) == 2 * (len(EVENTS) + 1)
+    assert [value["run"] for value in values[-2:]] == ["R1", None]
+    assert len(values) == 2 * (len(EVENTS) + 2)
 
 
 def test_a_line_is_there_as_soon_as_it_is_told() -> None:

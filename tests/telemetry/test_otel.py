@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -25,6 +26,7 @@ from habit.engine import Engine
 from habit.events import CellStarted, Notice, RunStarted
 from habit.journal.memory import MemoryStore
 from habit.sandbox.cpython import CPythonSandbox
+from habit.telemetry import otel
 from habit.telemetry.otel import OpenTelemetry, wants_content
 from support.scripted import ScriptedModels, ScriptedProvider, block
 
@@ -412,3 +414,11 @@ async def test_the_setting_alone_takes_the_applications_provider(
     assert len(spans.named("invoke_agent habit")) == 1
     async with Engine(Settings(), sandbox=sandbox, store=MemoryStore()) as silent:
         assert silent.telemetry is None
+
+
+def test_the_document_names_every_attribute_of_the_conventions() -> None:
+    source = Path(otel.__file__).read_text("utf-8")
+    document = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text("utf-8")
+    names = set(re.findall(r'"((?:gen_ai|error)\.[a-z_.]+)"', source))
+    assert len(names) > 15
+    assert {name for name in names if f"`{name}`" not in document} == set()

@@ -11,6 +11,7 @@ from typing import Self, TextIO
 
 from habit.errors import UsageError
 from habit.events import Event, RunStarted
+from habit.run import RunEnded
 from habit.telemetry.event_json import to_line
 
 _MOST_WAITING = 100_000
@@ -69,12 +70,12 @@ class EventLog:
         """Take note of what happened."""
         if isinstance(event, RunStarted):
             self._run = event.run
-        if self._problem:
-            return
-        if self._lines.qsize() >= _MOST_WAITING:
+        if not self._problem and self._lines.qsize() < _MOST_WAITING:
+            self._lines.put(to_line(event, run=self._run, time=time.time(), content=self.content))
+        else:
             self._left_out += 1
-            return
-        self._lines.put(to_line(event, run=self._run, time=time.time(), content=self.content))
+        if isinstance(event, RunEnded):
+            self._run = None
 
     def _write(self, file: TextIO) -> None:
         try:
