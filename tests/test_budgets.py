@@ -170,8 +170,8 @@ async def test_without_confirm_a_map_is_told_of_and_sent(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "cell",
     [
-        "import asyncio\nasync def every():\n"
-        "    return await asyncio.gather(*[recursive_llm('?', str(n)) for n in range(9)])\nanswer(asyncio.run(every()))",
+        "import asyncio\nasync def run():\n"
+        "    return await asyncio.gather(*[recursive_llm('?', str(n)) for n in range(9)])\nanswer(asyncio.run(run()))",
         "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(9) as pool:\n"
         "    answer(list(pool.map(lambda n: recursive_llm('?', str(n)), range(9))))",
         "answer(recursive_llm_map('?', [str(n) for n in range(9)]))",
