@@ -70,6 +70,31 @@ def test_arguments_are_read_as_what_they_must_mean(name: str, arguments: object)
     assert split(read_reply("", [(name, arguments)])) == ("", ("x = 1",))
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["code", "x"]) | TEXTS, inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(
+    TEXTS, st.sampled_from(["run_python", "python", "other", ""]) | TEXTS, JSON | JSON.map(json.dumps), st.booleans()
+)
+def test_nothing_a_model_sends_is_too_strange(prose: str, name: str, arguments: object, cut_off: bool) -> None:
+    text = read_reply(prose, [(name, arguments)], cut_off=cut_off)
+    assert text.strip()
+    assert all(code.strip() for code in split(text)[1])
+
+
+def test_arguments_nested_beyond_all_bounds_are_told_all_the_same() -> None:
+    nested: object = 1
+    for _ in range(100_000):
+        nested = [nested]
+    assert "without code" in read_reply("", [("run_python", {"code": nested})])
+
+
 def test_line_ends_and_stray_escapes_in_json_are_forgiven() -> None:
     raw = '{"code": "import re\nprint(re.findall("\\d+", context))"}'.replace('"\\d+"', "'\\d+'")
     assert split(read_reply("", [("run_python", raw)]))[1] == ("import re\nprint(re.findall('\\d+', context))",)

@@ -246,7 +246,10 @@ def _begun_code(arguments: Any) -> str:
 
 
 def _shown(arguments: Any) -> str:
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=repr)
+    try:
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=repr)
+    except RecursionError:
+        text = "{…}"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
