@@ -146,6 +146,10 @@ def test_scripts_say_how_to_install_them(habit: InProcess) -> None:
         ("habit show ", ["last", NEW, OLD]),
         ("habit ask ? --profile s", ["small"]),
         ("habit ask ? --model openr", ["openrouter:"]),
+        ("habit ask ? --model local :", [DEFAULT]),
+        ("habit ask ? --model local : qw", [DEFAULT]),
+        ("habit ask \"'Which of these:'\" --model loc", ["local", f"local:{DEFAULT}"]),
+        ("habit show --journal a:b 2026", [""]),
     ],
 )
 def test_in_a_real_bash(journal: Path, tmp_path: Path, line: str, offered: list[str]) -> None:

@@ -26,11 +26,32 @@ _TYPES = ("str", "int", "float", "bool", "json", "list[str]", "list[int]")
 
 @add_completion_class
 class Bash(BashComplete):
-    """click's script, but what ends with a colon, as ``openai:`` does, gets no space after it."""
+    """click's completion, but with colons in words: bash splits ``local:NAME`` there, and completes the last part."""
 
     source_template = BashComplete.source_template.replace(
         "COMPREPLY+=($value)\n", "COMPREPLY+=($value)\n            [[ $value == *: ]] && compopt -o nospace\n"
     )
+    _done = ""
+    """What bash has of the word already, and does not replace."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The words before the one to complete, and its beginning."""
+        arguments, begun = super().get_completion_args()
+        whole: list[str] = []
+        before = ""
+        for word in (*arguments, begun):
+            if whole and (word == ":" or (word and before == ":")):
+                whole[-1] += word
+            else:
+                whole.append(word)
+            before = word
+        if len(whole) <= len(arguments):
+            self._done = whole[-1][: whole[-1].rfind(":") + 1]
+        return whole[:-1], whole[-1]
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """A line for the script."""
+        return f"{item.type},{str(item.value).removeprefix(self._done)}"
 
 
 def by_metavar(metavar: str | None) -> Completer | None:
