@@ -1,4 +1,4 @@
-"""Models through pydantic-ai, by real HTTP against the mock server: replies, failures, keys, proxies."""
+"""Models of clouds and servers, by real HTTP against the mock server: replies, failures, keys, proxies."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import pytest
 from habit.calls.call import Call, Message, Reply, Sampling
 from habit.calls.kernel import Kernel
 from habit.calls.provider import TransientFailure, UnusableReply
-from habit.calls.pydantic_ai import open_provider, warm_up
+from habit.calls.pydantic_ai import open_provider
 from habit.calls.retry import RetryPolicy
 from habit.errors import CallFailed, UsageError
 from support.fakes import memory_store
@@ -469,8 +469,3 @@ def test_nothing_heavy_is_imported_before_a_provider_is_opened():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_warming_up_twice_is_harmless():
-    warm_up()
-    warm_up()

@@ -1,17 +1,14 @@
 """Models by name: clouds through pydantic-ai's model layer; Ollama, vLLM and any server at a base URL directly.
 
-Importing that layer takes seconds, so it is imported late and in a thread; ``warm_up`` starts this early.
+Importing that layer takes seconds, so it is imported late and in a thread.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 import os
-import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -46,21 +43,6 @@ NO_KEY = "no-key"
 """Sent where a protocol wants a key and there is none to send."""
 
 _OWN_SERVERS = (None, "ollama", "vllm")
-_HEAVY = ("pydantic_ai.direct", "pydantic_ai.models.openai")
-_warming = threading.Lock()
-
-
-def warm_up() -> None:
-    """Start importing what ``open_provider`` needs, in a thread of its own; returns at once."""
-
-    def load() -> None:
-        # Never released: a second warm-up has nothing to do. A failing import is open_provider's to report.
-        if _warming.acquire(blocking=False):
-            with suppress(ImportError):
-                for module in _HEAVY:
-                    importlib.import_module(module)
-
-    threading.Thread(target=load, name="habit warm-up", daemon=True).start()
 
 
 async def open_provider(
