@@ -36,4 +36,4 @@ lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra local --extra docs --extra parquet --group dev --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -35,6 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     sizes = QUICK if options.quick else Sizes(**({"rounds": options.rounds} if options.rounds else {}))
 
+    before = os.getloadavg()[0]
     pythons = {"habit": Path(sys.executable)}
     versions = {"habit": _revision(), "python": platform.python_version()}
     notes = []
@@ -54,6 +55,12 @@ def main() -> None:
         if not options.quick:
             _say("Habit alone, models in memory")
             rows += anyio.run(measure_alone, Path(folder))
+    load, processors = max(before, os.getloadavg()[2]), os.cpu_count() or 1
+    if load > 1.5 * processors:  # the bench itself keeps a server and one side busy
+        notes.append(
+            f"The machine had other work meanwhile (load average {load:.0f} on {processors} CPUs): times are longer and "
+            "more scattered than on a quiet one, those of short runs most of all."
+        )
     report = Report(_heading(versions), versions, rows, notes)
     if options.quick:
         print(json.dumps(report.to_json(), indent=1))
