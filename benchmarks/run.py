@@ -58,8 +58,8 @@ def main() -> None:
     load, processors = max(before, os.getloadavg()[2]), os.cpu_count() or 1
     if load > 1.5 * processors:  # the bench itself keeps a server and one side busy
         notes.append(
-            f"The machine had other work meanwhile (load average {load:.0f} on {processors} CPUs): times are longer and "
-            "more scattered than on a quiet one, those of short runs most of all."
+            f"The machine had other work meanwhile (load average {load:.0f} on {processors} CPUs): times are longer "
+            "and more scattered than on a quiet one, those of short runs most of all."
         )
     report = Report(_heading(versions), versions, rows, notes)
     if options.quick:
