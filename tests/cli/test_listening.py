@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_bench import InProcess, Result
+from command_bench import InProcess, Program, Result, Terminal
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from support.mock_server import MockServer, running_server
@@ -71,6 +71,25 @@ def test_a_repeated_run_tells_its_events(bench: Bench, own_place: Path, command:
     bench.habit(command, "last", "--events", "again.jsonl", *(["--max-calls", "9"] if command == "resume" else []))
     names = [event["event"] for event in events_in(own_place / "again.jsonl")]
     assert (names[0], names[-1]) == ("run_started", "run_ended")
+
+
+def test_a_conversation_tells_the_events_of_every_question(program: Program, own_place: Path) -> None:
+    (own_place / "input.txt").write_text("a\nb\n")
+    answers = iter(["first-done", "second-done"])
+    with running_server(lambda request: f"```python\nanswer({next(answers)!r})\n```") as server:
+        terminal = Terminal()
+        model = ["--model", "mock", "--base-url", server.url]
+        process = terminal.start(program, "ask", "-i", "input.txt", *model, "--events", "events.jsonl")
+        for question, wanted in ((b"one?", b"first-done"), (b"two?", b"second-done")):
+            terminal.read_until(b"habit> ")
+            terminal.type(question + b"\r")
+            terminal.read_until(wanted)
+        terminal.type(b"\r")
+        terminal.read_all()
+        assert process.wait(60) == 0
+    events = events_in(own_place / "events.jsonl")
+    assert [event["event"] for event in events].count("run_ended") == 2
+    assert len({event["run"] for event in events} - {None}) == 2
 
 
 def test_a_full_disk_is_a_warning(bench: Bench) -> None:
