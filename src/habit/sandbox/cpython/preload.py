@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import importlib.util
 import pkgutil
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from habit.sandbox.cpython.timezones import read_timezones
@@ -59,15 +60,17 @@ def preload() -> Preloaded:
     for name in STANDARD:
         _load(name, failures)
     _load_codecs(failures)
-    _load_time_machine(failures)
-    for name in OPTIONAL:
-        if importlib.util.find_spec(name.partition(".")[0]) is not None:
-            _load(name, failures)
+    # time_machine would import pytest for its plugin, wherever that happens to be installed.
+    with _hidden("pytest"):
+        _load("time_machine", failures)
+    # pandas would load pyarrow: half as much memory again, and threads that no session may start.
+    with _hidden("pyarrow"):
+        for name in OPTIONAL:
+            if importlib.util.find_spec(name.partition(".")[0]) is not None:
+                _load(name, failures)
     if threading.active_count() > 1:
         failures["threads"] = f"importing started {threading.active_count() - 1} threads, which forks do not have"
-    timezones = read_timezones()
-    gc.collect()
-    return Preloaded(failures, timezones)
+    return Preloaded(failures, read_timezones())
 
 
 def _load(name: str, failures: dict[str, str]) -> None:
@@ -84,13 +87,14 @@ def _load_codecs(failures: dict[str, str]) -> None:
             _load(f"encodings.{module.name}", failures)
 
 
-def _load_time_machine(failures: dict[str, str]) -> None:
-    """Without pytest, which it would import for its plugin wherever that happens to be installed."""
-    hidden = "pytest" not in sys.modules
-    if hidden:
-        sys.modules["pytest"] = None  # type: ignore[assignment]
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Let a module seem not to be installed."""
+    absent = name not in sys.modules
+    if absent:
+        sys.modules[name] = None  # type: ignore[assignment]
     try:
-        _load("time_machine", failures)
+        yield
     finally:
-        if hidden:
-            del sys.modules["pytest"]
+        if absent:
+            del sys.modules[name]

@@ -281,12 +281,15 @@ def _sealed(payload: bytes) -> int:
 def _spawn(python: str, control: socket.socket) -> subprocess.Popen[bytes]:
     """Start the zygote with a clean environment, away from the terminal's signals."""
     # Not -I: that would ignore PYTHONHASHSEED. The environment below is all there is, so there is nothing to ignore.
-    start = f"import sys; sys.path.append({str(_ROOT)!r}); from habit.sandbox.cpython.zygote import main; main"
+    # No collections while it imports: they would find nothing, again and again, in all that is there to stay.
+    start = f"import gc, sys; gc.disable(); sys.path.append({str(_ROOT)!r})"
+    start += "; from habit.sandbox.cpython.zygote import main; main"
     environment = {
         "PYTHONHASHSEED": "0",
         "PYTHONUTF8": "1",
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # a large context is then decoded in half the time
         "MALLOC_ARENA_MAX": "1",  # an arena per thread would take 64 MiB of address space each
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
