@@ -47,7 +47,7 @@ class Settings:
     max_usd_day: float | None = None
     """US dollars that all runs of this journal may use in one day (UTC), together."""
     confirm_usd: float = 1.0
-    """Ask before one map whose calls are expected to cost more US dollars than this."""
+    """Ask before maps that are together expected to cost more US dollars than this; see docs/budgets.md."""
     max_depth: int = 2
     max_cells: int = 30
     cell_seconds: float = 60.0

@@ -38,7 +38,7 @@ class Run:
     """What a careful reader of the answer should know."""
 
     stopped_by: str | None = None
-    """The budget that stopped the run: calls, tokens, usd or seconds."""
+    """The budget that stopped the run: calls, tokens, usd, seconds, usd_day, or fan_out; see docs/budgets.md."""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Run:
