@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from figures import Row
@@ -12,13 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from habit.config import Settings  # noqa: E402
+from habit.contexts.describe import describe  # noqa: E402
 from habit.engine import Engine  # noqa: E402
 from support.scripted import ScriptedModels, ScriptedProvider, block  # noqa: E402
 
 
 async def measure_alone(folder: Path) -> list[Row]:
     """All of it."""
-    return [await two_cells(folder), await child_run(folder), await leaf_batch(folder)]
+    return [await two_cells(folder), await child_run(folder), await leaf_batch(folder), *metadata()]
 
 
 async def two_cells(folder: Path) -> Row:
@@ -61,6 +63,33 @@ async def leaf_batch(folder: Path) -> Row:
             if number:
                 row.add("habit", time.perf_counter() - started)
     return row
+
+
+def metadata() -> list[Row]:
+    """What it takes to tell the model of 100 MB of each kind."""
+    size = 100_000_000
+    log = "".join(f"2026-11-22T10:00:{n % 60:02} INFO request {n} took {n * 7 % 90} ms\n" for n in range(20_000))
+    table = "".join(
+        f"{n},{n * 7 % 90},{'open' if n % 3 else 'closed'},2026-11-{n % 28 + 1:02}\n" for n in range(20_000)
+    )
+    kinds: dict[str, Callable[[], object]] = {  # one at a time, for the sake of memory
+        "log": lambda: log * (size // len(log)),
+        "table": lambda: table * (size // len(table)),
+        "folder of texts": lambda: {f"src/{n % 50}/{n}.py": log[n : n + 5_000] for n in range(size // 5_000)},
+        "list of records": lambda: [
+            {"id": n, "user": {"tags": ["a", "b"][: n % 3]}, "text": log[n : n + 500]} for n in range(size // 500)
+        ],
+    }
+    rows = []
+    for kind, make in kinds.items():
+        value = make()
+        row = Row(f"Habit alone: metadata of 100 MB, a {kind}", "ms", 50)
+        for _ in range(6):
+            started = time.perf_counter()
+            describe(value)
+            row.add("habit", (time.perf_counter() - started) * 1e3)
+        rows.append(row)
+    return rows
 
 
 def _engine(folder: Path, script: list[str]) -> Engine:
