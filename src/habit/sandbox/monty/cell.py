@@ -141,11 +141,15 @@ class Cell:
     async def _step(self, work: Callable[[MontySession], Snapshot]) -> None:
         """Let the interpreter work until it asks for something; the clock of the cell runs meanwhile."""
         self._snapshot = None
-        started = time.monotonic()
-        try:
-            self._snapshot = await self._worker.step(work)
-        finally:
-            self.spent += time.monotonic() - started
+
+        def timed(session: MontySession) -> Snapshot:
+            started = time.monotonic()
+            try:
+                return work(session)
+            finally:
+                self.spent += time.monotonic() - started
+
+        self._snapshot = await self._worker.step(timed)
         if self.spent > self._seconds and not isinstance(self._snapshot, MontyComplete):
             raise _OutOfTimeError
 

@@ -18,6 +18,8 @@ from habit.sandbox.session import SessionSpec
 
 MAX_CONTEXT = 250_000_000
 """Bytes of a context: one message to a worker is at most 256 MiB."""
+SLOW_FROM = 2_000_000
+"""Characters of a text that is not all ASCII from which the model is warned of slices."""
 _PROCESSES = 100_000
 """More than will ever be needed: a parent's session waits while its children run, so no limit may make them wait."""
 _JSON_ROOM = 16
@@ -88,6 +90,8 @@ class MontyContext:
         if surrogates_in(value):
             value = scrub(value)
             self._description += "\nNote: lone surrogates, which are no valid Unicode, were replaced by U+FFFD."
+        if isinstance(value, str) and len(value) > SLOW_FROM and not value.isascii():
+            self._description += f"\nNote: slices far into this text are slow here: {BY_NAME['slices'].instead}."
         self._value = value
         self._bytes = len(context.payload)
         self._room = self._bytes * (1 if context.kind == "text" else _JSON_ROOM) + (1 << 20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -11,6 +12,9 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 from pydantic_monty import Monty, MontyError, MontySession, OSPolicy, ResourceLimits
+
+if sys.platform == "linux":
+    import resource
 
 T = TypeVar("T")
 
@@ -47,6 +51,8 @@ class Worker:
             session = self._pool.checkout(limits=self._limits, os_policy=self._policy)
             session.__enter__()
             self.session, self._pid = session, session.worker_pid
+            if self._pid is not None:
+                _confine(self._pid)
 
         await self._in_thread(begin)
 
@@ -85,6 +91,16 @@ class Worker:
 
     async def _in_thread(self, work: Callable[[], Any]) -> None:
         await anyio.to_thread.run_sync(work, limiter=self._threads)
+
+
+def _confine(pid: int) -> None:
+    """A second wall on Linux, should the interpreter itself be broken out of: no new descriptors, so no files and no
+    network; and nothing written to files that are open."""
+    if sys.platform != "linux":
+        return
+    for kind, most in ((resource.RLIMIT_NOFILE, 3), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        with suppress(OSError, ValueError):  # a process that is gone already says so at its first step
+            resource.prlimit(pid, kind, (most, most))
 
 
 def _attempt(work: Callable[[MontySession], T], session: MontySession) -> T:
