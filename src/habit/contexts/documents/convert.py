@@ -21,7 +21,7 @@ from habit.contexts.documents.converted import Converted, Unreadable
 from habit.contexts.documents.kinds import Kind
 
 SECONDS = 60
-"""Processor time for a document, and two more for each MiB of it."""
+"""Processor time for a document, and ten more for each MiB of it."""
 MEMORY = 2 << 30
 """Bytes of address space for the conversion of a document, and eight more for each byte of it."""
 OUTPUT = 1 << 30
@@ -89,7 +89,7 @@ class Converter:
         return converted
 
     def _ask(self, data: bytes, kind: Kind) -> bytes:
-        seconds = self._seconds + 2 * (len(data) >> 20)
+        seconds = self._seconds + 10 * (len(data) >> 20)
         limits = {"seconds": seconds, "memory": self._memory + 8 * len(data), "output": self._output}
         request = json.dumps({"reader": kind.reader, **limits}).encode()
         deadline = time.monotonic() + 3 * seconds

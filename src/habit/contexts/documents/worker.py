@@ -13,6 +13,7 @@ import resource
 import signal
 import struct
 import sys
+from functools import cache
 from typing import Any, BinaryIO
 
 from habit.contexts.documents.converted import Unreadable
@@ -36,6 +37,7 @@ def main() -> None:
     with open(os.devnull, "r+b") as nothing:
         os.dup2(nothing.fileno(), 0)
         os.dup2(nothing.fileno(), 1)
+    _installed()
     while sizes := requests.read(2 * _SIZE.size):
         header = json.loads(requests.read(_SIZE.unpack_from(sizes)[0]))
         data = requests.read(_SIZE.unpack_from(sizes, _SIZE.size)[0])
@@ -92,9 +94,6 @@ def _confine(limits: dict[str, Any]) -> None:
         resource.setrlimit(what, (most, most))
     signal.alarm(2 * seconds)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
-    # Before anything is forbidden, as what it takes is imported when first used.
-    "".encode("idna")
-    readable = tuple({os.path.realpath(path) + os.sep for path in (*sys.path, sys.prefix, sys.base_prefix) if path})
     forbidden = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.putenv", "urllib.")
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
@@ -103,12 +102,18 @@ def _confine(limits: dict[str, Any]) -> None:
             if isinstance(path, int):
                 return
             asked = os.path.realpath(os.fsdecode(path))
-            if (isinstance(flags, int) and flags & _NO_WRITING) or not asked.startswith(readable):
+            if (isinstance(flags, int) and flags & _NO_WRITING) or not asked.startswith(_installed()):
                 raise PermissionError(f"a document must not open {asked}")
         elif event.startswith(forbidden):
             raise PermissionError(f"a document must not cause {event}")
 
     sys.addaudithook(watch)
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    """The folders of installed code."""
+    return tuple({os.path.realpath(path) + os.sep for path in (*sys.path, sys.prefix, sys.base_prefix) if path})
 
 
 if __name__ == "__main__":
