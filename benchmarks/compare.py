@@ -32,9 +32,11 @@ class Sizes:
     children: int = 48
     large_bytes: int = 100_000_000
     journal_bytes: int = 10_000_000
+    sdk: bool = True
+    """Whether the way of the clouds, through the OpenAI SDK, is measured too."""
 
 
-QUICK = Sizes(rounds=1, runs=2, batch=20, loop=3, children=3, large_bytes=2_000_000, journal_bytes=100_000)
+QUICK = Sizes(rounds=1, runs=2, batch=20, loop=3, children=3, large_bytes=2_000_000, journal_bytes=100_000, sdk=False)
 
 
 class Comparison:
@@ -99,7 +101,8 @@ class Comparison:
         if side == "rlms":
             return
         batch = f"batch-x{self.sizes.batch}"
-        for name, model in (("all at once", batch), ("all at once through the OpenAI SDK", f"openai:{batch}")):
+        ways = {"all at once": batch, "all at once through the OpenAI SDK": f"openai:{batch}"}
+        for name, model in list(ways.items())[: 2 if self.sizes.sdk else 1]:
             done, _ = self._run(side, model, server="later", times=2, habit={"concurrency": self.sizes.batch})
             self._row(f"{self.sizes.batch:,} leaf calls in one batch at 50 ms, {name}", "s").add(
                 side, done.said["seconds"][1]
@@ -137,10 +140,10 @@ class Comparison:
         ):
             self._row(name, "s", aim).add(side, seconds_of([python, "-c", code], self.folder))
         if side == "habit":
-            cloud = [python, "-c", ours.format(model="openai:gpt-5-mini", url=url)]
-            self._row("import and a client on the OpenAI SDK, whole process", "s").add(
-                side, seconds_of(cloud, self.folder)
-            )
+            if self.sizes.sdk:
+                cloud = [python, "-c", ours.format(model="openai:gpt-5-mini", url=url)]
+                row = self._row("import and a client on the OpenAI SDK, whole process", "s")
+                row.add(side, seconds_of(cloud, self.folder))
             command = [str(Path(python).with_name("habit")), "--help"]
             self._row("`habit --help`, whole process", "s", 0.3).add(side, seconds_of(command, self.folder))
         else:
