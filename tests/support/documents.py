@@ -121,6 +121,25 @@ def xlsx(sheets: Mapping[str, Sequence[Sequence[Any]]]) -> bytes:
     return out.getvalue()
 
 
+def ods(rows: Sequence[Sequence[str]]) -> bytes:
+    """An OpenDocument workbook with these rows of texts in one sheet."""
+    base = "urn:oasis:names:tc:opendocument:xmlns:"
+    spaces = " ".join(f'xmlns:{name}="{base}{name}:1.0"' for name in ("office", "table", "text", "manifest"))
+    cell = '<table:table-cell office:value-type="string"><text:p>{}</text:p></table:table-cell>'
+    rows_of_cells = "".join(f"<table:table-row>{''.join(map(cell.format, row))}</table:table-row>" for row in rows)
+    table = f'<table:table table:name="S">{rows_of_cells}</table:table>'
+    body = f"<office:body><office:spreadsheet>{table}</office:spreadsheet></office:body>"
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    entry = f'<manifest:file-entry manifest:full-path="/" manifest:media-type="{kind}"/>'
+    return zipped(
+        {
+            "mimetype": kind,
+            "content.xml": f"<office:document-content {spaces}>{body}</office:document-content>",
+            "META-INF/manifest.xml": f"<manifest:manifest {spaces}>{entry}</manifest:manifest>",
+        }
+    )
+
+
 def pptx(slides: Sequence[tuple[str, Sequence[str], str]], *, table: bool = False, chart: bool = False) -> bytes:
     """A presentation of (title, lines, notes) slides; the last may also have a table and a chart."""
     deck = Presentation()

@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -72,6 +73,28 @@ def test_a_workbook_with_one_sheet_is_its_rows(loaded: Loaded) -> None:
     assert helpers(rows).table() == rows
 
 
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([["a", "b"], [1, 2]], [{"a": 1, "b": 2}]),
+        ([["a", "a"], [1, 2]], [["a", "a"], [1, 2]]),
+        ([["a", 2025], [1, 2]], [["a", 2025], [1, 2]]),
+        ([["a", None, "c"], [1, 2, 3]], [["a", None, "c"], [1, 2, 3]]),
+        ([["a"], [1, 2]], [["a", None], [1, 2]]),
+        ([["a", "b"]], [["a", "b"]]),
+        ([[], ["a", "b"], [1], [None, None], [3, 4]], [{"a": 1, "b": None}, {"a": None, "b": None}, {"a": 3, "b": 4}]),
+    ],
+)
+def test_rows_have_names_if_the_first_row_names_every_column(
+    loaded: Loaded, rows: list[list[Any]], expected: list[Any]
+) -> None:
+    assert loaded("a.xlsx", make.xlsx({"S": rows})).value() == expected
+
+
+def test_an_open_document_workbook_is_read_too(loaded: Loaded) -> None:
+    assert loaded("a.ods", make.ods([["name", "n"], ["x", "y"]])).value() == [{"name": "x", "n": "y"}]
+
+
 def test_sheets_among_other_files_are_csv_that_table_reads(here: Path) -> None:
     (here / "a.xlsx").write_bytes(make.xlsx({"Costs": COSTS, "More": [["k"], ["v"]]}))
     (here / "b.xlsx").write_bytes(make.xlsx({"One": [["k", "n"], ["v", 1]]}))
@@ -110,6 +133,21 @@ def test_an_e_mail_is_its_headers_its_text_and_the_names_of_what_is_attached(loa
     assert (
         loaded("b.eml", page.as_bytes()).value() == HEAD.format("Hi", "") + "# Title\n\nsee [this](https://x.example/)"
     )
+
+
+def test_headers_and_charsets_of_e_mails_are_decoded(loaded: Loaded) -> None:
+    head = (
+        b"Received: x\r\nSUBJECT: =?utf-8?q?Gr=C3=B6=C3=9Fe?= and\r\n more\r\nFrom: =?nonsense?b?w4RkYQ==?= <a@b.c>\r\n"
+    )
+    text = head + b"Content-Type: text/plain; charset=nonsense\r\n\r\nh\xc3\xa9\r\nFrom x\r\n"
+    expected = "From: =?nonsense?b?w4RkYQ==?= <a@b.c>\nSubject: Größe and more\n\nhé\nFrom x"
+    assert loaded("a.eml", text).value() == expected
+    assert loaded("a.mbox", b"From me\n" + text.replace(b"\r", b"")).value() == [expected]
+
+
+def test_an_e_mail_that_is_all_attachment_says_so(loaded: Loaded) -> None:
+    data = b"Subject: x\nContent-Type: application/pdf\nContent-Transfer-Encoding: base64\n\nJVBERi0=\n"
+    assert loaded("a.eml", data).value() == "Subject: x\nAttachments: without a name (application/pdf)\n\n"
 
 
 def test_a_message_in_a_message_is_read_too(loaded: Loaded) -> None:
@@ -158,6 +196,12 @@ PAGE = """<!-- saved --><!DOCTYPE html><html><head><meta charset="windows-1252">
 <table><tr><th>k<th>n<tr><td>x<td>1</table></body></html>"""
 
 
+def test_a_notebook_of_the_old_format_is_read_too(loaded: Loaded) -> None:
+    cell = {"cell_type": "code", "input": "1+1", "outputs": [{"output_type": "pyout", "text": ["2"]}]}
+    data = json.dumps({"worksheets": [{"cells": [cell]}], "metadata": {}}).encode()
+    assert loaded("a.ipynb", data).value() == ["```python\n1+1\n```\n\n```output\n2\n```"]
+
+
 def test_a_web_page_is_markdown(loaded: Loaded) -> None:
     expected = (
         "Title: A & b\n\n[Home](/home)\n\n## Größe\n\n1 < 2, a_b*c\n\n- one\n- two\n\na dot\n\n"
@@ -165,6 +209,20 @@ def test_a_web_page_is_markdown(loaded: Loaded) -> None:
     )
     assert loaded("a.html", PAGE.encode("cp1252")).value() == expected
     assert loaded("b.htm", PAGE.encode()).value() == expected
+
+
+def test_a_page_in_another_encoding_is_read(loaded: Loaded) -> None:
+    assert loaded("a.html", "<!doctype html><p>Größe".encode("utf-16")).value() == "Größe"
+    assert loaded("b.html", "\ufeff <html><p>Größe".encode()).value() == "Größe"
+    assert loaded("c.html", "<html><meta charset=nonsense><p>Größe der Bäume".encode("cp1252")).value() == (
+        "Größe der Bäume"
+    )
+
+
+def test_what_is_nested_too_deeply_in_a_page_is_missed_with_a_note(loaded: Loaded) -> None:
+    context = loaded("a.html", b"<!doctype html>" + b"<div>" * 5000 + b"deep" + b"</div>" * 5000 + b"<p>after")
+    assert context.value() == "after"
+    assert context.notes == ("a.html: parts of it are nested too deeply and were left out.",)
 
 
 def test_what_only_looks_like_a_page_is_text(loaded: Loaded) -> None:
@@ -283,6 +341,11 @@ def test_a_wrong_ending_does_not_matter_nor_does_none(loaded: Loaded, name: str,
     for other in (wrong, "b.txt", "b"):
         assert loaded(other, EACH[name]).value() == expected
     assert load(["-"], stdin=io.BytesIO(EACH[name])).value() == expected
+
+
+def test_an_archive_called_like_a_document_is_an_archive(loaded: Loaded) -> None:
+    assert loaded("a.docx", make.zipped({"a.txt": "a"})).value() == {"a.txt": "a"}
+    assert loaded("a.pdf", make.tarred({"a.txt": "a"})).value() == {"a.txt": "a"}
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "a.xls", "a.docx", "a.zip", "a.parquet"])

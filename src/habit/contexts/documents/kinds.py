@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import lzma
 import re
 import struct
@@ -94,7 +95,10 @@ def _kind_by_ending(data: bytes, ending: str) -> Kind | None:
         return None
     if ending in ("html", "htm", "xhtml"):
         # A template or a fragment is rather source code; what a browser was given is a page.
-        return WEB if _WEB_START.match(data[:8192]) else None
+        start = data[:8192]
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            start = start.decode("utf-16", "ignore").encode()
+        return WEB if _WEB_START.match(start) else None
     if ending in ("eml", "mht", "mhtml"):
         return MAIL
     if ending == "mbox":
