@@ -159,7 +159,7 @@ DIFFERENCES = (
     ),
     Difference(
         "namespaces",
-        "`globals()`, `vars()`, `dir()`, `__import__`, `compile`",
+        "`globals()` but where it is read at the top level of a cell, `vars()`, `dir()`, `__import__`, `compile`",
         "this is not supported in this sandbox; show_vars() lists the variables, and a dict can hold values by name",
         (_missing("globals", "vars", "dir", "__import__", "compile"),),
     ),

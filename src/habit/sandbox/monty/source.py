@@ -61,10 +61,15 @@ class _Places:
 
 
 def _rewritten(code: str, tree: ast.Module) -> str:
-    """The last expression shown, and ``answer |= …`` as a call, which monty has no operator for."""
+    """The last expression shown; and written otherwise what monty has under another name only: ``answer |= …``, and
+    ``globals()`` where it is read at the top level, where ``locals( )``, as long as it, is the same."""
     data = code.encode()
     places = _Places(code)
     changes: list[tuple[int, int, bytes, bytes]] = []
+    for namespace in _namespaces_read(tree):
+        start, end = _span(places, namespace)
+        if data[start:end] == b"globals()":
+            data = data[:start] + b"locals( )" + data[end:]
     last = tree.body[-1] if tree.body else None
     if isinstance(last, ast.Expr):
         start, end = _span(places, last)
@@ -83,6 +88,33 @@ def _rewritten(code: str, tree: ast.Module) -> str:
     for start, end, before, after in changes:
         data = data[:start] + before + data[start:end] + after + data[end:]
     return data.decode()
+
+
+def _namespaces_read(tree: ast.Module) -> list[ast.Call]:
+    """The calls of ``globals()`` outside functions whose value is only looked into, at once."""
+    found: list[ast.Call] = []
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            continue
+        waiting += ast.iter_child_nodes(node)
+        looked_into: list[ast.expr] = []
+        match node:
+            case ast.Compare():
+                looked_into = node.comparators
+            case ast.Subscript(ctx=ast.Load()) | ast.Attribute(attr="get" | "keys" | "items" | "values"):
+                looked_into = [node.value]
+            case ast.For() | ast.comprehension():
+                looked_into = [node.iter]
+            case ast.Call(func=ast.Name(id="list" | "sorted" | "len" | "dict" | "set")):
+                looked_into = node.args
+        found += [
+            inner
+            for inner in looked_into
+            if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "globals"
+        ]
+    return found
 
 
 def _span(places: _Places, node: ast.stmt | ast.expr) -> tuple[int, int]:
