@@ -17,7 +17,7 @@ import pytest
 
 from habit.contexts.context import Context
 from habit.errors import SandboxError
-from habit.sandbox.cpython import CPythonSandbox, lockdown
+from habit.sandbox.cpython import CPythonSandbox
 from habit.sandbox.cpython import sandbox as sandbox_module
 from habit.sandbox.session import SessionLimits, SessionSpec
 from sandbox.hosts import RecordingHost
@@ -91,9 +91,9 @@ async def test_sessions_end_one_by_one_without_a_trace(before: set[int]) -> None
         session = await context.session(SPEC)
         await session.run_cell(code, RecordingHost())
         await session.aclose()
-        assert state_of(session.pid) in ("gone", "Z", "X")
+        await eventually(lambda: state_of(session.pid) in ("gone", "Z", "X"))  # noqa: B023 - awaited here
     await eventually(lambda: descendants(os.getpid()) == running)
-    assert descriptors() == opened
+    await eventually(lambda: descriptors() == opened)
     await sandbox.aclose()
 
 
@@ -133,7 +133,7 @@ async def test_a_thousand_sessions_one_after_another_and_many_at_once(before: se
             group.start_soon(one, number)
     assert sorted(answers) == list(range(1000))
     await eventually(lambda: descendants(os.getpid()) == running)
-    assert descriptors() == opened
+    await eventually(lambda: descriptors() == opened)
     await sandbox.aclose()
     await eventually(lambda: descendants(os.getpid()) <= before)
 
@@ -154,7 +154,7 @@ async def test_cancelling_an_opening_leaves_nothing(before: set[int]) -> None:
     last = await context.session(SPEC)  # the zygote has served all requests before this one
     await last.aclose()
     await eventually(lambda: descendants(os.getpid()) == running)
-    assert descriptors() == opened
+    await eventually(lambda: descriptors() == opened)
     await sandbox.aclose()
 
 
@@ -248,24 +248,6 @@ async def test_a_zygote_that_fails_says_why(tmp_path: Path) -> None:
     sandbox = CPythonSandbox(python=str(fake))
     with pytest.raises(SandboxError, match="the reason"):
         await sandbox.share(Context.of(""))
-    await sandbox.aclose()
-
-
-@pytest.mark.parametrize(
-    ("break_it", "says"),
-    [
-        (lambda patch: patch.setattr(lockdown.platform, "machine", lambda: "riscv64"), "riscv64.*another sandbox"),
-        (lambda patch: patch.setattr(lockdown.sys, "platform", "darwin"), "darwin.*another sandbox"),
-    ],
-)
-async def test_an_unknown_machine_is_refused_with_a_way_on(
-    monkeypatch: pytest.MonkeyPatch, break_it: Callable[[pytest.MonkeyPatch], None], says: str
-) -> None:
-    break_it(monkeypatch)
-    sandbox = CPythonSandbox()
-    with pytest.raises(SandboxError, match=says):
-        await sandbox.share(Context.of(""))
-    assert sandbox._zygote is None
     await sandbox.aclose()
 
 

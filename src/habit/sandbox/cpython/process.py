@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
+from collections.abc import Callable
 
 import anyio
 
@@ -19,6 +21,7 @@ class ForkedProcess:
         self.pid = pid
         self._pidfd = pidfd
         self._cpu = 0.0
+        self._unwatch: Callable[[], object] | None = None
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal; nothing happens when the process is gone."""
@@ -37,16 +40,37 @@ class ForkedProcess:
             return self._cpu
         return self._cpu
 
+    def bury(self, gone: Callable[[], None]) -> None:
+        """Kill it and return at once; the event loop calls ``gone`` when it is gone, unless ``end`` is called first."""
+        self.send(signal.SIGKILL)
+        if self._pidfd < 0:
+            gone()
+            return
+
+        def ready() -> None:
+            os.close(self._take())
+            gone()
+
+        loop, pidfd = asyncio.get_running_loop(), self._pidfd
+        loop.add_reader(pidfd, ready)
+        self._unwatch = lambda: loop.remove_reader(pidfd)
+
     async def end(self) -> None:
         """Kill it and wait until it is gone; may be called again."""
-        pidfd, self._pidfd = self._pidfd, -1
+        self.send(signal.SIGKILL)
+        pidfd = self._take()
         if pidfd < 0:
             return
         try:
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             with anyio.move_on_after(_END_SECONDS, shield=True):
                 await anyio.wait_readable(pidfd)
-        except ProcessLookupError:
-            return
         finally:
             os.close(pidfd)
+
+    def _take(self) -> int:
+        """The pidfd, or -1; from now on it is the caller's to close."""
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+        pidfd, self._pidfd = self._pidfd, -1
+        return pidfd

@@ -55,6 +55,7 @@ class CPythonSandbox:
         self._control: socket.socket | None = None
         self._contexts: set[CPythonContext] = set()
         self._sessions: set[CPythonSession] = set()
+        self._dying: set[ForkedProcess] = set()
         self._closed = False
 
     async def warm_up(self) -> None:
@@ -94,6 +95,13 @@ class CPythonSandbox:
                 await context.aclose()
             async with self._starting:
                 await self._stop_zygote()
+            for process in list(self._dying):
+                await process.end()
+
+    def bury(self, process: ForkedProcess) -> None:
+        """Kill a process; nobody waits for its end but ``aclose``."""
+        self._dying.add(process)
+        process.bury(lambda: self._dying.discard(process))
 
     @asynccontextmanager
     async def fork(
@@ -238,6 +246,7 @@ class CPythonContext:
 
     async def _left(self, session: CPythonSession) -> None:
         self._sandbox._sessions.discard(session)
+        self._sandbox.bury(session.process)
         await self._leave()
 
     async def _leave(self) -> None:
@@ -254,7 +263,7 @@ class CPythonContext:
             self._control.close()
             self._control = None
         if self._zygote is not None:
-            await self._zygote.end()
+            self._sandbox.bury(self._zygote)
 
     def _drop_payload(self) -> None:
         if self._memfd >= 0:

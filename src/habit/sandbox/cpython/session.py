@@ -43,6 +43,11 @@ class CPythonSession:
         self._query: str | None = None
 
     @property
+    def process(self) -> ForkedProcess:
+        """The worker."""
+        return self._process
+
+    @property
     def pid(self) -> int:
         """The worker's process id."""
         return self._process.pid
@@ -105,6 +110,6 @@ class CPythonSession:
             return
         self._open = False
         with anyio.CancelScope(shield=True):
-            await self._process.end()
+            self._process.send(signal.SIGKILL)
             self._wire.close()
             await self._on_close()
