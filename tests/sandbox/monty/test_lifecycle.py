@@ -137,6 +137,43 @@ async def test_a_session_whose_log_cannot_be_repeated_is_lost(
         await session.run_cell("1", RecordingHost())
 
 
+async def test_a_session_with_too_many_steps_to_keep_is_lost_when_cut_off(
+    monty: MontySandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("habit.sandbox.monty.session.MAX_STEPS", 10)
+    session = await opened(monty, cell_seconds=0.3)
+    assert await shown(session, "x = [recursive_llm(str(n)) for n in range(11)]\nx[-1]") == "'10'\n"
+    assert await shown(session, "x[0]") == "'0'\n"
+    failed = await session.run_cell("1 / 0", RecordingHost())
+    assert "Cell 3, line 1" in failed.error
+    assert (await session.run_cell("while True: pass", RecordingHost())).status == "died"
+
+
+async def test_work_that_a_cell_causes_in_the_host_counts(monty: MontySandbox) -> None:
+    session = await opened(monty, " ".join(f"word{n}" for n in range(30_000)), cell_seconds=0.5)
+    code = "while True:\n    try:\n        find('wrd')\n    except ValueError:\n        pass"
+    assert (await session.run_cell(code, RecordingHost())).status == "timeout"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "_habit_host['_habit_shape']({})", "_habit_host['_habit_shape'](3)", "_habit_host['_habit_like']()",
+        "_habit_host['_habit_like'](None, None)", "_habit_host['_habit_names'](1)", "_habit_host['_habit_give']()",
+        "recursive_llm()", "recursive_llm('q', 'x', 'y', 'z')", "recursive_llm('q', retruns=int)",
+        "recursive_llm('q', returns={1: 2})", "recursive_llm('q', returns=float('nan'))",
+        "recursive_llm_map('q', [[[]]] * 3, returns=0)",
+        "recursive_llm('q', 10**5000)", "recursive_llm('q', {float('inf'): 1})", 
+        "SUBMIT()", "FINAL()", "plan('x')", "__init__()",
+    ],
+)  # fmt: skip
+async def test_whatever_the_functions_are_given_the_cell_gets_an_error(monty: MontySandbox, call: str) -> None:
+    session = await opened(monty)
+    result = await session.run_cell(call, RecordingHost())
+    assert result.status in ("ok", "error")
+    assert await shown(session, "1") == "1\n"
+
+
 async def test_memory_is_limited_in_the_interpreter_and_around_it(monty: MontySandbox) -> None:
     session = await opened(monty, memory=128 << 20)
     await shown(session, "kept = 1")

@@ -132,6 +132,8 @@ class Functions:
 
     def _habit_shape(self, lines: Any) -> Aside:
         """(delimiter, width, whether there is a header) of the table that ``lines`` begin, or None."""
+        if not isinstance(lines, list):
+            raise TypeError("the lines of a table must be a list")
         sample = [str(line)[:_SAMPLE] for line in lines[:_LINES]]
 
         def work() -> Any:
@@ -169,10 +171,10 @@ def raised(error: Exception) -> Result:
     """A call that raises; CallFailed becomes the exception that stands for it."""
     if isinstance(error, CallFailed):
         return {"exception": _stand_in(error)}
-    for kind in (NameError, TypeError, ValueError):
+    for kind in (NameError, TypeError):
         if isinstance(error, kind):
             return {"exception": kind(scrub(str(error)))}
-    raise TypeError(f"{error!r} is no error of a cell")
+    return {"exception": ValueError(scrub(str(error)))}
 
 
 def _stand_in(failure: CallFailed) -> Exception:

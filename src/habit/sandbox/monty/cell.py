@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -30,6 +30,7 @@ from habit.sandbox.monty.worker import Worker, WorkerBrokenError
 from habit.sandbox.session import Host
 from habit.tasks import task_group
 
+T = TypeVar("T")
 Status = Literal["ok", "error", "answered", "timeout", "memory", "lost"]
 """``memory`` and ``lost``: the interpreter is of no more use; so is it after a ``timeout`` that is not ``whole``."""
 
@@ -203,12 +204,10 @@ class Cell:
     async def _serve_call(self, call: FunctionSnapshot) -> Any:
         """The result of a host function, or the promise of one."""
         try:
-            planned = await anyio.to_thread.run_sync(
-                lambda: self._functions.plan(str(call.function_name), call.args, call.kwargs)
-            )
+            planned = await self._work(lambda: self._functions.plan(str(call.function_name), call.args, call.kwargs))
             if isinstance(planned, Ask):
                 self._check_room(planned)
-        except (NameError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError) as error:
             result = raised(error)
             if self._is_awaited(call):
                 self._settled[call.call_id] = result
@@ -218,11 +217,26 @@ class Cell:
             case Offer():
                 return self._check(planned)
             case Aside():
-                return returned(await anyio.to_thread.run_sync(planned.work))
+                return returned(await self._work(planned.work))
         if not self._is_awaited(call):
             return await self._ask(planned)
         self._start(call.call_id, lambda: self._ask(planned))
         return {"future": ...}
+
+    async def _work(self, work: Callable[[], T]) -> T:
+        """Do something in a thread that the cell caused: it counts as the cell's own work."""
+
+        def timed() -> T:
+            started = time.thread_time()
+            try:
+                return work()
+            finally:
+                self.spent += time.thread_time() - started
+
+        found = await anyio.to_thread.run_sync(timed)
+        if self.spent > self._seconds:
+            raise _OutOfTimeError
+        return found
 
     def _is_awaited(self, call: FunctionSnapshot) -> bool:
         if call.allow_eager_await:

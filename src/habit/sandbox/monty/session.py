@@ -26,6 +26,8 @@ from habit.sandbox.session import CellResult, Host, SessionSpec
 
 REPEAT_SECONDS = 120.0
 """How long a session may take to do again what it did, after a cell that was cut off."""
+MAX_STEPS = 100_000
+"""Host calls of a session above which it is not kept what they were: a cell that is cut off then ends it."""
 MAX_SUSPENSIONS = 10**9
 """Host calls of a session, for monty; the budget of the run bounds them."""
 CellStatus = Literal["ok", "error", "answered", "timeout", "died"]
@@ -71,7 +73,8 @@ class MontySession:
         self._running = anyio.Lock()
         self._open = True
         self._query: str | None = None
-        self._log: list[Fed] = []
+        self._log: list[Fed] | None = []
+        self._fed = 0
         self._unnumbered = 0
         self._cells = 0
         self._sources: dict[str, tuple[int, str]] = {}
@@ -90,12 +93,10 @@ class MontySession:
         functions = {name: _function(name) for name in NAMES}
         bound = ", ".join(f'"{name}": {name}' for name in NAMES)
         code = f'_habit_host = {{{bound}}}\n_habit_saved = {{"context": context, "query": query}}\n{_prelude()}'
-        self._log.append(Fed(code, {**functions, "context": context, "query": scrub(self._spec.query)}))
-        self._log.append(Fed(_SETTLE))
         try:
             await self._worker.open()
-            for fed in self._log:
-                await self._worker.step(lambda session, fed=fed: session.feed_run(fed.code, inputs=fed.inputs))  # type: ignore[misc]
+            await self._feed(code, {**functions, "context": context, "query": scrub(self._spec.query)})
+            await self._feed(_SETTLE)
         except (MontyError, WorkerBrokenError, OSError) as error:
             await self._worker.close()
             raise SandboxError(
@@ -153,7 +154,7 @@ class MontySession:
         except BaseException:  # the host's error, or a cancellation: the session goes on without this cell
             with anyio.CancelScope(shield=True):
                 if cell.whole:
-                    self._log.append(fed)
+                    self._note_done(fed)
                     await self._settle(output)
                 else:
                     await self._go_back()
@@ -167,7 +168,7 @@ class MontySession:
         if ending.whole:
             if _has_no_number(ending):
                 self._unnumbered += 1
-            self._log.append(fed)
+            self._note_done(fed)
             ready = await self._settle(output)
         elif await self._go_back():
             ready = await self._settle(output)
@@ -216,7 +217,7 @@ class MontySession:
                 break
             except (MontyError, WorkerBrokenError, TypeError, KeyError, ValueError):
                 # Memory is full to the brim, or the cell took the session's own names: it is as if it never ran.
-                if attempt == 0 and len(self._log) > 2:
+                if attempt == 0 and self._log:
                     while self._log.pop().code == _SETTLE:
                         pass
                     if await self._go_back():
@@ -233,12 +234,20 @@ class MontySession:
 
     async def _feed(self, code: str, inputs: dict[str, Any] | None = None) -> Any:
         fed = Fed(code, inputs or {})
-        self._log.append(fed)
+        self._note_done(fed)
         return await self._worker.step(lambda session: session.feed_run(fed.code, inputs=fed.inputs))
+
+    def _note_done(self, fed: Fed) -> None:
+        """Keep what was done, to be done again if need be; up to what a host can bear to keep."""
+        self._fed += 1
+        if self._log is not None:
+            self._log.append(fed)
+            if sum(len(done.resumes) for done in self._log) > MAX_STEPS:
+                self._log = None
 
     def _file(self) -> str:
         """What monty will call the next piece of code."""
-        return f"<python-input-{len(self._log) - self._unnumbered}>"
+        return f"<python-input-{self._fed - self._unnumbered}>"
 
     def _note(self, code: str, source: Source) -> None:
         """Note what monty will call this cell, for its errors and awaited calls."""
@@ -250,11 +259,16 @@ class MontySession:
     async def _go_back(self) -> bool:
         """A fresh worker that has done all the log says; where that fails, the session is closed."""
         await self._worker.close()
+        log = self._log
+        if log is None:
+            await self._close()
+            return False
         self._worker = self._new_worker()
+        self._fed = len(log)
         try:
             with anyio.fail_after(REPEAT_SECONDS):
                 await self._worker.open()
-                await self._worker.step(lambda session: repeat(session, self._log))
+                await self._worker.step(lambda session: repeat(session, log))
             return True
         except (MontyError, WorkerBrokenError, OSError, TimeoutError):
             await self._close()
