@@ -61,7 +61,7 @@ async def test_a_replay_takes_the_backend_of_the_run_and_refuses_where_there_is_
         store = await engine.store()
         async with Engine(Settings(sandbox="cpython"), store=store, models=ScriptedModels(provider)) as other:
             assert (await other.replay(run.id)).same
-            assert (await other.shared_sandbox("monty")).name == "monty"
+            assert (await other.resources.sandbox("monty")).name == "monty"
         monkeypatch.setattr(choose, "monty_is_installed", lambda: False)
         async with Engine(Settings(sandbox="cpython"), store=store, models=ScriptedModels(provider)) as other:
             with pytest.raises(SandboxError, match="pip install"):

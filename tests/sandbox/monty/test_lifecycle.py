@@ -163,7 +163,7 @@ async def test_work_that_a_cell_causes_in_the_host_counts(monty: MontySandbox) -
         "recursive_llm()", "recursive_llm('q', 'x', 'y', 'z')", "recursive_llm('q', retruns=int)",
         "recursive_llm('q', returns={1: 2})", "recursive_llm('q', returns=float('nan'))",
         "recursive_llm_map('q', [[[]]] * 3, returns=0)",
-        "recursive_llm('q', 10**5000)", "recursive_llm('q', {float('inf'): 1})", 
+        "recursive_llm('q', 10**5000)", "recursive_llm('q', {float('inf'): 1})",
         "SUBMIT()", "FINAL()", "plan('x')", "__init__()",
     ],
 )  # fmt: skip
