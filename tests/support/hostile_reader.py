@@ -11,8 +11,6 @@ import urllib.request
 
 from habit.contexts.documents.converted import Converted, Unreadable
 
-STARTED = time.time
-
 
 def read(data: bytes) -> Converted:
     """Do what the document says; its text is what came of it."""

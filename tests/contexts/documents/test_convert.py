@@ -23,7 +23,7 @@ HOSTILE = Kind("a hostile document", "support.hostile_reader")
 
 @pytest.fixture
 def converter() -> Iterator[Converter]:
-    with Converter(None, seconds=1, memory=512 << 20, output=1 << 20) as converter:
+    with Converter(None, seconds=2, memory=512 << 20, output=1 << 20) as converter:
         yield converter
 
 
@@ -168,6 +168,17 @@ def test_no_xml_bomb_goes_off(converter: Converter) -> None:
                     text = problem.reason
             assert "haha" not in text
             assert "root:" not in text
+
+
+def test_a_bomb_within_a_document_is_stopped_by_the_limits() -> None:
+    blank = b" " * (40 << 20)
+    body = b'<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>'
+    with zipfile.ZipFile(io.BytesIO(make.docx([("", "x")]))) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    data = make.zipped({**members, "word/document.xml": body + blank + b"</w:body></w:document>"})
+    refused = pytest.raises(Unreadable, match=r"takes too (long|much memory) to convert")
+    with Converter(None, seconds=2, memory=300 << 20) as converter, refused:
+        converter.convert(data, DOCX)
 
 
 def test_many_threads_and_processes_share_a_cache(here: Path, kept: Callable[[], list[Path]]) -> None:

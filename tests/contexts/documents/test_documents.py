@@ -348,7 +348,7 @@ def test_an_archive_called_like_a_document_is_an_archive(loaded: Loaded) -> None
     assert loaded("a.pdf", make.tarred({"a.txt": "a"})).value() == {"a.txt": "a"}
 
 
-@pytest.mark.parametrize("name", ["a.pdf", "a.xls", "a.docx", "a.zip", "a.parquet"])
+@pytest.mark.parametrize("name", ["a.pdf", "a.xls", "a.docx", "a.zip", "a.tar", "a.parquet"])
 def test_a_text_that_is_called_like_a_document_is_text(loaded: Loaded, name: str) -> None:
     assert loaded(name, b"a\tb\n1\t2\n").value() == "a\tb\n1\t2\n"
 

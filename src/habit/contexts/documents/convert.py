@@ -31,6 +31,8 @@ _SIZES = struct.Struct(">QQ")
 _CHUNK = 1 << 20
 _MAX_HEADER = 1 << 16
 _TICK = 0.1
+_GRACE_SECONDS = 60
+"""For a busy machine to start the process; what a document does in it is limited there."""
 _START = "import sys; sys.path[:] = {path!r}; from habit.contexts.documents.worker import main; main()"
 _CAUSES = {
     -signal.SIGXCPU: ("takes too long to convert", "split it"),
@@ -92,7 +94,7 @@ class Converter:
         seconds = self._seconds + 10 * (len(data) >> 20)
         limits = {"seconds": seconds, "memory": self._memory + 8 * len(data), "output": self._output}
         request = json.dumps({"reader": kind.reader, **limits}).encode()
-        deadline = time.monotonic() + 3 * seconds
+        deadline = time.monotonic() + 3 * seconds + _GRACE_SECONDS
         try:
             process = self._running()
             self._send(process, _SIZES.pack(len(request), len(data)) + request, deadline)
@@ -198,16 +200,18 @@ def _printable(text: str) -> str:
 
 def _key(sha256: str, kind: Kind) -> str:
     """The name of a conversion: what is converted, by which reader, with which versions of which packages."""
-    parts = [sha256, kind.reader, str(kind.version), *(f"{name}=={_version(name, kind.extra)}" for name in kind.needs)]
+    try:
+        packages = [f"{name}=={_version(name)}" for name in kind.needs]
+    except importlib.metadata.PackageNotFoundError:
+        way = f"install it (pip install 'habit[{kind.extra}]'){', take it as it is (--raw)' * kind.is_text}"
+        raise Unreadable("needs a converter", way) from None
+    parts = [sha256, kind.reader, str(kind.version), *packages]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @cache
-def _version(package: str, extra: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        raise Unreadable("needs a converter", f"install it (pip install 'habit[{extra}]')") from None
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
 
 
 def _kept() -> dict[str, str]:

@@ -28,6 +28,8 @@ class Kind:
     """The packages that its reader imports."""
     extra: str = "docs"
     """The extra of Habit that brings them."""
+    is_text: bool = False
+    """Whether the file is a text itself, so that ``--raw`` is another way."""
 
 
 _READERS = "habit.contexts.documents.readers."
@@ -37,10 +39,10 @@ DOCX = Kind("a Word document", _READERS + "word", needs=("mammoth", "html-to-mar
 SHEETS = Kind("a workbook", _READERS + "sheets", needs=("python-calamine",))
 SLIDES = Kind("a presentation", _READERS + "slides", needs=("python-pptx",))
 EPUB = Kind("an EPUB book", _READERS + "epub", needs=("html-to-markdown",))
-WEB = Kind("a web page", _READERS + "web", needs=("html-to-markdown",))
-MAIL = Kind("an e-mail", _READERS + "mail", needs=("html-to-markdown",))
-MAILBOX = Kind("a mailbox", _READERS + "mailbox", needs=("html-to-markdown",))
-NOTEBOOK = Kind("a notebook", _READERS + "notebook")
+WEB = Kind("a web page", _READERS + "web", needs=("html-to-markdown",), is_text=True)
+MAIL = Kind("an e-mail", _READERS + "mail", needs=("html-to-markdown",), is_text=True)
+MAILBOX = Kind("a mailbox", _READERS + "mailbox", needs=("html-to-markdown",), is_text=True)
+NOTEBOOK = Kind("a notebook", _READERS + "notebook", is_text=True)
 SQLITE = Kind("an SQLite database", _READERS + "sqlite")
 PARQUET = Kind("a Parquet file", _READERS + "parquet", needs=("pyarrow",), extra="parquet")
 ZIP = Kind("a zip archive", "")
@@ -83,7 +85,7 @@ def kind_of(data: bytes, name: str) -> Kind | None:
         return SQLITE
     if data.startswith(b"PAR1") and data.endswith(b"PAR1"):
         return PARQUET
-    if data[257:262] == b"ustar" or (ending == "tar" and data):
+    if data[257:262] == b"ustar":
         return TAR
     if data.startswith(_OLE):
         return _kind_of_ole(data)
@@ -118,6 +120,7 @@ _ENDINGS = {
     "pdf": PDF,
     "pptx": SLIDES,
     "sqlite": SQLITE,
+    "tar": TAR,
     "zip": ZIP,
     **dict.fromkeys(("xlsx", "xlsm", "xlsb", "xls", "ods"), SHEETS),
 }
