@@ -61,7 +61,7 @@ async def test_the_day_counts_what_other_engines_spent_and_stops_the_run(bench: 
             BudgetExceeded, match=r"All runs of this journal have spent .* tomorrow.*--max-usd-day"
         ) as stop:
             await engine.ask("?", "x")
-        assert engine.day.spent.usd == pytest.approx(before.usage.usd)
+        assert engine.resources.day.spent.usd == pytest.approx(before.usage.usd)
     assert stop.value.run is not None
     assert (stop.value.run.status, stop.value.run.stopped_by, model.calls) == ("budget", "usd_day", [])
     [warning] = bench.of(BudgetWarning)
@@ -74,9 +74,9 @@ async def test_the_day_of_one_engine_goes_on_from_run_to_run(bench: Bench) -> No
     model = ScriptedProvider(ONE_LEAF * 2, usd_per_token=USD)
     async with bench.engine(model, settings={"max_usd_day": 100.0}) as engine:
         runs = [await engine.ask("?", "x") for _ in range(2)]
-        assert engine.day.spent.usd == pytest.approx(sum(run.usage.usd or 0.0 for run in runs))
+        assert engine.resources.day.spent.usd == pytest.approx(sum(run.usage.usd or 0.0 for run in runs))
         store = await engine.store()
-        assert await store.spent_since(0.0) == pytest.approx(engine.day.spent.usd)
+        assert await store.spent_since(0.0) == pytest.approx(engine.resources.day.spent.usd)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ async def test_runs_of_one_engine_share_its_budget(bench: Bench) -> None:
         assert (await engine.ask("?", "x")).usage.calls == 3
         with pytest.raises(BudgetExceeded, match=r"The engine has used its budget of 5 calls.*shared_budget") as stop:
             await engine.ask("?", "x")
-        assert engine.shared.spent.calls == 5
+        assert engine.resources.shared.spent.calls == 5
     assert (stop.value.limit, stop.value.scope) == ("calls", "engine")
     assert [(warning.limit, warning.scope) for warning in bench.of(BudgetWarning)] == [("calls", "engine")]
 
@@ -112,10 +112,10 @@ async def test_what_a_run_paid_before_counts_for_it_once_more_and_for_the_others
     async with bench.engine(model, shared_budget=Budget(max_calls=50)) as engine:
         with pytest.raises(RuntimeError):
             await engine.ask("?", "x")
-        spent = engine.shared.spent.calls
+        spent = engine.resources.shared.spent.calls
         run = await engine.resume("last")
         assert run.usage.calls == 3
-        assert engine.shared.spent.calls == spent + 1
+        assert engine.resources.shared.spent.calls == spent + 1
 
 
 async def test_seconds_are_warned_of(bench: Bench) -> None:
@@ -153,7 +153,7 @@ async def test_an_expensive_map_that_nobody_agrees_to_stops_the_run_and_can_be_r
             asked.append(map_)
             return True
 
-        engine.confirm = say_yes
+        engine.resources.confirm = say_yes
         resumed = await engine.resume(run.id)
         assert (resumed.answer, resumed.usage.leaf.calls, len(asked)) == (30, 30, 2)
         replayed = await engine.replay(run.id)

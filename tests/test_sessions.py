@@ -205,3 +205,15 @@ async def _runs(bench: Bench) -> list[Any]:
         return await store.runs()
     finally:
         await store.aclose()
+
+
+async def test_the_questions_of_a_session_share_its_budget(bench: Bench) -> None:
+    scripts = [FIRST, [block("answer(1)")], [block("answer(2)")]]
+    async with bench.engine(*scripts) as engine, engine.session("1\n2\n3", budget=Budget(max_calls=4)) as session:
+        await session.ask("What is the sum?", returns=int)  # three calls
+        with pytest.raises(BudgetExceeded, match="session"):
+            await session.ask("And?")
+        with pytest.raises(BudgetExceeded, match="session"):
+            await session.ask("And again?")
+    async with bench.engine(FIRST, no_cache=True) as engine:
+        assert (await engine.ask("What is the sum?", "1\n2\n3", returns=int)).answer == 6

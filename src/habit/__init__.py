@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from habit.calls.usage import Usage
     from habit.config import Settings
     from habit.contexts.context import Context
-    from habit.engine import Engine, Session, ask
+    from habit.engine import Engine, ask
     from habit.errors import (
         BudgetExceeded,
         CallFailed,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from habit.run import Replay, Run
+    from habit.sessions import Session
     from habit.stream import RunStream
 
 _HOMES = {
@@ -47,7 +48,7 @@ _HOMES = {
     "RunFailed": "habit.errors",
     "RunStream": "habit.stream",
     "SandboxError": "habit.errors",
-    "Session": "habit.engine",
+    "Session": "habit.sessions",
     "Settings": "habit.config",
     "Usage": "habit.calls.usage",
     "UsageError": "habit.errors",

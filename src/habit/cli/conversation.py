@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from habit.cli.listening import Listeners
     from habit.cli.progress import Progress
     from habit.config import Settings
-    from habit.engine import Engine, Session
+    from habit.engine import Engine
     from habit.run import Run
+    from habit.sessions import Session
 
 Present = Callable[[Callable[[], "Run"], "Progress"], int]
 """Prints what came out of a question; gives its exit status or raises what went wrong."""
@@ -157,7 +158,7 @@ class Asker:
         self._questions = asyncio.Queue()
         self._ready.set()
         async with running.open_engine(self._settings, _ignore, self._listeners) as engine:
-            engine.confirm = self._agreement
+            engine.resources.confirm = self._agreement
             while await self._one_session(engine):
                 continue  # a stopped run left half of its work behind: go on from where the last whole one ended
 

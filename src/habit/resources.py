@@ -1,0 +1,116 @@
+"""What all runs of an engine share: the journal, sandboxes, connections to models, and wider budgets."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import fields
+
+import anyio
+import anyio.to_thread
+
+from habit.calls.budget import Budget, Ledger
+from habit.calls.daily import DayLedger
+from habit.calls.fanout import Confirm
+from habit.calls.prices import require_price
+from habit.calls.provider import Provider
+from habit.config import Settings
+from habit.events import Notice, Observer
+from habit.journal.memory import MemoryStore
+from habit.journal.sqlite import SqliteStore
+from habit.journal.store import Store
+from habit.models import Models, NamedModels
+from habit.sandbox.choose import open_sandbox, pick
+from habit.sandbox.session import Sandbox
+from habit.telemetry.otel import OpenTelemetry
+
+
+class Resources:
+    """Each is opened when it is first needed and closed with ``aclose``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store | None,
+        sandbox: Sandbox | None,
+        models: Models | None,
+        shared_budget: Budget | None,
+        confirm: Confirm | None,
+        telemetry: OpenTelemetry | None,
+        on_event: Observer,
+    ) -> None:
+        self.settings = settings
+        self.confirm = confirm
+        self.telemetry = telemetry or (OpenTelemetry() if settings.otel else None)
+        """Makes spans of every run; by the application's tracer provider when only the setting asks for them."""
+        self.on_event = on_event
+        self.day = DayLedger(settings.max_usd_day)
+        self.shared = Ledger(
+            shared_budget or Budget(),
+            parent=self.day,
+            name="engine",
+            remedy="open it with a larger {field} in shared_budget",
+        )
+        self._store = store
+        self._sandbox = sandbox
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._models = models
+        self._opened = AsyncExitStack()
+        self._opening = anyio.Lock()
+
+    @property
+    def budget(self) -> Budget:
+        """The budget that the settings give each run."""
+        return Budget(**{field.name: getattr(self.settings, field.name) for field in fields(Budget)})
+
+    @property
+    def keep_conversions(self) -> bool:
+        """Whether converted documents may be kept for the next time; without a journal nothing is left on disk."""
+        return not self.settings.no_journal
+
+    async def store(self) -> Store:
+        """The journal, opened at first use. Raises JournalError or UsageError when it can't be used."""
+        async with self._opening:
+            if self._store is None:
+                if self.settings.no_journal:
+                    self._store = MemoryStore()
+                else:
+                    self._store = await SqliteStore.open(self.settings.journal)
+                self._opened.push_async_callback(self._store.aclose)
+            return self._store
+
+    async def sandbox(self, wanted: str) -> Sandbox:
+        """The sandbox that ``wanted`` (a setting) asks for, made at first use. Raises SandboxError."""
+        async with self._opening:
+            if self._sandbox is not None:
+                return self._sandbox
+            name, notice = await anyio.to_thread.run_sync(pick, wanted)
+            if name not in self._sandboxes:
+                if notice:
+                    self.on_event(Notice(notice))
+                self._sandboxes[name] = await anyio.to_thread.run_sync(open_sandbox, name)
+                self._opened.push_async_callback(self._sandboxes[name].aclose)
+            return self._sandboxes[name]
+
+    async def models(self) -> Models:
+        """Where all runs get their models from."""
+        async with self._opening:
+            if self._models is None:
+                self._models = NamedModels()
+                self._opened.push_async_callback(self._models.aclose)
+            return self._models
+
+    async def ready_budgets(self, store: Store, scope: Ledger, *providers: Provider) -> None:
+        """Bring the day up to date. Raises UsageError when a budget of ``scope`` or wider is in USD and a price is not
+        known."""
+        flags = {self.day: "--max-usd-day", self.shared: "shared_budget.max_usd"}
+        for ledger in scope.levels:
+            flag = flags.get(ledger, f"max_usd of the {ledger.name}")
+            for provider in providers:
+                require_price(provider, ledger.budget, flag=flag)
+        if self.day.budget.max_usd is not None:
+            await self.day.catch_up(store.spent_since)
+
+    async def aclose(self) -> None:
+        """Close everything that was opened."""
+        await self._opened.aclose()
