@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -308,3 +310,32 @@ async def test_a_query_may_be_long() -> None:
     session = await (await sandbox.share(Context.of(""))).session(SessionSpec("q" * 500_000, limits=SessionLimits()))
     assert (await session.run_cell("len(query)", RecordingHost())).stdout == "500000\n"
     await sandbox.aclose()
+
+
+@contextmanager
+def no_more_descriptors(spare: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = next(number for number in range(3, before[0]) if not Path(f"/proc/self/fd/{number}").exists())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + spare, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize("spare", [0, 1, 2, 3, 4])
+async def test_without_descriptors_to_spare_it_says_what_to_do(spare: int) -> None:
+    sandbox = CPythonSandbox()
+    await sandbox.warm_up()
+    await anyio.to_thread.run_sync(lambda: None)
+    opened = descriptors()
+
+    async def open_some() -> None:
+        context = await sandbox.share(Context.of("x"))
+        for _ in range(3):
+            await context.session(SPEC)
+
+    with pytest.raises(SandboxError, match="ulimit -n"), no_more_descriptors(spare):
+        await open_some()
+    await sandbox.aclose()
+    assert descriptors() <= opened

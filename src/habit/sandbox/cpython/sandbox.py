@@ -8,8 +8,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,8 @@ class CPythonSandbox:
         ``control`` None means the base zygote. The caller owns what was yielded, unless the block raises.
         """
         stream = request["t"] == "session"
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM if stream else socket.SOCK_SEQPACKET)
+        with _descriptors_to_spare():
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM if stream else socket.SOCK_SEQPACKET)
         process: ForkedProcess | None = None
         try:
             with theirs:
@@ -123,7 +124,8 @@ class CPythonSandbox:
             if pidfd is not None:
                 process = ForkedProcess(hello["pid"], pidfd)
             if process is None or hello["t"] != "hello":
-                raise SandboxError(f"The sandbox could not start a process: {hello.get('error', 'it gave no reason')}.")
+                reason = hello.get("error", "no descriptor is left for it, so allow more open files (`ulimit -n`)")
+                raise SandboxError(f"The sandbox could not start a process: {reason}.")
             yield ours, hello, process
         except BaseException as error:
             ours.close()
@@ -271,9 +273,22 @@ class CPythonContext:
             self._memfd = -1
 
 
+@contextmanager
+def _descriptors_to_spare() -> Iterator[None]:
+    """Say what to do where no descriptor can be opened any more."""
+    try:
+        yield
+    except OSError as error:
+        raise SandboxError(
+            f"No further session can be opened ({error.strerror}): allow more open files (`ulimit -n`), or have fewer "
+            "runs and children at once."
+        ) from error
+
+
 def _sealed(payload: bytes) -> int:
     """A memfd that holds ``payload`` and can't be changed any more, by anyone."""
-    memfd = os.memfd_create("habit-context", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with _descriptors_to_spare():
+        memfd = os.memfd_create("habit-context", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         view = memoryview(payload)
         while view:
