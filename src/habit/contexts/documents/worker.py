@@ -85,13 +85,13 @@ def _convert(reader: Any, data: bytes, limits: dict[str, Any], output: int) -> N
 def _confine(limits: dict[str, Any]) -> None:
     """Limit time, memory and output of this process, and forbid the network, other programs and other files."""
     seconds = int(limits["seconds"])
-    for what, most in (
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_AS, int(limits["memory"])),
-        (resource.RLIMIT_FSIZE, int(limits["output"])),
-        (resource.RLIMIT_CORE, 0),
+    for what, most, hard in (
+        (resource.RLIMIT_CPU, seconds, seconds + 1),  # the signal that says why comes before the one that kills
+        (resource.RLIMIT_AS, limits["memory"], limits["memory"]),
+        (resource.RLIMIT_FSIZE, limits["output"], limits["output"]),
+        (resource.RLIMIT_CORE, 0, 0),
     ):
-        resource.setrlimit(what, (most, most))
+        resource.setrlimit(what, (most, hard))
     signal.alarm(2 * seconds)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
     forbidden = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.putenv", "urllib.")
