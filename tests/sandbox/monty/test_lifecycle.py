@@ -125,6 +125,16 @@ async def test_a_worker_that_is_killed_is_replaced(monty: MontySandbox) -> None:
     assert await shown(session, "kept") == "1\n"
 
 
+async def test_a_worker_that_says_nothing_any_more_is_replaced(monty: MontySandbox) -> None:
+    session = await opened(monty, cell_seconds=0.3)
+    await shown(session, "kept = 1")
+    assert session.pid is not None
+    os.kill(session.pid, signal.SIGSTOP)
+    result = await session.run_cell("kept + 1", RecordingHost())
+    assert result.status in ("timeout", "error")
+    assert await shown(session, "kept") == "1\n"
+
+
 async def test_a_session_whose_log_cannot_be_repeated_is_lost(
     monty: MontySandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,14 +32,19 @@ def message_of(error: Any) -> str:
 
 def line_of(error: Any, sources: Mapping[str, tuple[int, str]]) -> str:
     """Where in the cells it happened: ``line 3: while x:``; empty when it was nowhere in them."""
-    frames = [frame for frame in error.traceback() if frame.filename in sources]
+    frames = [frame for frame in _trace(error) if frame.filename in sources]
     if not frames:
         return ""
     return f"line {frames[-1].line}: {_line(sources, frames[-1])}"
 
 
+def _trace(error: Any) -> list[Any]:
+    """The frames of an error; a worker that crashed leaves none."""
+    return list(error.traceback())[:_MAX_TRACE] if hasattr(error, "traceback") else []
+
+
 def _frames(error: Any, sources: Mapping[str, tuple[int, str]]) -> list[str]:
-    frames = [frame for frame in error.traceback()[:_MAX_TRACE] if frame.filename in sources]
+    frames = [frame for frame in _trace(error) if frame.filename in sources]
     if not frames:
         return []
     shown = list(frames)
@@ -59,7 +64,7 @@ def _frames(error: Any, sources: Mapping[str, tuple[int, str]]) -> list[str]:
 
 
 def _syntax(error: Any, sources: Mapping[str, tuple[int, str]]) -> list[str]:
-    frames = [frame for frame in error.traceback() if frame.filename in sources]
+    frames = [frame for frame in _trace(error) if frame.filename in sources]
     if not frames:
         return []
     frame = frames[-1]

@@ -37,6 +37,7 @@ class Worker:
         self._limits = limits
         self._policy = policy
         self._pid: int | None = None
+        self._pidfd: int | None = None
         self.session: MontySession | None = None
 
     @property
@@ -51,7 +52,8 @@ class Worker:
             session = self._pool.checkout(limits=self._limits, os_policy=self._policy)
             session.__enter__()
             self.session, self._pid = session, session.worker_pid
-            if self._pid is not None:
+            if self._pid is not None and sys.platform == "linux":
+                self._pidfd = os.pidfd_open(self._pid)
                 _confine(self._pid)
 
         await self._in_thread(begin)
@@ -71,9 +73,13 @@ class Worker:
     def kill(self) -> None:
         """End the process at once; a step under way raises MontyCrashedError."""
         pid, self._pid = self._pid, None
-        if pid is not None:
-            with suppress(ProcessLookupError):
+        if pid is None:
+            return
+        with suppress(ProcessLookupError):
+            if self._pidfd is None:
                 os.kill(pid, _KILL)
+            else:  # the number may belong to another process by now
+                signal.pidfd_send_signal(self._pidfd, _KILL)
 
     async def close(self) -> None:
         """End the process, and give its place in the pool back."""
@@ -87,6 +93,9 @@ class Worker:
 
         with anyio.CancelScope(shield=True):
             self.kill()
+            pidfd, self._pidfd = self._pidfd, None
+            if pidfd is not None:
+                os.close(pidfd)
             await self._in_thread(end)
 
     async def _in_thread(self, work: Callable[[], Any]) -> None:
@@ -96,8 +105,6 @@ class Worker:
 def _confine(pid: int) -> None:
     """A second wall on Linux, should the interpreter itself be broken out of: no new descriptors, so no files and no
     network; and nothing written to files that are open."""
-    if sys.platform != "linux":
-        return
     for kind, most in ((resource.RLIMIT_NOFILE, 3), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
         with suppress(OSError, ValueError):  # a process that is gone already says so at its first step
             resource.prlimit(pid, kind, (most, most))
@@ -110,3 +117,7 @@ def _attempt(work: Callable[[MontySession], T], session: MontySession) -> T:
         raise
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
         raise WorkerBrokenError(str(error)[:300]) from None
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":  # how the Rust half says that it met the impossible
+            raise WorkerBrokenError("it can't be read") from None
+        raise
