@@ -125,6 +125,15 @@ async def test_a_worker_that_is_killed_is_replaced(monty: MontySandbox) -> None:
     assert await shown(session, "kept") == "1\n"
 
 
+async def test_a_worker_that_is_killed_between_two_questions_is_replaced(monty: MontySandbox) -> None:
+    session = await opened(monty)
+    await shown(session, "kept = query")
+    assert session.pid is not None
+    os.kill(session.pid, signal.SIGKILL)
+    session.set_query("and then?")
+    assert await shown(session, "kept, query") == "('How many?', 'and then?')\n"
+
+
 async def test_a_worker_that_says_nothing_any_more_is_replaced(monty: MontySandbox) -> None:
     session = await opened(monty, cell_seconds=0.3)
     await shown(session, "kept = 1")

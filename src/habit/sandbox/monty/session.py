@@ -30,6 +30,7 @@ MAX_STEPS = 100_000
 """Host calls of a session above which it is not kept what they were: a cell that is cut off then ends it."""
 MAX_SUSPENSIONS = 10**9
 """Host calls of a session, for monty; the budget of the run bounds them."""
+_START_AGAIN = "All variables are gone; start again from `context`."
 CellStatus = Literal["ok", "error", "answered", "timeout", "died"]
 _SETTLE = "\n".join(
     [
@@ -134,9 +135,8 @@ class MontySession:
         self._cells += 1
         limits = self._spec.limits
         output = CellOutput(limits.output_chars)
-        if self._query is not None:
-            await self._feed('query = _habit_saved["query"] = _habit_query', {"_habit_query": scrub(self._query)})
-            self._query = None
+        if self._query is not None and not await self._ask_anew(self._query):
+            return CellResult("died", error=f"The session was lost: its process ended. {_START_AGAIN}")
         source = await anyio.to_thread.run_sync(read_source, scrub(code))
         self._note(scrub(code), source)
         cell = Cell(
@@ -176,8 +176,7 @@ class MontySession:
         if ending.status == "answered":
             return CellResult("answered", text, dropped, answer=ending.answer, seconds=seconds, variables=self._line())
         if ready is None:
-            lost = f"The session was lost: {_reason(ending, self._spec.limits.cell_seconds)}."
-            error = f"{lost} All variables are gone; start again from `context`."
+            error = f"The session was lost: {_reason(ending, self._spec.limits.cell_seconds)}. {_START_AGAIN}"
             return CellResult("died", text, dropped, error, seconds=seconds)
         if ready and ending.status == "ok":
             try:
@@ -231,6 +230,15 @@ class MontySession:
         self._variables = variables
         self._names = [str(row[0]) for row in variables]
         return ready
+
+    async def _ask_anew(self, query: str) -> bool:
+        """Let ``query`` be another one; False when the session was lost before."""
+        self._query = None
+        try:
+            await self._feed('query = _habit_saved["query"] = _habit_query', {"_habit_query": scrub(query)})
+        except (MontyError, WorkerBrokenError):
+            return await self._go_back()  # which asks it, as the log says
+        return True
 
     async def _feed(self, code: str, inputs: dict[str, Any] | None = None) -> Any:
         fed = Fed(code, inputs or {})
