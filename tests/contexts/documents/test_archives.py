@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -11,8 +13,10 @@ import pytest
 
 from habit.contexts.context import Context
 from habit.contexts.documents import archives
-from habit.contexts.documents.archives import Allowance, compression_of, decompress, inner_name
+from habit.contexts.documents.archives import Allowance, decompress, inner_name
 from habit.contexts.documents.converted import Unreadable
+from habit.contexts.documents.kinds import compression_of
+from habit.contexts.documents.opening import MAX_LAYERS
 from habit.contexts.load import load, reload
 from habit.errors import UsageError
 from support import documents as make
@@ -199,7 +203,7 @@ def test_a_sparse_member_that_claims_terabytes_is_refused(loaded: Loaded, monkey
 
 def test_too_many_layers_are_refused(loaded: Loaded) -> None:
     data = b"inside"
-    for layer in range(archives.MAX_LAYERS):
+    for layer in range(MAX_LAYERS):
         data = make.zipped({"x": data}) if layer % 2 else make.COMPRESSIONS[".gz"](data)
     value = loaded("a", data).value()
     assert value == {"x/x/x": "inside"}
@@ -219,3 +223,9 @@ def test_what_follows_a_zstd_frame_is_read_or_refused() -> None:
     assert decompress(pack(b"a" * 9000) + skipped + pack(b"b"), "zstd", Allowance(10_000)) == b"a" * 9000 + b"b"
     with pytest.raises(Unreadable, match="packed with zstd"):
         decompress(pack(b"a") + b"junk", "zstd", Allowance(10_000))
+
+
+def test_plain_inputs_import_nothing_of_all_this() -> None:
+    probe = "import sys, habit.contexts.load; print({'tarfile', 'zipfile', 'csv', 'pypdfium2'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"

@@ -18,11 +18,9 @@ from typing import IO, Any
 import zstandard
 
 from habit.contexts.documents.converted import Unreadable
-from habit.contexts.documents.kinds import ZIP, Kind
+from habit.contexts.documents.kinds import COMPRESSIONS, ZIP, Kind
 from habit.contexts.files import LEFT_OUT
 
-MAX_LAYERS = 6
-"""Compressions and archives within one another."""
 MAX_MEMBERS = 200_000
 _FREE = 256 << 20
 _MAX_RATIO = 200
@@ -31,12 +29,6 @@ _MAX_BYTES = 4 << 30
 _CHUNK = 1 << 20
 _ZSTD_CHUNK = 4096
 """Small, as a block of a few bytes may stand for 128 KiB."""
-_COMPRESSIONS = (
-    (b"\x1f\x8b\x08", "gzip", (".gz",)),
-    (b"\xfd7zXZ\0", "xz", (".xz",)),
-    (b"\x28\xb5\x2f\xfd", "zstd", (".zst", ".zstd")),
-    (b"BZh", "bzip2", (".bz2",)),
-)
 _OPENERS: dict[str, Callable[[IO[bytes]], Any]] = {
     "gzip": lambda file: gzip.GzipFile(fileobj=file),
     "bzip2": bz2.BZ2File,
@@ -79,15 +71,6 @@ class Allowance:
             raise Unreadable(f"has more than {MAX_MEMBERS:,} members", "unpack it yourself if you trust it")
 
 
-def compression_of(data: bytes) -> str:
-    """The name of the compression that ``data`` is in; empty when it is not compressed."""
-    for magic, name, _ in _COMPRESSIONS:
-        # Text may begin with BZh: only a digit and the start of a block make it bzip2.
-        if data.startswith(magic) and (name != "bzip2" or data[4:10] in (b"1AY&SY", b"\x17rE8P\x90")):
-            return name
-    return ""
-
-
 def decompress(data: bytes, compression: str, allowance: Allowance) -> bytes:
     """What ``data`` is when unpacked. Raises Unreadable."""
     try:
@@ -106,7 +89,7 @@ def inner_name(name: str) -> str:
     stem, ending = os.path.splitext(name)
     if ending.lower() in _SHORT:
         return stem + _SHORT[ending.lower()]
-    known = {ending for _, _, endings in _COMPRESSIONS for ending in endings}
+    known = {ending for _, _, endings in COMPRESSIONS for ending in endings}
     return stem if ending.lower() in known else name
 
 

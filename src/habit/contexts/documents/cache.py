@@ -6,10 +6,8 @@ import contextlib
 import hashlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 
-import platformdirs
 import zstandard
 
 MAX_BYTES = 1 << 30
@@ -20,6 +18,8 @@ _DIGEST = hashlib.sha256().digest_size
 
 def default_folder() -> Path:
     """Where conversions are kept for this user."""
+    import platformdirs
+
     return Path(platformdirs.user_cache_dir("habit")) / "conversions"
 
 
@@ -50,6 +50,8 @@ class ConversionCache:
 
     def put(self, key: str, payload: bytes) -> None:
         """Keep ``payload``, if the disk lets us."""
+        import tempfile
+
         if len(payload) > _MAX_ENTRY:
             return
         data = hashlib.sha256(payload).digest() + zstandard.ZstdCompressor(level=3).compress(payload)

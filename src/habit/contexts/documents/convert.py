@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
 import select
@@ -202,7 +201,7 @@ def _key(sha256: str, kind: Kind) -> str:
     """The name of a conversion: what is converted, by which reader, with which versions of which packages."""
     try:
         packages = [f"{name}=={_version(name)}" for name in kind.needs]
-    except importlib.metadata.PackageNotFoundError:
+    except ModuleNotFoundError:  # PackageNotFoundError is one
         way = f"install it (pip install 'habit[{kind.extra}]'){', take it as it is (--raw)' * kind.is_text}"
         raise Unreadable("needs a converter", way) from None
     parts = [sha256, kind.reader, str(kind.version), *packages]
@@ -211,7 +210,9 @@ def _key(sha256: str, kind: Kind) -> str:
 
 @cache
 def _version(package: str) -> str:
-    return importlib.metadata.version(package)
+    from importlib.metadata import version
+
+    return version(package)
 
 
 def _kept() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from dataclasses import dataclass
@@ -102,6 +101,8 @@ def _are_texts(value: object) -> TypeGuard[list[str]]:
 
 def as_csv(rows: list[Row]) -> str:
     """Rows as CSV with a line of names, if they have names; a cell that holds a list or dict is JSON."""
+    import csv
+
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = list(dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row))

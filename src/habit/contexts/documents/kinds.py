@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import codecs
-import lzma
 import re
-import struct
-import zipfile
-import zlib
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from habit.contexts.encodings import is_utf8
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,6 @@ _WEB_START = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
 )
 _HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:From [^\n]*\n)?[!-9;-~]+:[ \t]?[^\n]*\n")
-_BAD_ZIP = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(OSError, ValueError, NotImplementedError, RuntimeError, EOFError),
-)
 _BY_MEMBER = (
     ("word/document.xml", DOCX),
     ("xl/workbook.xml", SHEETS),
@@ -67,8 +63,26 @@ _BY_MEMBER = (
 )
 
 
+COMPRESSIONS = (
+    (b"\x1f\x8b\x08", "gzip", (".gz",)),
+    (b"\xfd7zXZ\0", "xz", (".xz",)),
+    (b"\x28\xb5\x2f\xfd", "zstd", (".zst", ".zstd")),
+    (b"BZh", "bzip2", (".bz2",)),
+)
+"""(how the content begins, name, endings of files) of each compression."""
+
+
 class NoDocument(Exception):
     """A kind that is known and not converted; the arguments are what it is, and the way on."""
+
+
+def compression_of(data: bytes) -> str:
+    """The name of the compression that ``data`` is in; empty when it is not compressed."""
+    for magic, name, _ in COMPRESSIONS:
+        # Text may begin with BZh: only a digit and the start of a block make it bzip2.
+        if data.startswith(magic) and (name != "bzip2" or data[4:10] in (b"1AY&SY", b"\x17rE8P\x90")):
+            return name
+    return ""
 
 
 def kind_of(data: bytes, name: str) -> Kind | None:
@@ -132,11 +146,19 @@ def looks_like_mail(data: bytes) -> bool:
 
 
 def _kind_of_zip(data: bytes, ending: str) -> Kind:
+    # Imported late, like all that most inputs have no need of.
+    import lzma
+    import struct
+    import zipfile
+    import zlib
+
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             names = frozenset(archive.namelist())
             mimetype = archive.read("mimetype")[:100] if _is_small(archive, "mimetype") else b""
-    except _BAD_ZIP:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error):
+        return _ENDINGS.get(ending, ZIP)
+    except (OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
         return _ENDINGS.get(ending, ZIP)
     if mimetype.startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
         return SHEETS
@@ -148,7 +170,7 @@ def _kind_of_zip(data: bytes, ending: str) -> Kind:
     return ZIP
 
 
-def _is_small(archive: zipfile.ZipFile, name: str) -> bool:
+def _is_small(archive: ZipFile, name: str) -> bool:
     try:
         return archive.getinfo(name).file_size <= 100
     except KeyError:

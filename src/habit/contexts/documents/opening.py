@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from habit.contexts.documents.archives import (
-    MAX_LAYERS,
-    Allowance,
-    Archive,
-    compression_of,
-    decompress,
-    inner_name,
-)
 from habit.contexts.documents.convert import Converter
 from habit.contexts.documents.converted import Converted, Unreadable
-from habit.contexts.documents.kinds import ARCHIVES, NoDocument, kind_of
+from habit.contexts.documents.kinds import ARCHIVES, NoDocument, compression_of, kind_of
+
+if TYPE_CHECKING:
+    from habit.contexts.documents.archives import Allowance, Archive
+
+MAX_LAYERS = 6
+"""Compressions and archives within one another."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,16 @@ class Opener:
 
     def open(self, data: bytes, name: str, sha256: str = "") -> Plain | Converted | Members:
         """What a file with the bytes ``data``, called ``name``, holds. Raises Unreadable."""
-        return self._open(data, name, name, Allowance.for_file(len(data)), 0, sha256)
+        return self._open(data, name, name, None, 0, sha256)
 
     def _open(
-        self, data: bytes, name: str, shown: str, allowance: Allowance, layers: int, sha256: str = ""
+        self, data: bytes, name: str, shown: str, allowance: Allowance | None, layers: int, sha256: str = ""
     ) -> Plain | Converted | Members:
         while compression := compression_of(data):
+            from habit.contexts.documents.archives import Allowance, decompress, inner_name
+
             layers, sha256 = _deeper(layers), ""
+            allowance = allowance or Allowance.for_file(len(data))
             data, name = decompress(data, compression, allowance), inner_name(name)
         try:
             kind = kind_of(data, name)
@@ -61,6 +63,9 @@ class Opener:
         if kind is None:
             return Plain(data, name)
         if kind in ARCHIVES:
+            from habit.contexts.documents.archives import Allowance, Archive
+
+            allowance = allowance or Allowance.for_file(len(data))
             return Members(self._members(Archive(kind, data, allowance), shown, _deeper(layers)))
         converted = self.converter.convert(data, kind, sha256)
         self.notes += [f"{shown}: {note}." for note in converted.notes]
