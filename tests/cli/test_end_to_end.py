@@ -97,6 +97,16 @@ def test_the_json_has_every_field_of_the_contract(serving: Callable[..., Bench],
     assert "answer(recursive_llm" in bench.habit("show", "last").out
 
 
+def test_cells_run_in_monty_where_that_is_asked_for(serving: Callable[..., Bench], lines: Path) -> None:
+    pytest.importorskip("pydantic_monty", reason="pip install 'habit[monty]'")
+    bench = serving(code("def lines():\n    yield 1"), COUNT)
+    result = bench.ask("How many lines?", "lines.txt", "--returns", "int", "--sandbox", "monty")
+    assert (result.code, result.raw_out) == (0, b"3\n"), result.err
+    assert "generators are not supported in this sandbox" in str(bench.server.requests[-1].body)
+    replayed = bench.habit("replay", "last")
+    assert replayed.code == 0, replayed.err
+
+
 def test_verbose_shows_the_cell(serving: Callable[..., Bench], lines: Path) -> None:
     result = serving(COUNT).ask("?", "lines.txt", "-v")
     assert result.raw_out == b"3\n"

@@ -279,7 +279,7 @@ DIFFERENCES = (
         "in-part",
         "other syntax that monty does not know yet",
         "write it with plain functions, loops, lists and dicts",
-        (r"does not yet support", r"are not supported", r"is not yet supported"),
+        (r"^NotImplementedError: .*(?:not yet support|not supported)",),
     ),
 )
 
@@ -288,6 +288,7 @@ BY_NAME = {difference.name: difference for difference in DIFFERENCES}
 
 def explain(error: str) -> Difference | None:
     """The difference that an error (``Type: message``) comes from; the first that fits."""
+    error = error[:1000]
     for difference in DIFFERENCES:
         if any(re.search(sign, error) for sign in difference.signs):
             return difference
