@@ -155,6 +155,15 @@ class Engine:
         """The budget that the settings give each run."""
         return self.resources.budget
 
+    @property
+    def confirm(self) -> Confirm | None:
+        """Who is asked before an expensive map; may be set at any time."""
+        return self.resources.confirm
+
+    @confirm.setter
+    def confirm(self, confirm: Confirm | None) -> None:
+        self.resources.confirm = confirm
+
     async def store(self) -> Store:
         """The journal, opened at first use. Raises JournalError or UsageError when it can't be used."""
         return await self.resources.store()

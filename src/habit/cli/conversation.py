@@ -158,7 +158,7 @@ class Asker:
         self._questions = asyncio.Queue()
         self._ready.set()
         async with running.open_engine(self._settings, _ignore, self._listeners) as engine:
-            engine.resources.confirm = self._agreement
+            engine.confirm = self._agreement
             while await self._one_session(engine):
                 continue  # a stopped run left half of its work behind: go on from where the last whole one ended
 

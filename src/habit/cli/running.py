@@ -66,7 +66,7 @@ async def _supervise(settings: Settings, work: Work[T], progress: Progress | Non
         try:
             on_event = progress.on_event if progress else ignore
             async with open_engine(settings, on_event, listeners) as engine, task_group() as group:
-                engine.resources.confirm = Agreement(lambda: progress)
+                engine.confirm = Agreement(lambda: progress)
                 if progress is not None:
                     group.start_soon(progress.keep_fresh)
                 results.append(await work(engine))
