@@ -413,7 +413,7 @@ async def test_the_setting_alone_takes_the_applications_provider(
         await running.ask("?", "x")
     assert len(spans.named("invoke_agent habit")) == 1
     async with Engine(Settings(), sandbox=sandbox, store=MemoryStore()) as silent:
-        assert silent.telemetry is None
+        assert silent.resources.telemetry is None
 
 
 def test_the_document_names_every_attribute_of_the_conventions() -> None:

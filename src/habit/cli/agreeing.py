@@ -56,6 +56,8 @@ class Agreement:
         with _keyboard() as keyboard, progress.held() if progress else contextlib.nullcontext():
             if keyboard is None:
                 return False
+            with contextlib.suppress(termios.error):  # not a terminal after all
+                termios.tcflush(keyboard, termios.TCIFLUSH)  # nothing typed ahead counts as an answer
             sys.stderr.write(_QUESTION)
             sys.stderr.flush()
             return (await _line(keyboard)).strip().lower() in (b"y", b"yes")
@@ -81,11 +83,9 @@ def _keyboard() -> Iterator[int | None]:
 
 
 async def _line(keyboard: int) -> bytes:
-    """The next line that is typed, without holding up the event loop; nothing typed ahead counts as an answer."""
+    """The next line that is typed, without holding up the event loop."""
     import anyio
 
-    with contextlib.suppress(termios.error):  # not a terminal after all
-        termios.tcflush(keyboard, termios.TCIFLUSH)
     line = b""
     while not line.endswith(b"\n"):
         await anyio.wait_readable(keyboard)
