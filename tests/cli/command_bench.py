@@ -189,6 +189,13 @@ class Terminal:
             assert ready, f"waited for {wanted!r}, saw {self.shown!r}"
             assert self._read(), f"ended before {wanted!r}, saw {self.shown!r}"
 
+    def shows_after(self, keys: bytes, wanted: bytes) -> bool:
+        """Type ``keys``; whether the program shows ``wanted`` before it falls silent for a second."""
+        self.type(keys)
+        while wanted not in self.shown and select.select([self._ours], [], [], 1)[0] and self._read():
+            pass
+        return wanted in self.shown
+
     def read_all(self) -> bytes:
         """What the program has shown by its end; it must have ended."""
         os.close(self._theirs)
