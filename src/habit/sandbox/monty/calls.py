@@ -6,7 +6,7 @@ import binascii
 import difflib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from habit.contexts.context import Context
 from habit.contexts.tables import find_table
 from habit.errors import CallFailed
 from habit.sandbox.cpython.frames import MAX_SLOTS
+from habit.sandbox.cpython.inside.arguments import check_map, prompt_of, prompts_of, query_of
 from habit.sandbox.cpython.inside.dialects import DO_AS_IT_SAYS
 from habit.sandbox.cpython.inside.returns import Rebuild
 from habit.sandbox.monty.values import answer_of, context_of, refuse_stand_in, returns_of, scrub
@@ -69,21 +70,15 @@ class Functions:
 
     def recursive_llm(self, query: Any, context: Any = None, *, returns: Any = str) -> Ask:
         """One bounded call or child run."""
-        question = _question("recursive_llm", query)
+        question = query_of("recursive_llm", query)
         schema, rebuild = returns_of(returns)
         return _one(LlmRequest(question, None if context is None else _context(context), schema), rebuild)
 
     def recursive_llm_map(self, query: Any, contexts: Any, *, returns: Any = str, on_error: str = "raise") -> Ask:
         """The same query about each context."""
-        question = _question("recursive_llm_map", query)
+        question = query_of("recursive_llm_map", query)
         refuse_stand_in(contexts)
-        if isinstance(contexts, (str, bytes, Mapping)) or not isinstance(contexts, Iterable):
-            raise TypeError(
-                "recursive_llm_map(query, contexts): contexts must be a list, one context for each call, and this is a "
-                f"{type(contexts).__name__}; for a single context use recursive_llm(query, context)"
-            )
-        if on_error not in ("raise", "return"):
-            raise ValueError(f'on_error must be "raise" or "return" and not {on_error!r}')
+        check_map(contexts, on_error)
         schema, rebuild = returns_of(returns)
         found = [None if item is None else _context(item) for item in contexts]
         _check_slots(found, "contexts", "map")
@@ -91,7 +86,7 @@ class Functions:
 
     def llm_query(self, prompt: Any, model: Any = None) -> Ask:
         """A prompt by itself."""
-        return _one(LlmRequest(_question("llm_query", prompt), None, None), _same)
+        return _one(LlmRequest(query_of("llm_query", prompt), None, None), _same)
 
     def llm_query_batched(self, prompts: Any, model: Any = None) -> Ask:
         """Each prompt by itself."""
@@ -101,7 +96,7 @@ class Functions:
 
     def rlm_query(self, prompt: Any, model: Any = None) -> Ask:
         """A child run with the prompt as its context."""
-        context = _context(_prompt("rlm_query", prompt))
+        context = _context(prompt_of("rlm_query", prompt))
         return _one(LlmRequest(DO_AS_IT_SAYS, context, None, child=True), _same)
 
     def rlm_query_batched(self, prompts: Any, model: Any = None) -> Ask:
@@ -224,27 +219,9 @@ def _context(value: Any) -> Context:
     return Context("text" if kind == "text" else "json", payload, "a call")
 
 
-def _question(function: str, query: Any) -> str:
-    if not isinstance(query, str):
-        raise TypeError(f"{function}(query, …): the query must be a str and not a {type(query).__name__}")
-    if not query.strip():
-        raise ValueError(f"{function}(query, …): the query is empty; say what to find out")
-    return query
-
-
-def _prompt(function: str, prompt: Any) -> str:
-    if not isinstance(prompt, str):
-        raise TypeError(f"{function}(prompt): the prompt must be a str and not a {type(prompt).__name__}")
-    if not prompt.strip():
-        raise ValueError(f"{function}(prompt): the prompt is empty; say what to find out")
-    return prompt
-
-
 def _prompts(function: str, prompts: Any) -> list[str]:
     refuse_stand_in(prompts)
-    if isinstance(prompts, (str, bytes, Mapping)) or not isinstance(prompts, Iterable):
-        raise TypeError(f"{function}(prompts): prompts must be a list of str and not a {type(prompts).__name__}")
-    return [_prompt(function, prompt) for prompt in prompts]
+    return prompts_of(function, prompts)
 
 
 def _check_slots(slots: Sequence[Any], what: str, of: str) -> None:

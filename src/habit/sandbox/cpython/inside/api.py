@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import Any
 
 from habit.errors import CallFailed
 from habit.sandbox.cpython import frames
+from habit.sandbox.cpython.inside.arguments import check_map, query_of
 from habit.sandbox.cpython.inside.awaiting import AwaitedCalls, Deferred, awaitable
 from habit.sandbox.cpython.inside.helpers import Helpers
 from habit.sandbox.cpython.inside.interrupts import Interrupts
@@ -90,13 +91,7 @@ class Api:
     ) -> Any:
         """The same request about each of ``contexts``, all at once."""
         question = _question("recursive_llm_map", query)
-        if isinstance(contexts, (str, bytes, Mapping)) or not isinstance(contexts, Iterable):
-            raise TypeError(
-                "recursive_llm_map(query, contexts): contexts must be a list, one context for each call, and this is a "
-                f"{type(contexts).__name__}; for a single context use recursive_llm(query, context)"
-            )
-        if on_error not in ("raise", "return"):
-            raise ValueError(f'on_error must be "raise" or "return" and not {on_error!r}')
+        check_map(contexts, on_error)
         schema, rebuild = parse_returns(returns)
         payloads = [None if item is None else context_payload(item) for item in contexts]
         if len(payloads) > frames.MAX_SLOTS:
@@ -146,11 +141,7 @@ class Api:
 
 
 def _question(function: str, query: Any) -> bytes:
-    if not isinstance(query, str):
-        raise TypeError(f"{function}(query, …): the query must be a str and not a {type(query).__name__}")
-    if not query.strip():
-        raise ValueError(f"{function}(query, …): the query is empty; say what to find out")
-    return str(query).encode("utf-8", "surrogatepass")
+    return str(query_of(function, query)).encode("utf-8", "surrogatepass")
 
 
 def _as_it_is(value: Any) -> Any:

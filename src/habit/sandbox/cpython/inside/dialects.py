@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from habit.sandbox.cpython.inside.api import Api
+from habit.sandbox.cpython.inside.arguments import prompt_of, prompts_of
 
 DO_AS_IT_SAYS = "The text in `context` is a request. Do what it asks for, and give the result."
 """The query of a child run that was given nothing but a prompt; the prompt is its context."""
@@ -52,15 +53,15 @@ def names(api: Api, namespace: Mapping[str, Any], list_variables: Callable[[], s
 
     def llm_query_batched(prompts: Iterable[str], model: str | None = None) -> Any:
         """Ask each prompt by itself, all at once; a list in the same order."""
-        return api.ask_each(_prompts("llm_query_batched", prompts), sys._getframe(1))
+        return api.ask_each(prompts_of("llm_query_batched", prompts), sys._getframe(1))
 
     def rlm_query(prompt: str, model: str | None = None) -> Any:
         """Have a child session of its own work on the prompt, which it finds in its ``context``."""
-        return api.ask_one(DO_AS_IT_SAYS, _prompt("rlm_query", prompt), str, sys._getframe(1), child=True)
+        return api.ask_one(DO_AS_IT_SAYS, prompt_of("rlm_query", prompt), str, sys._getframe(1), child=True)
 
     def rlm_query_batched(prompts: Iterable[str], model: str | None = None) -> Any:
         """Have each prompt worked on by a child session of its own, all at once; a list in the same order."""
-        given = _prompts("rlm_query_batched", prompts)
+        given = prompts_of("rlm_query_batched", prompts)
         return api.ask_about_each(DO_AS_IT_SAYS, given, str, "return", sys._getframe(1), child=True)
 
     def show_variables() -> str:
@@ -107,17 +108,3 @@ def names(api: Api, namespace: Mapping[str, Any], list_variables: Callable[[], s
         "rlm_query_batched": rlm_query_batched,
         **made,
     }
-
-
-def _prompt(function: str, prompt: Any) -> str:
-    if not isinstance(prompt, str):
-        raise TypeError(f"{function}(prompt): the prompt must be a str and not a {type(prompt).__name__}")
-    if not prompt.strip():
-        raise ValueError(f"{function}(prompt): the prompt is empty; say what to find out")
-    return prompt
-
-
-def _prompts(function: str, prompts: Any) -> list[str]:
-    if isinstance(prompts, (str, bytes, Mapping)) or not isinstance(prompts, Iterable):
-        raise TypeError(f"{function}(prompts): prompts must be a list of str and not a {type(prompts).__name__}")
-    return [_prompt(function, prompt) for prompt in prompts]

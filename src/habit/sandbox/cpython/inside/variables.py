@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -14,7 +14,11 @@ _MAX_SCALAR = 40
 def one_line(namespace: Mapping[str, Any], hidden: set[str], limit: int = 500) -> str:
     """``hits: list (12), total: int = 5``, data first, at most ``limit`` characters."""
     data, code = _user_variables(namespace, hidden)
-    pieces = [f"{name}: {_kind(value)}" for name, value in data] + [f"{name}: {_kind(value)}" for name, value in code]
+    return joined([f"{name}: {_kind(value)}" for name, value in [*data, *code]], limit)
+
+
+def joined(pieces: Sequence[str], limit: int) -> str:
+    """``pieces`` on one line of at most ``limit`` characters; those that do not fit are counted."""
     text = ", ".join(pieces)
     if len(text) <= limit:
         return text
