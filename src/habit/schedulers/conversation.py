@@ -41,8 +41,9 @@ class Conversation:
         self._cells_before = 0
         """Cells of the questions before this one."""
         self._variables = ""
-        self._exchanges: list[list[str]] = []
-        """A line for each cell of each exchange; an exchange is a reply and what it was answered with."""
+        self._exchanges: list[tuple[list[str], int]] = []
+        """A line for each cell of each exchange, and how many cells there were by its end; an exchange is a reply and
+        what it was answered with."""
         self._lines: list[str] = []
         """Lines of the reply that was not yet answered with anything."""
         self._summary: list[str] = []
@@ -83,7 +84,7 @@ class Conversation:
         if self.messages[-1].role == "user":  # the question before was stopped; providers want roles to alternate
             self.messages[-1] = Message("user", f"{self.messages[-1].content}\n\n{text}")
             if self._exchanges:
-                self._exchanges[-1] += self._lines
+                self._exchanges[-1][0].extend(self._lines)
             self._lines = []
         else:
             self._tell(text)
@@ -93,11 +94,11 @@ class Conversation:
         count = len(self._exchanges) - keep
         if count <= 0:
             return False
-        for lines in self._exchanges[:count]:
+        for lines, cells in self._exchanges[:count]:
             self._summary += lines
+            self.folded = cells
         del self._exchanges[:count]
         kept = self.messages[2 + 2 * count :]
-        self.folded = self._cells - sum(line.startswith("cell ") for lines in self._exchanges for line in lines)
         lines = self._summary[-_MOST_LINES:]
         if len(self._summary) > len(lines):
             lines.insert(0, f"({len(self._summary) - len(lines)} earlier lines left out)")
@@ -172,7 +173,7 @@ class Conversation:
 
     def _tell(self, text: str) -> None:
         self.messages.append(Message("user", text))
-        self._exchanges.append(self._lines)
+        self._exchanges.append((self._lines, self._cells))
         self._lines = []
 
     def _note(self, results: Sequence[CellResult]) -> None:
