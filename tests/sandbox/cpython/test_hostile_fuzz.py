@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -153,6 +154,7 @@ def outcome(result: CellResult) -> str:
 async def test_hostile_conversations_end_in_an_outcome_with_a_name(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell, "GRACE_SECONDS", 0.1)
     monkeypatch.setattr(cell, "NUDGE_SECONDS", 0.05)
+    gc.collect()  # what earlier tests of this process left to be closed is not ours to count
     descriptors = len(os.listdir("/proc/self/fd"))
     outcomes: Counter[str] = Counter()
     mutations: Counter[str] = Counter()
@@ -173,7 +175,7 @@ async def test_hostile_conversations_end_in_an_outcome_with_a_name(part: int, mo
     assert outcomes.total() == CONVERSATIONS // PARTS
     assert set(mutations) == {name for name, _ in MUTATIONS}
     assert len(set(outcomes) & OUTCOMES) >= len(OUTCOMES) - 4, sorted(OUTCOMES - set(outcomes))
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
 
 
 def test_a_conversation_follows_from_its_seed() -> None:
