@@ -1,0 +1,1 @@
+"""The library: schedulers that worked, kept as versioned, tested and approved habits in a git repository."""

@@ -1,0 +1,17 @@
+"""How versioned scheduler code is run in a session: its source, and one call of ``scheduler`` with its parameters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def cell_of(source: str, parameters: Mapping[str, Any]) -> str:
+    """The cell that runs ``source`` and answers with what ``scheduler`` returns.
+
+    Parameters are data: they pass through JSON in a string literal, whatever they hold, and are never code.
+    """
+    given = repr(json.dumps(dict(parameters), ensure_ascii=True))
+    call = f"answer(scheduler(context, recursive_llm, **__import__('json').loads({given})))"
+    return f"{source.rstrip()}\n\n{call}\n"

@@ -1,0 +1,54 @@
+"""``habit.toml`` is written and read back without loss, and refused with the field that is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from habit.errors import UsageError
+from habit.library.spec import Ceiling, Contract, HabitSpec, Intent, Parameter, Provenance, RecordField
+
+SPEC = HabitSpec(
+    name="count-label",
+    description="Counts the messages of one label.",
+    intent=Intent(summary="Count messages by label", operation="count", phrasings=("How many messages are {label}?",)),
+    parameters={"label": Parameter(type="choice", choices=("spam", "ham"), example="spam")},
+    returns='{"type": "integer"}',
+    contract=Contract(
+        kind="text",
+        shape="csv",
+        delimiter=",",
+        fields=(RecordField(name="text", type="string"),),
+        postconditions=({"rule": "at_least", "value": 0},),
+    ),
+    ceiling=Ceiling(base_calls=1, calls_per_record=1.0),
+    provenance=Provenance(runs=("run-1",), model="m", learned="2026-11-24T12:00:00Z"),
+)
+
+
+def test_it_is_read_back_as_it_was_written() -> None:
+    assert HabitSpec.from_toml(SPEC.to_toml()) == SPEC
+    assert SPEC.answer_type.name == "int"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('name = "count-label"', 'name = "../up"'), "is no name for a habit"),
+        (("format = 1", "format = 2"), "format"),
+        (('type = "choice"', 'type = "integer"'), "choices"),
+        (("base_calls = 1", "base_calls = 1\nextra = 1"), "extra"),
+        (("base_calls = 1", 'base_calls = "many"'), "base_calls"),
+        (('returns = "{', 'returns = "'), "returns"),
+        (("[parameters.label]", "[parameters.context]"), "no name for a parameter"),
+        (("format = 1", "format ="), "can't be read as TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(change: tuple[str, str], says: str) -> None:
+    text = SPEC.to_toml()
+    assert change[0] in text
+    with pytest.raises(UsageError, match=says):
+        HabitSpec.from_toml(text.replace(*change))
+
+
+def test_a_ceiling_grows_with_the_records() -> None:
+    assert Ceiling(base_calls=2, calls_per_record=0.5).calls(5) == 5
