@@ -28,6 +28,7 @@ from habit.journal.store import Store
 from habit.models import AbsentModel
 from habit.resources import Resources
 from habit.run import Run
+from habit.schedulers.habit import Librarian
 from habit.schedulers.live import LiveSession
 from habit.tasks import task_group
 
@@ -80,9 +81,19 @@ class Session:
         self._asking = anyio.Lock()
 
     async def ask(
-        self, query: str, *, returns: Any = str, budget: Budget | None = None, on_event: Observer = ignore
+        self,
+        query: str,
+        *,
+        returns: Any = str,
+        budget: Budget | None = None,
+        on_event: Observer = ignore,
+        strategy: str | None = None,
+        librarian: Librarian | None = None,
     ) -> Run:
-        """Answer ``query``; arguments and errors as in Engine.ask. Questions wait for each other."""
+        """Answer ``query``; arguments and errors as in Engine.ask. Questions wait for each other.
+
+        ``strategy`` and ``librarian`` replace, for this question, the session's own.
+        """
         if not query.strip():
             raise UsageError("The question is empty: say what you want to know.")
         if len(query) > MOST_QUERY_CHARS:
@@ -110,6 +121,8 @@ class Session:
                 first=self._before.first if self._before else None,
                 on_event=all_of(shared.on_event, on_event),
                 telemetry=shared.telemetry,
+                strategy=strategy or self._settings.strategy,
+                librarian=librarian or shared.librarian,
             )
             async with store.claim(record.id):
                 await store.add_run(record)
@@ -243,6 +256,8 @@ async def job_again(record: RunRecord, resources: Resources, returns: Any, befor
         first=before.first if before else None,
         on_event=resources.on_event,
         telemetry=resources.telemetry,
+        strategy=settings.strategy,
+        librarian=resources.librarian if live else None,
     )
 
 
