@@ -46,7 +46,9 @@ class FixedLibrarian:
 
 
 def chosen(source: str = SOURCE, judge: Callable[[Any], Sequence[str]] = nothing_wrong, **budget: Any) -> Choice:
-    return Choice(Chosen("count-label", 1, source, {"label": "spam"}, Budget(**budget), judge=judge), "a known phrasing")
+    return Choice(
+        Chosen("count-label", 1, source, {"label": "spam"}, Budget(**budget), judge=judge), "a known phrasing"
+    )
 
 
 @pytest.fixture(scope="module")
