@@ -22,6 +22,7 @@ from habit.events import HabitGaveUp, Observer, RunStarted, SchedulerChosen, all
 from habit.journal.records import RunRecord
 from habit.journal.replay import Recording
 from habit.journal.store import Store
+from habit.librarian import Librarian
 from habit.run import Run, RunEnded, Status
 from habit.sandbox.session import Sandbox, SessionLimits
 from habit.schedulers.habit import (
@@ -31,7 +32,6 @@ from habit.schedulers.habit import (
     Chosen,
     GaveUp,
     HabitScheduler,
-    Librarian,
     hint_after,
 )
 from habit.schedulers.live import LiveSession, open_live_session
@@ -109,6 +109,10 @@ class Execution:
         """What the journal keeps of how the question was answered, beside the result."""
         self._habit: str | None = None
         self._why = ""
+        self.choice = Choice(None, "")
+        """How it was decided to answer, once that is decided."""
+        self.gave_up = ""
+        """Why the chosen habit gave up, if it did."""
 
     def open_session(self) -> AbstractAsyncContextManager[LiveSession]:
         """The session in which this run begins, for other runs to go on with."""
@@ -154,7 +158,7 @@ class Execution:
     async def _answer(self, live: LiveSession | None) -> Outcome:
         """Answer with the habit that is chosen, else with a scheduler that the model writes afresh."""
         choice, gave_up = await self._choose()
-        self._why = choice.why
+        self.choice, self._why = choice, choice.why
         chosen, hint = choice.chosen, choice.hint
         self._tell(SchedulerChosen(chosen.full_name if chosen else None, choice.why))
         if chosen is not None:
@@ -165,7 +169,7 @@ class Execution:
                 return await scheduler.run(self._task)
             except GaveUp as failure:
                 reason = gave_up["reason"] if gave_up else str(failure)
-                self._habit = None
+                self._habit, self.gave_up = None, reason
                 self._why = f"{chosen.full_name} gave up: {reason}"
                 self._tell(HabitGaveUp(chosen.full_name, reason))
                 await self._note(gave_up={"reason": reason, "stopped": failure.stopped})

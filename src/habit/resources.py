@@ -18,10 +18,10 @@ from habit.events import Notice, Observer
 from habit.journal.memory import MemoryStore
 from habit.journal.sqlite import SqliteStore
 from habit.journal.store import Store
+from habit.librarian import Librarian
 from habit.models import Models, NamedModels
 from habit.sandbox.choose import open_sandbox, pick
 from habit.sandbox.session import Sandbox
-from habit.schedulers.habit import Librarian
 from habit.telemetry.otel import OpenTelemetry
 
 

@@ -14,6 +14,7 @@ from habit.calls.budget import Budget
 from habit.calls.kernel import Kernel
 from habit.engine import Engine
 from habit.journal.records import RunRecord
+from habit.librarian import Asking, Ended
 from habit.sandbox.cpython import CPythonSandbox
 from habit.schedulers.habit import Choice, Chosen, hint_after, nothing_wrong
 from habit.schedulers.scheduler import Task
@@ -36,10 +37,14 @@ class FixedLibrarian:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
         self.asked: list[tuple[str, str]] = []
+        self.ended: list[Ended] = []
 
     async def choose(self, kernel: Kernel, task: Task, strategy: str) -> Choice:
         self.asked.append((task.query, strategy))
         return self.choice
+
+    async def after(self, ended: Ended, ask: Asking) -> None:
+        self.ended.append(ended)
 
     def judge_of(self, chosen: Chosen) -> Callable[[Any], Sequence[str]]:
         return self.choice.chosen.judge if self.choice.chosen else nothing_wrong

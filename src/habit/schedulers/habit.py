@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from habit.calls.budget import Budget
-from habit.calls.kernel import NARROWED, Kernel
+from habit.calls.kernel import NARROWED
 from habit.errors import BudgetExceeded, HabitError
 from habit.schedulers.invocation import cell_of
 from habit.schedulers.live import open_live_session
@@ -81,19 +81,6 @@ class Choice:
     """The habit, ``name@version``, that this question is for and whose contract its input violates."""
     hint: str = ""
     """What a fresh scheduler's author should know of it."""
-
-
-class Librarian(Protocol):
-    """The seam to the library: what chooses a habit for a question. Nothing here knows how."""
-
-    async def choose(self, kernel: Kernel, task: Task, strategy: str) -> Choice:
-        """Choose, with calls through ``kernel`` if there must be any. Raises HabitError where ``strategy`` demands a
-        habit and there is none."""
-        ...
-
-    def judge_of(self, chosen: Chosen) -> Callable[[Any], Sequence[str]]:
-        """The judge that ``chosen.promises`` stand for."""
-        ...
 
 
 class GaveUp(HabitError):
