@@ -67,6 +67,8 @@ class Job:
     """``rlm`` writes a scheduler afresh, ``habit`` demands one from the library, ``auto`` takes one that fits."""
     librarian: Librarian | None = None
     """Chooses a habit; None where there is no library."""
+    chosen: Chosen | None = None
+    """The habit that must answer, whatever a librarian would choose."""
 
 
 class Execution:
@@ -175,7 +177,7 @@ class Execution:
                 await self._note(gave_up={"reason": reason, "stopped": failure.stopped})
                 if self._job.strategy == "habit":
                     raise
-                hint = hint_after(chosen, reason)
+                hint = hint_after(chosen.source, reason)
         elif choice.drift:
             await self._note(why=choice.why, drift=choice.drift, hint=hint)
         return await self._rlm.run(replace(self._task, hint=hint), live)
@@ -190,6 +192,8 @@ class Execution:
             known = recorded.get("chosen")
             chosen = None if known is None else self._judged(Chosen.from_json(known), gave_up)
             return Choice(chosen, recorded.get("why", ""), hint=recorded.get("hint", "")), gave_up
+        if self._job.chosen is not None:
+            return Choice(self._job.chosen, "it was asked for"), None
         if self._job.librarian is None or self._job.strategy == "rlm":
             return Choice(None, "a scheduler written afresh was asked for" if self._job.strategy == "rlm" else ""), None
         return await self._job.librarian.choose(self._kernel, self._task, self._job.strategy), None
@@ -197,7 +201,8 @@ class Execution:
     def _judged(self, chosen: Chosen, gave_up: Mapping[str, Any] | None) -> Chosen:
         """``chosen`` with its judge: in a replay the verdict that was recorded, else the librarian's own."""
         if not self._job.replay:
-            return replace(chosen, judge=self._job.librarian.judge_of(chosen)) if self._job.librarian else chosen
+            librarian, context = self._job.librarian, self._job.context
+            return replace(chosen, judge=librarian.judge_of(chosen, context)) if librarian else chosen
         broken = gave_up["reason"].partition(BROKEN_PROMISE)[2] if gave_up else ""
         return replace(chosen, judge=lambda answer: [broken] if broken else [])
 

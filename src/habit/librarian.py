@@ -16,10 +16,12 @@ from habit.schedulers.scheduler import Task
 
 
 class Asking(Protocol):
-    """Asks a further question about the same input, as a run of its own that a fresh scheduler answers."""
+    """Asks a further question about the same input, as a run of its own beside the others."""
 
-    async def __call__(self, query: str, *, returns: Any, budget: Budget, use_cache: bool = True) -> Run:
-        """The answered run. Raises RunError and other HabitErrors."""
+    async def __call__(
+        self, query: str, *, returns: Any, budget: Budget, use_cache: bool = True, chosen: Chosen | None = None
+    ) -> Run:
+        """The answered run; with ``chosen``, that habit must answer. Raises RunError and other HabitErrors."""
         ...
 
 
@@ -59,8 +61,8 @@ class Librarian(Protocol):
         habit and there is none."""
         ...
 
-    def judge_of(self, chosen: Chosen) -> Callable[[Any], Sequence[str]]:
-        """The judge that ``chosen.promises`` stand for."""
+    def judge_of(self, chosen: Chosen, context: Context) -> Callable[[Any], Sequence[str]]:
+        """The judge that ``chosen.promises`` stand for, of answers about ``context``."""
         ...
 
     async def after(self, ended: Ended, ask: Asking) -> None:

@@ -29,6 +29,7 @@ from habit.librarian import Ended, Librarian
 from habit.models import AbsentModel
 from habit.resources import Resources
 from habit.run import Run
+from habit.schedulers.habit import Chosen
 from habit.schedulers.live import LiveSession
 from habit.tasks import task_group
 
@@ -87,12 +88,11 @@ class Session:
         returns: Any = str,
         budget: Budget | None = None,
         on_event: Observer = ignore,
-        strategy: str | None = None,
         librarian: Librarian | None = None,
     ) -> Run:
         """Answer ``query``; arguments and errors as in Engine.ask. Questions wait for each other.
 
-        ``strategy`` and ``librarian`` replace, for this question, the session's own.
+        ``librarian`` chooses for this question in place of the engine's own.
         """
         if not query.strip():
             raise UsageError("The question is empty: say what you want to know.")
@@ -110,7 +110,7 @@ class Session:
             job = replace(
                 job,
                 first=self._before.first if self._before else None,
-                strategy=strategy or self._settings.strategy,
+                strategy=self._settings.strategy,
                 librarian=librarian or shared.librarian,
             )
             store = job.store
@@ -127,18 +127,22 @@ class Session:
                 await job.librarian.after(ended, self._ask_afresh)
         return run
 
-    async def _ask_afresh(self, query: str, *, returns: Any, budget: Budget, use_cache: bool = True) -> Run:
-        """Answer a further question about the input with a fresh scheduler, beside the questions of the session: it has
-        a sandbox session of its own, and no other question goes on with it."""
+    async def _ask_afresh(
+        self, query: str, *, returns: Any, budget: Budget, use_cache: bool = True, chosen: Chosen | None = None
+    ) -> Run:
+        """Answer a further question about the input beside the questions of the session, with a fresh scheduler or with
+        ``chosen``: it has a sandbox session of its own, and no other question goes on with it."""
         context, models = await self._ready(budget, ignore)
         expected = Returns.from_type(returns)
-        settings = replace(self._settings, no_cache=self._settings.no_cache or not use_cache)
+        strategy = "rlm" if chosen is None else "habit"
+        settings = replace(self._settings, no_cache=self._settings.no_cache or not use_cache, strategy=strategy)
         record = await self._record(query, context, expected, *models, continues=None, settings=settings)
         job = await self._job(record, context, expected, models, budget, ignore)
         async with job.store.claim(record.id):
             await job.store.add_run(record)
             sandbox = await self._resources.sandbox(settings.sandbox)
-            return await Execution(replace(job, settings=settings, telemetry=None), sandbox).run()
+            job = replace(job, settings=settings, telemetry=None, strategy=settings.strategy, chosen=chosen)
+            return await Execution(job, sandbox).run()
 
     async def _job(
         self,

@@ -151,6 +151,8 @@ class HabitSpec(_Part):
     returns: str = ""
     """What type the answer has: a JSON schema, as JSON text because TOML has no null; empty for plain text."""
     contract: Contract
+    also: tuple[Contract, ...] = ()
+    """Further layouts of input that it takes, each with the promises it makes there."""
     ceiling: Ceiling = Ceiling()
     capabilities: tuple[str, ...] = ()
     """Anything beyond pure computation and bounded calls; a new one always needs a person."""
@@ -171,6 +173,11 @@ class HabitSpec(_Part):
         except ValueError as problem:
             raise ValueError(f"returns is no usable JSON schema: {problem}") from None
         return self
+
+    @property
+    def contracts(self) -> tuple[Contract, ...]:
+        """Every layout of input that it takes."""
+        return (self.contract, *self.also)
 
     @cached_property
     def answer_type(self) -> Returns:

@@ -79,8 +79,12 @@ class Choice:
     why: str
     drift: str = ""
     """The habit, ``name@version``, that this question is for and whose contract its input violates."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What that habit would have been given."""
     hint: str = ""
     """What a fresh scheduler's author should know of it."""
+    phrasing: str = ""
+    """The question as a template, to be remembered if the habit answers it."""
 
 
 class GaveUp(HabitError):
@@ -131,9 +135,9 @@ class HabitScheduler:
         return Outcome("answered", answer)
 
 
-def hint_after(chosen: Chosen, reason: str) -> str:
-    """What the model that now writes a scheduler afresh is told of the habit that gave up."""
-    source = chosen.source if len(chosen.source) <= _MOST_SOURCE_TOLD else chosen.source[:_MOST_SOURCE_TOLD] + "\n# …"
+def hint_after(program: str, reason: str) -> str:
+    """What the model that now writes a scheduler afresh is told of a habit that gave up, or did not fit the input."""
+    source = program if len(program) <= _MOST_SOURCE_TOLD else program[:_MOST_SOURCE_TOLD] + "\n# …"
     fence = "~" * max(3, 1 + max((len(run) for run in re.findall("~+", source)), default=0))
     return (
         "A program written for an earlier question of this kind did not work on this input: "
