@@ -60,6 +60,8 @@ class Settings:
     """Make OpenTelemetry spans of runs; see docs/telemetry.md."""
     concurrency: int = 64
     """Requests under way at once, for each provider."""
+    library: str = "habits"
+    """The folder that holds the library: a git repository, or a folder in one."""
     shadow: float = 0.0
     """The share of a habit's answers, from 0 to 1, that is also solved afresh and compared."""
     no_repair: bool = False

@@ -83,7 +83,7 @@ class HabitGaveUp(Event):
     """A habit did not come to an answer that may be given; the model writes a scheduler afresh, if that is allowed."""
 
     habit: str
-    reason: str
+    why: str
 
 
 @dataclass(frozen=True)

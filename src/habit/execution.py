@@ -162,7 +162,8 @@ class Execution:
         choice, gave_up = await self._choose()
         self.choice, self._why = choice, choice.why
         chosen, hint = choice.chosen, choice.hint
-        self._tell(SchedulerChosen(chosen.full_name if chosen else None, choice.why))
+        if self._job.librarian is not None:
+            self._tell(SchedulerChosen(chosen.full_name if chosen else None, choice.why))
         if chosen is not None:
             await self._note(chosen=chosen.to_json(), why=choice.why)
             self._habit = chosen.full_name

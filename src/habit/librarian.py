@@ -69,3 +69,7 @@ class Librarian(Protocol):
         """Note what became of a run; solve it afresh, or repair a habit, where that is called for. Never raises a
         HabitError: the question is answered already."""
         ...
+
+    async def aclose(self) -> None:
+        """Give back files."""
+        ...

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
 from habit.calls.kernel import Kernel
+from habit.config import Settings
 from habit.contexts.context import Context
 from habit.errors import HabitError, RunFailed
 from habit.events import Notice
@@ -24,7 +26,7 @@ from habit.library.habit import Habit
 from habit.library.match import Abstained, Matcher
 from habit.library.repair import Breakage, repair
 from habit.library.repository import Repository
-from habit.library.using import chosen, judge_of, violated
+from habit.library.using import chosen, filled, judge_of, violated
 from habit.resources import Resources
 from habit.run import Run, plain
 from habit.schedulers.habit import MATCH_SESSION, Choice, Chosen, hint_after
@@ -36,48 +38,42 @@ SHADOWS_THAT_FAIL = 2
 
 
 class LibraryLibrarian:
-    """Chooses among the approved habits of one repository, and keeps the evidence."""
+    """Chooses among the approved habits of the library that the settings name, and keeps the evidence."""
 
-    def __init__(self, resources: Resources, repository: Repository, evidence: Evidence) -> None:
+    def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self._repository = repository
-        self._evidence = evidence
-        self._shadow = resources.settings.shadow
-        self._repair = not resources.settings.no_repair
+        self._evidence = Evidence(evidence_path(resources.settings))
+        self._repository: Repository | None = None
 
     async def choose(self, kernel: Kernel, task: Task, strategy: str) -> Choice:
         """A habit that fits the question and its input, else why there is none. Raises RunFailed where ``strategy``
         demands one."""
         choice = await self._choose(kernel, task)
         if strategy == "habit" and choice.chosen is None:
-            raise RunFailed(f"No habit answers this: {choice.why}; let a scheduler be written with --strategy rlm.")
+            raise RunFailed(f"No habit answers this: {choice.why}; let the model write a program with --strategy rlm.")
         return choice
 
     async def _choose(self, kernel: Kernel, task: Task) -> Choice:
         habits, kept_out = await anyio.to_thread.run_sync(self._trusted)
         if not habits:
-            return Choice(None, kept_out or f"the library {self._repository.folder} has no approved habit")
+            return Choice(None, kept_out)
         facts = await anyio.to_thread.run_sync(observe, task.context)
         matcher = Matcher(habits, self._evidence)
         found = await matcher.match(task.query, task.returns, kernel, session=MATCH_SESSION)
         if isinstance(found, Abstained):
             return Choice(None, found.reason or kept_out)
-        broken = violated(found.habit.spec, facts)
-        if broken:
-            label, clause = found.habit.label, broken[0]
-            return Choice(
-                None,
-                f"{label} is for this question but not for this input: {clause}",
-                drift=label,
-                parameters=found.parameters,
-                hint=hint_after(found.habit.source, clause),
-            )
-        return Choice(chosen(found.habit, found.parameters, facts), found.how)
+        return _fitting(found.habit, found.parameters, facts, found.how, found.phrasing)
+
+    def repository(self) -> Repository:
+        """The library's repository, opened at first use. Blocks. Raises UsageError when there is none."""
+        if self._repository is None:
+            self._repository = Repository.open(self._resources.settings.library)
+        return self._repository
 
     def _trusted(self) -> tuple[list[Habit], str]:
         """The approved habits that are not suspended, and why others are left out."""
-        trusted, left_out = [], ""
-        for habit in self._repository.habits():
+        trusted, left_out = [], f"the library {self._resources.settings.library} has no approved habit yet"
+        for habit in self.repository().habits():
             assert habit.version is not None
             reason = self._evidence.suspended(habit.name, habit.version)
             if reason:
@@ -96,7 +92,7 @@ class LibraryLibrarian:
             await anyio.to_thread.run_sync(self._note, ended)
             if ended.run.habit is not None:
                 await self._maybe_shadow(ended, ask)
-            elif self._repair and ended.run.status == "answered":
+            elif not self._resources.settings.no_repair and ended.run.status == "answered":
                 await self._maybe_repair(ended, ask)
         except HabitError as problem:
             ended.tell(Notice(f"The answer stands; looking after the library failed: {problem}"))
@@ -118,7 +114,11 @@ class LibraryLibrarian:
     async def _maybe_shadow(self, ended: Ended, ask: Asking) -> None:
         """Solve a share of the hits afresh, and compare; a version whose shadows keep disagreeing is suspended."""
         run, used = ended.run, ended.choice.chosen
-        if used is None or not _is_drawn(run.id, self._shadow) or (left := ended.budget_left) is None:
+        if (
+            used is None
+            or not _is_drawn(run.id, self._resources.settings.shadow)
+            or (left := ended.budget_left) is None
+        ):
             return
         ended.tell(Notice(f"Solving this afresh as well, to compare with {used.full_name} (--shadow)."))
         fresh = await ask(run.query, returns=ended.returns, budget=left, use_cache=False)
@@ -147,6 +147,10 @@ class LibraryLibrarian:
                 )
             )
 
+    async def aclose(self) -> None:
+        """Close the evidence."""
+        await anyio.to_thread.run_sync(self._evidence.close)
+
     async def _maybe_repair(self, ended: Ended, ask: Asking) -> None:
         """Open a repair of a habit that this question was for and that could not answer it."""
         choice = ended.choice
@@ -159,11 +163,55 @@ class LibraryLibrarian:
         left = ended.budget_left
         if left is None:
             return
-        habit = await anyio.to_thread.run_sync(self._repository.get, name)
+        repository = await anyio.to_thread.run_sync(self.repository)
+        habit = await anyio.to_thread.run_sync(repository.get, name)
         breakage = Breakage(habit, ended.context, parameters, ended.run, clause, ended.returns)
         ended.tell(Notice(f"Repairing {habit.label}: {clause}"))
-        outcome = await repair(breakage, self._resources, self._repository, ask, left)
+        outcome = await repair(breakage, self._resources, repository, ask, left)
         ended.tell(Notice(outcome))
+
+
+class NamedLibrarian(LibraryLibrarian):
+    """Chooses the habit that was named, with the parameters that were given: nothing is matched."""
+
+    def __init__(self, resources: Resources, name: str, version: int | None, parameters: Mapping[str, Any]) -> None:
+        super().__init__(resources)
+        self._name = name
+        self._version = version
+        self._given = parameters
+
+    async def named(self) -> tuple[Habit, dict[str, Any]]:
+        """The habit and its parameters. Raises UsageError."""
+        habit = await anyio.to_thread.run_sync(lambda: self.repository().get(self._name, self._version))
+        return habit, filled(habit.spec, self._given)
+
+    async def _choose(self, kernel: Kernel, task: Task) -> Choice:
+        habit, parameters = await self.named()
+        assert habit.version is not None
+        reason = await anyio.to_thread.run_sync(self._evidence.suspended, habit.name, habit.version)
+        if reason:
+            return Choice(None, f"{habit.label} is suspended: {reason}")
+        facts = await anyio.to_thread.run_sync(observe, task.context)
+        return _fitting(habit, parameters, facts, "it was named")
+
+
+def _fitting(habit: Habit, parameters: Mapping[str, Any], facts: Facts, how: str, phrasing: str = "") -> Choice:
+    """The habit, where the input is one that it takes; else the clause that is violated."""
+    broken = violated(habit.spec, facts)
+    if not broken:
+        return Choice(chosen(habit, parameters, facts), how, phrasing=phrasing)
+    return Choice(
+        None,
+        f"{habit.label} is for this question but not for this input: {broken[0]}",
+        drift=habit.label,
+        parameters=parameters,
+        hint=hint_after(habit.source, broken[0]),
+    )
+
+
+def evidence_path(settings: Settings) -> Path | None:
+    """Where the evidence is kept: beside the journal; None where there is none."""
+    return None if settings.no_journal else Path(settings.journal).with_name("evidence.db")
 
 
 def _use(run: Run, habit: str, version: int, outcome: Outcome, reason: str) -> Use:

@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from habit.calls.budget import Budget
 from habit.contexts.context import Context
-from habit.errors import HabitError, RunError
+from habit.errors import RunError
 from habit.librarian import Asking
 from habit.library.case import Case
 from habit.library.checks import examine

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -59,6 +60,12 @@ def contract_for(spec: HabitSpec, facts: Facts) -> Contract:
 def violated(spec: HabitSpec, facts: Facts) -> list[str]:
     """The clauses that the input violates, of the layout that it fits best; none when it fits one."""
     return violations(contract_for(spec, facts), facts)
+
+
+def question_of(spec: HabitSpec, parameters: Mapping[str, Any]) -> str:
+    """The question that a use by name answers, in the words of the habit's first phrasing."""
+    shown = {name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in parameters.items()}
+    return re.sub(r"\{(\w+)\}", lambda slot: shown.get(slot[1], slot[0]), spec.intent.phrasings[0])
 
 
 def filled(spec: HabitSpec, given: Mapping[str, Any]) -> dict[str, Any]:
