@@ -54,14 +54,14 @@ class Settings:
     cell_memory: int = 4 << 30
     """Bytes of address space a session may use beyond its context."""
     journal: str = ".habit/journal.db"
+    library: str = "habits"
+    """The folder of habits: a git repository, or a folder in one; see docs/habits.md."""
     no_journal: bool = False
     no_cache: bool = False
     otel: bool = False
     """Make OpenTelemetry spans of runs; see docs/telemetry.md."""
     concurrency: int = 64
     """Requests under way at once, for each provider."""
-    library: str = "habits"
-    """The folder that holds the library: a git repository, or a folder in one."""
     shadow: float = 0.0
     """The share of a habit's answers, from 0 to 1, that is also solved afresh and compared."""
     no_repair: bool = False

@@ -36,15 +36,6 @@ def test_phrasings_are_remembered_once(tmp_path: Path) -> None:
     assert evidence.phrasings("other") == []
 
 
-def test_a_suspension_holds_until_it_is_lifted(tmp_path: Path) -> None:
-    evidence = Evidence(tmp_path / "evidence.db")
-    assert evidence.suspended("a", 1) == ""
-    evidence.suspend("a", 1, "two shadows disagreed", at=1.0)
-    assert (evidence.suspended("a", 1), evidence.suspended("a", 2)) == ("two shadows disagreed", "")
-    evidence.suspend("a", 1, "", at=2.0)
-    assert evidence.suspended("a", 1) == ""
-
-
 def test_many_processes_note_at_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from habit.library.evidence import *\n"

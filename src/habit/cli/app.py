@@ -19,6 +19,8 @@ from habit.cli.history import runs, show
 from habit.cli.local_models import models
 from habit.cli.output import settle_streams
 from habit.cli.repeat import replay, resume
+from habit.cli.using import explain as explain_run
+from habit.cli.using import run, stats
 
 
 @click.group(
@@ -34,7 +36,7 @@ def cli(context: click.Context) -> None:
     help_without_command(context)
 
 
-for command in (ask, runs, show, resume, replay, models, doctor, completion):
+for command in (ask, run, runs, show, explain_run, resume, replay, stats, models, doctor, completion):
     cli.add_command(command)
 
 

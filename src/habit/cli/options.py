@@ -45,6 +45,7 @@ def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return apply
 
 
+habit_argument = click.argument("name", metavar="NAME", shell_complete=completing.habits)
 run_argument = click.argument("ref", metavar="RUN", shell_complete=completing.runs)
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON value instead of text.")
 verbose_flag = click.option("-v", "--verbose", is_flag=True, help="Show the cells on stderr as they run.")
@@ -83,6 +84,18 @@ listening_options = _stack(
     _option("--events", metavar="FILE", help="Append what happens to FILE, one JSON object a line."),
     click.option("--events-content", is_flag=True, help="Put code, prompts, replies and answers there too."),
     _option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_* variables say."),
+)
+
+strategy_option = _option(
+    "--strategy",
+    metavar="auto|rlm|habit",
+    help="auto: a habit that fits, else the model writes a program; habit: a habit or nothing; rlm: always afresh.",
+)
+library_option = _option("--library", metavar="DIR", help="The library of habits (default ./habits).")
+library_options = _stack(
+    library_option,
+    _option("--shadow", type=float, metavar="X", help="Solve this share of a habit's answers afresh too, and compare."),
+    click.option("--no-repair", is_flag=True, default=None, help="Open no repair when a habit can't answer."),
 )
 
 record_options = _stack(

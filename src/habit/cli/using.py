@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 @options.habit_argument
 @click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=options.completing.paths)
 @click.option("--param", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the habit; once for each.")
-@click.option("--at", "version", type=click.IntRange(min=1), default=None, metavar="N", help="Version N, not the active.")
+@click.option(
+    "--at", "version", type=click.IntRange(min=1), default=None, metavar="N", help="Version N, not the active."
+)
 @options.strategy_option
 @options.library_options
 @options.model_options
@@ -135,7 +137,7 @@ def stats(name: str | None, as_json: bool, **flags: Any) -> None:
     settings = load(flags)
     evidence = Evidence(evidence_path(settings))
     uses = evidence.uses(name)
-    rows = standings(uses, evidence.suspended)
+    rows = standings(uses)
     evidence.close()
     if as_json:
         write_json([row.to_json() for row in rows])

@@ -48,13 +48,6 @@ CREATE TABLE phrasings (
     at REAL NOT NULL,
     UNIQUE (habit, template)
 );
-CREATE TABLE suspensions (
-    number INTEGER PRIMARY KEY,
-    habit TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    at REAL NOT NULL
-);
 """
 
 
@@ -130,22 +123,6 @@ class Evidence:
         with self._lock, self._open() as db:
             found = db.execute("SELECT template FROM phrasings WHERE habit = ? ORDER BY number", (habit,))
             return [row[0] for row in found]
-
-    def suspend(self, habit: str, version: int, reason: str, *, at: float) -> None:
-        """Use this version no more, until a ``reason`` that is empty lifts it."""
-        with self._lock, self._open() as db:
-            db.execute(
-                "INSERT INTO suspensions (habit, version, reason, at) VALUES (?,?,?,?)", (habit, version, reason, at)
-            )
-
-    def suspended(self, habit: str, version: int) -> str:
-        """Why this version is not to be used; empty when it may be."""
-        with self._lock, self._open() as db:
-            row = db.execute(
-                "SELECT reason FROM suspensions WHERE habit = ? AND version = ? ORDER BY number DESC LIMIT 1",
-                (habit, version),
-            ).fetchone()
-        return "" if row is None else str(row[0])
 
     def close(self) -> None:
         """Give back the file."""

@@ -71,16 +71,10 @@ class LibraryLibrarian:
         return self._repository
 
     def _trusted(self) -> tuple[list[Habit], str]:
-        """The approved habits that are not suspended, and why others are left out."""
-        trusted, left_out = [], f"the library {self._resources.settings.library} has no approved habit yet"
-        for habit in self.repository().habits():
-            assert habit.version is not None
-            reason = self._evidence.suspended(habit.name, habit.version)
-            if reason:
-                left_out = f"{habit.label} is suspended: {reason}"
-            else:
-                trusted.append(habit)
-        return trusted, left_out
+        """The approved habits that nothing suspends, and why others are left out."""
+        repository = self.repository()
+        left_out = "; ".join(repository.warnings())
+        return repository.habits(), left_out or f"the library {self._resources.settings.library} has no approved habit"
 
     def judge_of(self, chosen: Chosen, context: Context) -> Callable[[Any], Sequence[str]]:
         """The judge of a habit that was chosen before this process began."""
@@ -140,12 +134,8 @@ class LibraryLibrarian:
         failed = sum(use.outcome == "disagreed" for use in shadows[-SHADOWS_LOOKED_AT:])
         if failed >= SHADOWS_THAT_FAIL:
             why = f"{failed} of its last {min(len(shadows), SHADOWS_LOOKED_AT)} shadow runs disagreed"
-            await anyio.to_thread.run_sync(lambda: self._evidence.suspend(used.name, used.version, why, at=time.time()))
-            ended.tell(
-                Notice(
-                    f"{used.full_name} is suspended, because {why}; see: habit stats {used.name}, habit relax {used.name}"
-                )
-            )
+            await anyio.to_thread.run_sync(lambda: self.repository().suspend(used.name, why))
+            ended.tell(Notice(f"{used.full_name} is suspended, because {why}; see: habit stats {used.name}"))
 
     async def aclose(self) -> None:
         """Close the evidence."""
@@ -187,10 +177,6 @@ class NamedLibrarian(LibraryLibrarian):
 
     async def _choose(self, kernel: Kernel, task: Task) -> Choice:
         habit, parameters = await self.named()
-        assert habit.version is not None
-        reason = await anyio.to_thread.run_sync(self._evidence.suspended, habit.name, habit.version)
-        if reason:
-            return Choice(None, f"{habit.label} is suspended: {reason}")
         facts = await anyio.to_thread.run_sync(observe, task.context)
         return _fitting(habit, parameters, facts, "it was named")
 

@@ -68,7 +68,7 @@ async def repair(breakage: Breakage, resources: Resources, repository: Repositor
         source = _code(str(written.answer))
         trouble = await _tried(breakage, source, written, resources, repository, ask, budget)
         if not trouble:
-            return f"A repair of {habit.label} passes its old cases and this one; look at it with: habit review {habit.name}"
+            return f"A repair of {habit.label} passes its old cases and this one: habit review {habit.name}"
     return f"No repair of {habit.label} was found: {trouble}."
 
 
@@ -116,7 +116,7 @@ async def _tried(
     report = await examine(sandbox, whole)
     if not report.green:
         return report.troubles()[0]
-    await anyio.to_thread.run_sync(lambda: repository.propose(whole, report=report))
+    await anyio.to_thread.run_sync(lambda: repository.propose(whole))
     return ""
 
 
@@ -153,9 +153,10 @@ def _request(breakage: Breakage, tried: str, trouble: str) -> str:
     habit = breakage.habit
     old_input = next(iter(habit.cases.values())).context.payload[:_SHOWN].decode("utf-8", "replace")
     again = f"\nYour last attempt was this; it does not do, because {trouble}:\n{_fenced(tried)}\n" if trouble else ""
+    right = _short(plain(breakage.run.answer))
     return f"""Mend a Python program. What it is for: {habit.spec.intent.summary}
 It does not work on `context` any more: {breakage.clause}
-For `context` and the parameters {json.dumps(dict(breakage.parameters))} the right answer is {_short(plain(breakage.run.answer))}.
+For `context` and the parameters {json.dumps(dict(breakage.parameters))} the right answer is {right}.
 It must go on working for inputs like the one it was written for, which begins:
 {_fenced(old_input)}
 This is the program:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -28,7 +28,6 @@ class Standing:
     """Median of what a fresh scheduler took for the same kind of question; None when that is not known."""
     usd: float | None
     seconds: float | None
-    suspended: str
     reasons: Sequence[str]
     """Why it was not used, the latest first."""
 
@@ -51,21 +50,19 @@ class Standing:
                 lines.append(f"    a hit takes {self.tokens:,} tokens{usd}, {self.seconds or 0:.1f} s (median){afresh}")
             if shadows := self.shadows_agreed + self.shadows_disagreed:
                 lines.append(f"    {self.shadows_agreed} of {shadows} shadow runs agreed")
-            if self.suspended:
-                lines.append(f"    suspended: {self.suspended}")
         return "\n".join([*lines, *(f"    {reason}" for reason in self.reasons)])
 
 
-def standings(uses: Sequence[Use], suspended: Callable[[str, int], str]) -> list[Standing]:
+def standings(uses: Sequence[Use]) -> list[Standing]:
     """One for each version that there is evidence of, by name and version; last the questions that no habit was for."""
     groups: dict[tuple[str, int], list[Use]] = {}
     for use in uses:
         groups.setdefault((use.habit, use.version), []).append(use)
     ordered = sorted(groups.items(), key=lambda item: (not item[0][0], item[0]))
-    return [_added_up(name, version, group, suspended) for (name, version), group in ordered]
+    return [_added_up(name, version, group) for (name, version), group in ordered]
 
 
-def _added_up(name: str, version: int, uses: Sequence[Use], suspended: Callable[[str, int], str]) -> Standing:
+def _added_up(name: str, version: int, uses: Sequence[Use]) -> Standing:
     hits = [use for use in uses if use.outcome == "hit"]
     afresh = [use.tokens for use in uses if use.outcome in ("fallback", "violated", "agreed", "disagreed")]
     prices = [use.usd for use in hits if use.usd is not None]
@@ -87,7 +84,6 @@ def _added_up(name: str, version: int, uses: Sequence[Use], suspended: Callable[
         tokens_afresh=round(median(afresh)) if afresh else None,
         usd=median(prices) if prices else None,
         seconds=median(use.seconds for use in hits) if hits else None,
-        suspended=suspended(name, version) if name else "",
         reasons=list(dict.fromkeys(reasons))[:3],
     )
 
