@@ -28,12 +28,14 @@ def test_uses_are_given_back_in_order(tmp_path: Path, kept: bool) -> None:
     assert evidence.uses() == ([HIT, MISS, HIT] if kept else [])
 
 
-def test_phrasings_are_remembered_once(tmp_path: Path) -> None:
+def test_phrasings_are_remembered_once_and_can_be_forgotten(tmp_path: Path) -> None:
     evidence = Evidence(tmp_path / "evidence.db")
     for template in ("How many {label}?", "Count the {label}.", "How many {label}?"):
-        evidence.add_phrasing("count-label", template, run="r", at=1.0)
-    assert evidence.phrasings("count-label") == ["How many {label}?", "Count the {label}."]
-    assert evidence.phrasings("other") == []
+        evidence.add("count-label", template)
+    assert evidence.lookup("count-label") == ["How many {label}?", "Count the {label}."]
+    assert evidence.lookup("other") == []
+    evidence.remove("count-label", "How many {label}?")
+    assert evidence.lookup("count-label") == ["Count the {label}."]
 
 
 def test_many_processes_note_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Evidence: what became of every use of every version of a habit. Append-only, in a SQLite file beside the journal.
+"""Evidence: what became of every use of every version of a habit; uses are only ever added. SQLite, by the journal.
 
 It is about this machine's use, so it is not in the library's git history: only strategies are promoted, never what
 happened to them. All methods block and are safe to call from several threads and processes.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,6 @@ CREATE TABLE phrasings (
     number INTEGER PRIMARY KEY,
     habit TEXT NOT NULL,
     template TEXT NOT NULL,
-    run TEXT NOT NULL,
     at REAL NOT NULL,
     UNIQUE (habit, template)
 );
@@ -70,7 +70,7 @@ class Use:
 
 
 class Evidence:
-    """The uses recorded in one file, or in memory for ``None``."""
+    """The uses recorded in one file, or in memory for ``None``; also the phrasings that were confirmed by use."""
 
     def __init__(self, path: Path | None) -> None:
         """Open, and make the file at first use. Raises UsageError when it can't be used."""
@@ -110,19 +110,24 @@ class Evidence:
             ).fetchall()
         return [Use(*row) for row in reversed(rows)]
 
-    def add_phrasing(self, habit: str, template: str, *, run: str, at: float) -> None:
-        """Remember how a question for ``habit`` was put, as a template; known ones stay as they are."""
+    def add(self, habit: str, template: str) -> None:
+        """Remember how a question for ``habit`` was put, as a template; once is enough."""
         with self._lock, self._open() as db:
             db.execute(
-                "INSERT INTO phrasings (habit, template, run, at) VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
-                (habit, template, run, at),
+                "INSERT INTO phrasings (habit, template, at) VALUES (?,?,?) ON CONFLICT DO NOTHING",
+                (habit, template, time.time()),
             )
 
-    def phrasings(self, habit: str) -> list[str]:
-        """The templates remembered for ``habit``, oldest first."""
+    def lookup(self, habit: str) -> list[str]:
+        """The templates remembered for ``habit``, the oldest first."""
         with self._lock, self._open() as db:
             found = db.execute("SELECT template FROM phrasings WHERE habit = ? ORDER BY number", (habit,))
             return [row[0] for row in found]
+
+    def remove(self, habit: str, template: str) -> None:
+        """Forget a template, because an answer it led to was wrong."""
+        with self._lock, self._open() as db:
+            db.execute("DELETE FROM phrasings WHERE habit = ? AND template = ?", (habit, template))
 
     def close(self) -> None:
         """Give back the file."""

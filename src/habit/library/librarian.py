@@ -20,18 +20,24 @@ from habit.contexts.context import Context
 from habit.errors import HabitError, RunFailed
 from habit.events import Notice
 from habit.librarian import Asking, Ended
-from habit.library.contract import Facts, observe
+from habit.library.contract import observe
 from habit.library.evidence import Evidence, Outcome, Use
 from habit.library.habit import Habit
-from habit.library.match import Abstained, Matcher
+from habit.library.match import Match, Matcher
 from habit.library.repair import Breakage, repair
 from habit.library.repository import Repository
 from habit.library.using import chosen, filled, judge_of, violated
 from habit.resources import Resources
 from habit.run import Run, plain
-from habit.schedulers.habit import MATCH_SESSION, Choice, Chosen, hint_after
+from habit.schedulers.habit import Choice, Chosen, hint_after
 from habit.schedulers.scheduler import Task
 
+_HOW = {
+    "phrasing": "the question is put as one of its phrasings",
+    "remembered phrasing": "the question is put as one that it answered before",
+    "model": "a model said so, and nothing in the question speaks against it",
+}
+"""Why a habit was chosen, by how it was matched."""
 SHADOWS_LOOKED_AT = 5
 SHADOWS_THAT_FAIL = 2
 """A version is suspended when so many of its latest shadows disagree."""
@@ -43,6 +49,7 @@ class LibraryLibrarian:
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
         self._evidence = Evidence(evidence_path(resources.settings))
+        self._matcher = Matcher(self._evidence)
         self._repository: Repository | None = None
 
     async def choose(self, kernel: Kernel, task: Task, strategy: str) -> Choice:
@@ -58,11 +65,17 @@ class LibraryLibrarian:
         if not habits:
             return Choice(None, kept_out)
         facts = await anyio.to_thread.run_sync(observe, task.context)
-        matcher = Matcher(habits, self._evidence)
-        found = await matcher.match(task.query, task.returns, kernel, session=MATCH_SESSION)
-        if isinstance(found, Abstained):
-            return Choice(None, found.reason or kept_out)
-        return _fitting(found.habit, found.parameters, facts, found.how, found.phrasing)
+        found = await self._matcher.match(task.query, facts, habits, returns=task.returns, kernel=kernel)
+        if isinstance(found, Match):
+            return Choice(
+                chosen(found.habit, found.parameters, facts),
+                _HOW[found.how],
+                parameters=found.parameters,
+                phrasing=(found.phrasing or "") if found.how == "model" else "",
+            )
+        if found.unfit is None:
+            return Choice(None, found.reason)
+        return _drifted(found.unfit.habit, found.unfit.parameters, found.unfit.violations[0])
 
     def repository(self) -> Repository:
         """The library's repository, opened at first use. Blocks. Raises UsageError when there is none."""
@@ -96,7 +109,7 @@ class LibraryLibrarian:
         if run.habit is not None and choice.chosen is not None:
             self._evidence.note(_use(run, choice.chosen.name, choice.chosen.version, "hit", run.why))
             if choice.phrasing:
-                self._evidence.add_phrasing(choice.chosen.name, choice.phrasing, run=run.id, at=time.time())
+                self._evidence.add(choice.chosen.name, choice.phrasing)
         elif choice.chosen is not None:
             self._evidence.note(_use(run, choice.chosen.name, choice.chosen.version, "fallback", ended.gave_up))
         elif choice.drift:
@@ -178,20 +191,20 @@ class NamedLibrarian(LibraryLibrarian):
     async def _choose(self, kernel: Kernel, task: Task) -> Choice:
         habit, parameters = await self.named()
         facts = await anyio.to_thread.run_sync(observe, task.context)
-        return _fitting(habit, parameters, facts, "it was named")
+        broken = violated(habit.spec, facts)
+        if broken:
+            return _drifted(habit, parameters, broken[0])
+        return Choice(chosen(habit, parameters, facts), "it was named", parameters=parameters)
 
 
-def _fitting(habit: Habit, parameters: Mapping[str, Any], facts: Facts, how: str, phrasing: str = "") -> Choice:
-    """The habit, where the input is one that it takes; else the clause that is violated."""
-    broken = violated(habit.spec, facts)
-    if not broken:
-        return Choice(chosen(habit, parameters, facts), how, phrasing=phrasing)
+def _drifted(habit: Habit, parameters: Mapping[str, Any], clause: str) -> Choice:
+    """The question is the habit's, and the input is not."""
     return Choice(
         None,
-        f"{habit.label} is for this question but not for this input: {broken[0]}",
+        f"{habit.label} answers this question, but not about this input: {clause}",
         drift=habit.label,
         parameters=parameters,
-        hint=hint_after(habit.source, broken[0]),
+        hint=hint_after(habit.source, clause),
     )
 
 
