@@ -39,7 +39,9 @@ def classify(recursive_llm, items, labels, question=None):  # type: ignore[no-un
 
 def find(value, word):  # type: ignore[no-untyped-def]
     """The lines that contain a word (of a list: the items; of a dict: "key: line"), in any case if need be."""
-    patterns = [word] if isinstance(word, re.Pattern) else [re.compile(re.escape(word)), re.compile(re.escape(word), re.I)]
+    patterns = (
+        [word] if isinstance(word, re.Pattern) else [re.compile(re.escape(word)), re.compile(re.escape(word), re.I)]
+    )
     if isinstance(word, str) and re.search(r"[\\^$*+?{}\[\]|()]|\.[*+]", word):
         patterns += [re.compile(word, re.M), re.compile(word, re.M | re.I)]
     for pattern in patterns:

@@ -21,6 +21,7 @@ _READY_MADE = {
     "defaultdict": "from collections import defaultdict",
 }
 """What a session has imported beforehand."""
+_OF_HELPERS = {name: f"import {name}" for name in ("csv", "io")}
 _TYPES = {
     "string": "str", "choice": "str", "integer": "int", "number": "float", "boolean": "bool", "list": "list[str]",
 }  # fmt: skip
@@ -36,8 +37,9 @@ def compose(
     body = [node for node in statements if node not in imports]
     helpers = _helpers_for(used(body) - bound(body))
     top = {name for name in bound(imports)} | {helper.name for helper in helpers}
-    ready = sorted(((used(body) | used(helpers)) - bound(body) - top) & set(_READY_MADE))
-    imports += [ast.parse(_READY_MADE[name]).body[0] for name in ready]  # type: ignore[misc]
+    known = {**_READY_MADE, **(_OF_HELPERS if helpers else {})}
+    ready = sorted((((used(body) - bound(body)) | used(helpers)) - top) & set(known))
+    imports += [ast.parse(known[name]).body[0] for name in ready]  # type: ignore[misc]
     top |= set(ready)
     functions = _free_standing(body, top)
     body = [node for node in body if node not in functions]

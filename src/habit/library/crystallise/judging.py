@@ -17,10 +17,14 @@ from habit.library.crystallise.levels import Levels
 from habit.library.crystallise.literals import Literals, Site
 
 Kind = Literal["lift", "format", "own", "reject"]
-_UNITS = frozenset({0.5, 2, 3, 4, 7, 10, 12, 24, 30, 60, 100, 365, 1000, 1024, 3600, 86400, 1e6, 1e9, 0.01, 0.001, 1024**2})
+_UNITS = frozenset(
+    {0.5, 2, 3, 4, 7, 10, 12, 24, 30, 60, 100, 365, 1000, 1024, 3600, 86400, 1e6, 1e9, 0.01, 0.001, 1024**2}
+)
 _ROUND_SIZES = frozenset({3, 5, 10, 20, 25, 50, 100})
 _EXEMPT = frozenset("yes no true false none null unknown other n/a na not found nothing neither both tie equal".split())
-_SIZE_WORDS = re.compile(r"chunk|size|batch|window|overlap|limit|max|min|width|step|worker|top|budget|chars", re.IGNORECASE)
+_SIZE_WORDS = re.compile(
+    r"chunk|size|batch|window|overlap|limit|max|min|width|step|worker|top|budget|chars", re.IGNORECASE
+)
 _REGEX_NOISE = re.compile(r"\\[a-zA-Z]|\(\?[a-zA-Z:=!<]+(?:P?<\w+>)?|\[[^\]]*\]|\{\d+(?:,\d*)?\}|\(\?P<\w+>")
 _FIRST = ("first", "earliest", "oldest", "initial", "begin", "start", "header", "column", "title")
 _LAST = ("last", "latest", "newest", "final", "recent", "end")
@@ -168,7 +172,9 @@ class Judge:
         if level == "records":
             if value == 0 and (self._evidence.has_header or asks(*_FIRST)):
                 return KEEP
-            return KEEP if value == -1 and asks(*_LAST) else Verdict("reject", reason="is a position in this very input")
+            return (
+                KEEP if value == -1 and asks(*_LAST) else Verdict("reject", reason="is a position in this very input")
+            )
         if level == "ranked":
             known = value in (0, -1) or self._evidence.number_in_query(value + 1 if value > 0 else -value)
             return KEEP if known else Verdict("reject", reason="is a rank that the question does not ask for")
@@ -239,8 +245,12 @@ class Judge:
 
 
 _CUT = Verdict("reject", reason="cuts this very input at a fixed place")
-_STRUCTURAL_ARGUMENTS = frozenset({"split", "rsplit", "round", "group", "start", "end", "span", "int", "log", "Fraction"})
-_STRUCTURAL_WORDS = frozenset({"indent", "ndigits", "maxsplit", "max_workers", "default", "digits", "base", "flags", "width"})
+_STRUCTURAL_ARGUMENTS = frozenset(
+    {"split", "rsplit", "round", "group", "start", "end", "span", "int", "log", "Fraction"}
+)
+_STRUCTURAL_WORDS = frozenset(
+    {"indent", "ndigits", "maxsplit", "max_workers", "default", "digits", "base", "flags", "width"}
+)
 
 
 def _is_name_of_own(site: Site) -> bool:

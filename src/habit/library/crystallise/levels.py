@@ -75,9 +75,9 @@ class Levels:
     def _of_call(self, node: ast.Call) -> Level:
         first = self.of(node.args[0]) if node.args else "other"
         match node.func:
-            case ast.Name(id=name) | ast.Attribute(value=ast.Name(id="csv" | "io" | "itertools" | "dict"), attr=name) if (
-                name in _FIRST_ARGUMENT
-            ):
+            case (
+                ast.Name(id=name) | ast.Attribute(value=ast.Name(id="csv" | "io" | "itertools" | "dict"), attr=name)
+            ) if name in _FIRST_ARGUMENT:
                 return "records" if first == "whole" and name != "StringIO" else first
             case ast.Name(id="sorted") | ast.Attribute(attr="nlargest" | "nsmallest" | "most_common"):
                 return "ranked"

@@ -145,14 +145,19 @@ class _Lifter:
             (
                 word
                 for word in WORD.findall(site.text)
-                if not evidence.is_format(word) and (one := evidence.in_query(word)) and found and one.span == found.span
+                if not evidence.is_format(word)
+                and (one := evidence.in_query(word))
+                and found
+                and one.span == found.span
             ),
             None,
         )
 
     def _add(self, values: list[Any], spans: list[Span], site: Site) -> None:
         for known in self._lifts:
-            if known.spans == spans and all(_form_of(a, b) is not None for a, b in zip(known.values, values, strict=True)):
+            if known.spans == spans and all(
+                _form_of(a, b) is not None for a, b in zip(known.values, values, strict=True)
+            ):
                 known.sites.append(site)
                 return
         self._lifts.append(Lift(values, spans, [site]))
@@ -270,9 +275,13 @@ class _Lifter:
                 continue
             forms = {form: _expression(lift_.name, value, form) for form in _forms(value)}
             substitutions.append(Substitution(self._places(lift_, forms), forms, lift_.name))
-        program = substitute(self._program, substitutions, patterns={id(row[0].node) for row in self._rows if row[0].is_pattern})
+        program = substitute(
+            self._program, substitutions, patterns={id(row[0].node) for row in self._rows if row[0].is_pattern}
+        )
         kept = dict.fromkeys(
-            row[0].node.value for row, verdicts in zip(self._rows, self._verdicts, strict=True) if verdicts[0].kind == "format"
+            row[0].node.value
+            for row, verdicts in zip(self._rows, self._verdicts, strict=True)
+            if verdicts[0].kind == "format"
         )
         runs = range(len(self._evidences))
         return Lifted(

@@ -14,7 +14,9 @@ _ASKING = frozenset({"recursive_llm", "ask_each", "ask_each_or_error"})
 _PATTERN_FUNCTIONS = frozenset(
     {"compile", "search", "match", "fullmatch", "findall", "finditer", "sub", "subn", "split", "escape"}
 )
-_FORMATTING = frozenset({"strftime", "strptime", "encode", "decode", "format", "open", "reader", "DictReader", "to_datetime"})
+_FORMATTING = frozenset(
+    {"strftime", "strptime", "encode", "decode", "format", "open", "reader", "DictReader", "to_datetime"}
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ class Literals:
             if not isinstance(node, ast.Call):
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else ""
-            wanted = [word.value for word in node.keywords if word.arg == ("labels" if name == "classify" else "returns")]
+            wanted = [
+                word.value for word in node.keywords if word.arg == ("labels" if name == "classify" else "returns")
+            ]
             if name == "classify" and len(node.args) > 2:
                 wanted.append(node.args[2])
             for value in wanted:

@@ -130,13 +130,13 @@ class _Plain(ScopedTransformer):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not self.is_free(node.func.id):
             return None
         match node.func.id, node.args, node.keywords:
-            case ("answer" | "FINAL" | "SUBMIT"), [ast.Call(func=ast.Attribute(ast.Call(ast.Name("globals"))))], []:
+            case (("answer" | "FINAL" | "SUBMIT"), [ast.Call(func=ast.Attribute(ast.Call(ast.Name("globals"))))], []):
                 call = node.args[0]
                 assert isinstance(call, ast.Call)
                 name = call.args[0]
                 assert isinstance(name, ast.Constant)
                 return ast.Name(name.value, ast.Load()) if name.value in self._known else name
-            case ("answer" | "FINAL" | "SUBMIT"), [value], []:
+            case (("answer" | "FINAL" | "SUBMIT"), [value], []):
                 return value
             case "SUBMIT", [], [ast.keyword(value=value)]:
                 return value
@@ -161,7 +161,9 @@ class _Plain(ScopedTransformer):
             case ast.Name("answer"), ast.Dict(keys, values) if {
                 key.value for key in keys if isinstance(key, ast.Constant)
             } >= {"content", "ready"}:
-                named = {key.value: value for key, value in zip(keys, values, strict=True) if isinstance(key, ast.Constant)}
+                named = {
+                    key.value: value for key, value in zip(keys, values, strict=True) if isinstance(key, ast.Constant)
+                }
                 content = ast.copy_location(ast.Assign([ast.Name(CONTENT, ast.Store())], named["content"]), node)
                 return [content, *self._ready(node, named["ready"], top=top)]
         return None

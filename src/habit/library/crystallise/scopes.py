@@ -47,7 +47,9 @@ def bound(node: ast.AST | Iterable[ast.AST]) -> set[str]:
         case ast.Lambda():
             return bound(outside_of(node))
         case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-            return {name for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr) for name in bound(inner.target)}
+            return {
+                name for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr) for name in bound(inner.target)
+            }
         case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
             return {alias.asname or alias.name.partition(".")[0] for alias in aliases}
         case ast.ExceptHandler(name=name):

@@ -137,7 +137,9 @@ class _Slicer:
         for handler in node.handlers:
             body, of_handler = self.block(handler.body, live | of_last, control=True, everything=everything)
             needed |= of_handler | (self._facts.uses(handler.type) if handler.type else set())
-            handlers.append(ast.copy_location(ast.ExceptHandler(handler.type, handler.name, body or [ast.Pass()]), handler))
+            handlers.append(
+                ast.copy_location(ast.ExceptHandler(handler.type, handler.name, body or [ast.Pass()]), handler)
+            )
         body, of_body = self.block(node.body, needed, control=True, everything=True)
         made = copy.copy(node)
         made.body, made.handlers, made.orelse, made.finalbody = body or [ast.Pass()], handlers, other, last
