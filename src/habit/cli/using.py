@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from habit.cli import options
+from habit.cli import completing, options
 from habit.cli.ask import answer_run, standard_input
 from habit.cli.history import read_journal
 from habit.cli.journals import must_exist
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Use an approved habit by name, with its parameters.")
 @options.habit_argument
-@click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=options.completing.paths)
+@click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=completing.paths)
 @click.option("--param", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the habit; once for each.")
 @click.option(
     "--at", "version", type=click.IntRange(min=1), default=None, metavar="N", help="Version N, not the active."
@@ -123,7 +123,7 @@ def explanation(record: RunRecord) -> dict[str, Any]:
 
 
 @click.command(short_help="Show how habits fare: uses, fallbacks, shadows, and what they save.")
-@click.argument("name", required=False, metavar="[NAME]", shell_complete=options.completing.habits)
+@click.argument("name", required=False, metavar="[NAME]", shell_complete=completing.habits)
 @options.library_options
 @options.journal_option
 @options.json_flag
