@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,8 +99,9 @@ class OracleModel:
 
     def _root(self, call: Call) -> str:
         assert self.about is not None
-        if any("Mend a Python program" in message.content for message in call.messages):
-            return f"```python\nanswer({mended(self.about)!r})\n```"
+        told = next((one.content for one in call.messages if "Mend a Python program" in one.content), "")
+        if told:
+            return f"```python\nanswer({mended(self.about, _parameters_told(told))!r})\n```"
         turn = sum(message.role == "assistant" for message in call.messages)
         cells = self.about.family.cells(self.about.form, self.about.parameters)
         return f"```python\n{cells[min(turn, len(cells) - 1)]}\n```"
@@ -141,12 +143,23 @@ class OracleModels:
         """Nothing is open."""
 
 
-def mended(question: Question) -> str:
-    """A program that reads every format of the family: what a good model writes when the format changes."""
+def _parameters_told(prompt: str) -> list[str]:
+    """The parameters of the program to be mended, in their order."""
+    signatures = re.findall(r"def scheduler\(context, recursive_llm, \*, ([^)]*)\)", prompt)
+    return re.findall(r"(\w+)\s*:", signatures[-1]) if signatures else []
+
+
+def mended(question: Question, names: Sequence[str]) -> str:
+    """A program that reads every format of the family: what a good model writes when the format changes.
+
+    ``names`` are what the program to be mended calls the family's parameters.
+    """
     family = question.family
-    names = ", ".join(question.parameters)
-    code = family.code.format(**{name: name for name in question.parameters})
-    body = [f"def scheduler(context, recursive_llm, *, {names}):"]
+    called = {name: name if name in names else repr(value) for name, value in question.parameters.items()}
+    if len(names) == len(called):
+        called = dict(zip(called, names, strict=True))
+    code = family.code.format(**called)
+    body = [f"def scheduler(context, recursive_llm, *, {', '.join(names)}):"]
     if family.joins:
         body += [f"    {line}" for line in JOIN.splitlines()]
     else:

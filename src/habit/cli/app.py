@@ -16,6 +16,7 @@ from habit.cli.doctor import doctor
 from habit.cli.explaining import explain
 from habit.cli.groups import HabitGroup, help_without_command
 from habit.cli.history import runs, show
+from habit.cli.learning import learn
 from habit.cli.local_models import models
 from habit.cli.output import settle_streams
 from habit.cli.repeat import replay, resume
@@ -36,7 +37,7 @@ def cli(context: click.Context) -> None:
     help_without_command(context)
 
 
-for command in (ask, run, runs, show, explain_run, resume, replay, stats, models, doctor, completion):
+for command in (ask, run, runs, show, explain_run, resume, replay, learn, stats, models, doctor, completion):
     cli.add_command(command)
 
 

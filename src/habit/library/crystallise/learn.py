@@ -47,8 +47,18 @@ class Learned:
     """Proposals of the model that did not pass the checks, a line each."""
 
 
-async def learn(resources: Resources, refs: Sequence[str], *, name: str | None = None) -> Learned:
-    """Make a candidate of the runs ``refs``, which are of one family. Raises CannotLearn; asks no model."""
+async def learn(
+    resources: Resources,
+    refs: Sequence[str],
+    *,
+    name: str | None = None,
+    rewrite: bool = False,
+    describe: bool = False,
+) -> Learned:
+    """Make a candidate of the runs ``refs``, which are of one family. Raises CannotLearn.
+
+    Without ``rewrite`` and ``describe`` no model is asked.
+    """
     if not refs:
         raise UsageError("Name a run to learn from: habit learn last.")
     store = await resources.store()

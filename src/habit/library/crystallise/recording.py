@@ -81,19 +81,22 @@ async def record_run(record: RunRecord, resources: Resources) -> RecordedRun:
         before = await rebuild(record, quiet, stack)
         context = before.context
     result = record.result or {}
-    if not noting.cells or noting.cells[-1].result.status != "answered":
+    cells = noting.cells_beside if result.get("habit") else noting.cells
+    if not cells or cells[-1].result.status != "answered":
         raise UsageError(f"Run {record.id} can't be replayed to its answer; see: habit replay {record.id}.")
     returns = Returns.from_json(record.settings["returns"])
-    return RecordedRun(record, context, returns, noting.cells, result.get("answer"))
+    return RecordedRun(record, context, returns, cells, result.get("answer"))
 
 
 class _NotingSandbox:
-    """A sandbox that notes what the first session opened in it asks: that of the root."""
+    """A sandbox that notes what the first session opened in it asks, which is that of the root; and, apart from that,
+    what a habit asks, which has a session of its own about the same input."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._shared_root = False
+        self._root: Context | None = None
         self.cells: list[RecordedCell] = []
+        self.cells_beside: list[RecordedCell] = []
 
     @property
     def name(self) -> str:
@@ -107,10 +110,10 @@ class _NotingSandbox:
     async def share(self, context: Context) -> SharedContext:
         """Decode ``context``; the first one is that of the root."""
         shared = await self._sandbox.share(context)
-        if self._shared_root:
-            return shared
-        self._shared_root = True
-        return _NotingContext(shared, self.cells)
+        if self._root is None:
+            self._root = context
+            return _NotingContext(shared, self.cells)
+        return _NotingContext(shared, self.cells_beside) if context is self._root else shared
 
     async def aclose(self) -> None:
         """Nothing: the sandbox belongs to somebody else."""
