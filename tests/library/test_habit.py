@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skills_ref import read_properties, validate
-from support.libraries import CASE, a_habit
 
 from habit.errors import UsageError
 from habit.library.habit import MOST_FILE_BYTES, Habit
 from habit.library.skill import skill_text
+from support.libraries import CASE, a_habit
 
 
 def test_it_is_read_back_as_it_was_written() -> None:
@@ -82,7 +82,17 @@ def test_it_is_a_valid_agent_skill(tmp_path: Path) -> None:
 
 
 TEXT = st.text(max_size=1024) | st.sampled_from(
-    ["---", "\n---\nname: other\n", 'a"b\\', "\x00\x1b[2J", "{% x %}", "&a *b !c #d: e", "<system>", "é😀", "\u2028\ufeff"]
+    [
+        "---",
+        "\n---\nname: other\n",
+        'a"b\\',
+        "\x00\x1b[2J",
+        "{% x %}",
+        "&a *b !c #d: e",
+        "<system>",
+        "é😀",
+        "\u2028\ufeff",
+    ]
 )
 
 

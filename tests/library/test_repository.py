@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.libraries import a_habit, a_project, again, git, is_sound, isolate
 
 from habit.errors import UsageError
 from habit.library.habit import Habit
 from habit.library.repository import Repository
+from support.libraries import a_habit, a_project, again, git, is_sound, isolate
 
 
 @pytest.fixture(autouse=True)
@@ -237,7 +237,7 @@ def test_a_candidate_changes_its_habit_and_nothing_else(here: Repository, projec
     git(project, "commit", "-qam", "Add a surprise")
     git(project, "checkout", "-q", "main")
     candidate = here.candidate("count-label")
-    with pytest.raises(UsageError, match="also changes src/main.py"):
+    with pytest.raises(UsageError, match=r"also changes src/main\.py"):
         here.approve(candidate, candidate.tree)
 
 
@@ -352,7 +352,7 @@ def test_links_and_submodules_are_not_followed(here: Repository, project: Path, 
 def test_links_in_the_work_tree_are_not_followed(here: Repository, project: Path) -> None:
     approved(here, a_habit())
     (project / "habits/count-label/cases/second.json").symlink_to("/etc/passwd")
-    with pytest.raises(UsageError, match="cases/second.json is a link"):
+    with pytest.raises(UsageError, match=r"cases/second\.json is a link"):
         here.take_up("count-label")
     (project / "habits/count-label/cases/second.json").unlink()
     (project / "habits/count-label/more").symlink_to("/etc")

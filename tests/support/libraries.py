@@ -83,7 +83,12 @@ def isolate(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 def git(folder: Path, *arguments: str, **environment: str) -> str:
     """What git prints in ``folder``; it must succeed."""
     done = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, env={**os.environ, **environment}
+        ["git", *arguments],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        env={**os.environ, **environment},
     )
     assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stderr}{done.stdout}"
     return done.stdout
@@ -123,4 +128,5 @@ def everything_uncommitted(folder: Path) -> tuple[str, str, dict[str, bytes]]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and ".git" not in path.relative_to(folder).parts
     }
-    return git(folder, "diff", "--cached", "--binary"), git(folder, "diff", "--binary"), files
+    options = ("--binary", "--no-ext-diff", "--no-color")
+    return git(folder, "diff", "--cached", *options), git(folder, "diff", *options), files

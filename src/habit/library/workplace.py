@@ -39,8 +39,7 @@ class Workplace:
     def put(self, name: str, tree: str) -> None:
         """Let the habit's folder be exactly ``tree``; with no tree, let it be gone."""
         path = self.place.path(name)
-        if self.git.read("ls-files", "-z", "--", path):
-            self.git.read("rm", "-r", "-q", "-f", "--", path)
+        self.git.read("rm", "-r", "-q", "-f", "--ignore-unmatch", "--", path)
         if tree:
             self.git.read("read-tree", "-u", f"--prefix={path}/", tree)
 
