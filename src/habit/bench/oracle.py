@@ -146,7 +146,7 @@ class OracleModels:
 def _parameters_told(prompt: str) -> list[str]:
     """The parameters of the program to be mended, in their order."""
     signatures = re.findall(r"def scheduler\(context, recursive_llm, \*, ([^)]*)\)", prompt)
-    return re.findall(r"(\w+)\s*:", signatures[-1]) if signatures else []
+    return next((names for one in signatures if (names := re.findall(r"(\w+)\s*:", one))), [])
 
 
 def mended(question: Question, names: Sequence[str]) -> str:
