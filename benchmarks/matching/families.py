@@ -12,6 +12,7 @@ from typing import Any
 
 from habit.calls.returns import Returns
 from habit.contexts.context import Context
+from habit.library.case import Case
 from habit.library.contract import infer_contract
 from habit.library.spec import HabitSpec, Intent, Parameter, Provenance
 
@@ -24,6 +25,7 @@ class Family:
 
     spec: HabitSpec
     context: Context
+    cases: Mapping[str, Case]
     version: int | None
     held_out: bool
     uses: Sequence[Values]
@@ -66,7 +68,9 @@ def _family(
         contract=infer_contract([context], answer_type=returns, answers=[answer], operation=operation),
         provenance=Provenance(runs=("run",), model="bench", learned="2026-11-24T12:00:00Z"),
     )
-    return Family(spec, context, 1, held_out, uses, paraphrases, misses, nouns, unknown or {})
+    example = {name: one.example for name, one in parameters.items()}
+    case = Case(example, context, (), answer)
+    return Family(spec, context, {"first": case}, 1, held_out, uses, paraphrases, misses, nouns, unknown or {})
 
 
 def _csv(header: str, rows: Sequence[str]) -> str:
