@@ -15,7 +15,7 @@ MESSAGES = "id,sender,day,text\n" + "\n".join(
             ("ann", "WIN a prize now"), ("bob", "lunch at noon?"), ("cid", "cheap pills online"),
             ("ann", "minutes of the meeting"), ("dan", "you are a WINNER"), ("bob", "re: lunch"),
             ("cid", "WIN money fast"), ("ann", "see you tomorrow"), ("eve", "quarterly report attached"),
-            ("dan", "limited offer, WIN big"), ("eve", "draft of the contract"), ("cid", "photos from the trip"),
+            ("dan", "limited offer: WIN big"), ("eve", "draft of the contract"), ("cid", "photos from the trip"),
         ]
     )
 )  # fmt: skip
@@ -282,8 +282,8 @@ answer(round(total, 2))
         ],
         521.5,
         returns=float,
-        parameters={"value": "Oslo"},
-        elsewhere=(OTHER_SALES, {"value": "Bern"}, 710.0),
+        parameters={"city": "Oslo"},
+        elsewhere=(OTHER_SALES, {"city": "Bern"}, 710.0),
     ),
     Script(
         "sum by group with DictReader",
@@ -302,8 +302,8 @@ print(units)
             "answer(units['lamp'])",
         ],
         15,
-        parameters={"key": "lamp"},
-        elsewhere=(OTHER_SALES, {"key": "table"}, 7),
+        parameters={"product": "lamp"},
+        elsewhere=(OTHER_SALES, {"product": "table"}, 7),
     ),
     Script(
         "all groups",
@@ -449,7 +449,7 @@ answer(count)
 """,
         ],
         1,
-        parameters={"word": "WARN", "word_2": "billing"},
+        parameters={"word": "WARN", "other_word": "billing"},
     ),
     Script(
         "extract by a pattern",
@@ -522,8 +522,8 @@ answer("Oslo" if a > b else "Rome")
         ],
         "Rome",
         returns=str,
-        elsewhere=(OTHER_SALES, {"key": "Bern", "key_2": "Rome"}, "Bern"),
-        parameters={"key": "Oslo", "key_2": "Rome"},
+        elsewhere=(OTHER_SALES, {"city": "Bern", "other_city": "Rome"}, "Bern"),
+        parameters={"city": "Oslo", "other_city": "Rome"},
     ),
     Script(
         "comparison over a list",
@@ -553,8 +553,8 @@ answer(senders["ann"] - senders["eve"])
 """,
         ],
         1,
-        parameters={"key": "ann", "key_2": "eve"},
-        elsewhere=(OTHER_MESSAGES, {"key": "gus", "key_2": "hal"}, 1),
+        parameters={"sender": "ann", "other_sender": "eve"},
+        elsewhere=(OTHER_MESSAGES, {"sender": "gus", "other_sender": "hal"}, 1),
     ),
     Script(
         "a join of users",
@@ -574,8 +574,8 @@ print(topics)
         ["ann"],
         returns=list[str],
         leaf=topic,
-        parameters={"word": "delivery", "word_2": "crash"},
-        elsewhere=(OTHER_TICKETS, {"word": "refund", "word_2": "crash"}, ["zoe"]),
+        parameters={"label": "delivery", "other_label": "crash"},
+        elsewhere=(OTHER_TICKETS, {"label": "refund", "other_label": "crash"}, ["zoe"]),
     ),
     Script(
         "a topic in the prompt",
@@ -609,8 +609,8 @@ answer(kinds.count("refund"))
         ],
         1,
         leaf=topic,
-        parameters={"plan": "free", "word": "refund"},
-        elsewhere=(OTHER_TICKETS, {"plan": "pro", "word": "delivery"}, 1),
+        parameters={"plan": "free", "label": "refund"},
+        elsewhere=(OTHER_TICKETS, {"plan": "pro", "label": "delivery"}, 1),
     ),
     Script(
         "per user counts",
@@ -688,8 +688,8 @@ print(n, undefined_name)
             "answer(n)",
         ],
         2,
-        parameters={"value": "bob"},
-        elsewhere=(OTHER_MESSAGES, {"value": "fay"}, 2),
+        parameters={"sender": "bob"},
+        elsewhere=(OTHER_MESSAGES, {"sender": "fay"}, 2),
         gone=("json", "junk", "';'"),
     ),
     Script(
@@ -758,8 +758,8 @@ answer["ready"] = True
         ],
         "7",
         returns=str,
-        parameters={"value": "ham"},
-        elsewhere=(OTHER_MESSAGES, {"value": "spam"}, "3"),
+        parameters={"wanted_reply": "ham"},
+        elsewhere=(OTHER_MESSAGES, {"wanted_reply": "spam"}, "3"),
     ),
     Script(
         "SUBMIT from a function",
@@ -809,8 +809,8 @@ answer(labels.count("spam"))
 """,
         ],
         5,
-        parameters={"word": "spam"},
-        elsewhere=(OTHER_MESSAGES, {"word": "ham"}, 2),
+        parameters={"label": "spam"},
+        elsewhere=(OTHER_MESSAGES, {"label": "ham"}, 2),
         gone=("async", "await"),
     ),
     Script(
@@ -829,8 +829,8 @@ answer(labels.count("spam"))
 """,
         ],
         5,
-        parameters={"word": "spam"},
-        elsewhere=(OTHER_MESSAGES, {"word": "ham"}, 2),
+        parameters={"label": "spam"},
+        elsewhere=(OTHER_MESSAGES, {"label": "ham"}, 2),
         gone=("ThreadPool",),
     ),
     Script(
@@ -941,8 +941,8 @@ answer(total)
 """,
         ],
         10,
-        parameters={"city": "Rome"},
-        elsewhere=(OTHER_SALES, {"city": "Bern"}, 8),
+        parameters={"wanted_city": "Rome"},
+        elsewhere=(OTHER_SALES, {"wanted_city": "Bern"}, 8),
     ),
     Script(
         "a text of JSON lines",

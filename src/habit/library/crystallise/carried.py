@@ -87,9 +87,12 @@ def _records(text):  # type: ignore[no-untyped-def]
         whole = json.loads(text) if text.lstrip()[0] == "[" else None
         records = whole or [json.loads(line) for line in text.splitlines() if line.strip()]
     else:
-        first = text.lstrip("\ufeff").splitlines()[0]
-        delimiter = max("\t,;|", key=first.count)
-        return [dict(row) for row in csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=delimiter)]
+        text = text.removeprefix("\ufeff")
+        delimiter = max("\t,;|", key=text.lstrip().splitlines()[0].count)
+        lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(map(str.strip, row))]
+        last = len(lines[0]) - 1  # a delimiter without quotes belongs to the last column
+        rows = [[*row[:last], delimiter.join(row[last:])] + [""] * (last - len(row)) for row in lines[1:]]
+        return [dict(zip([name.strip() for name in lines[0]], row)) for row in rows]
     names = dict.fromkeys(name for record in records for name in record)
     flat = [{name: "" if record.get(name) is None else record[name] for name in names} for record in records]
     return [{k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in row.items()} for row in flat]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,8 +31,9 @@ STOP_WORDS = frozenset(
     """.split()
 )
 _SAMPLE_RECORDS = 2_000
+_FEW_RECORDS = 3
 _FORMAT_SHARE = 0.5
-_CLOSED = 12
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True)
@@ -168,14 +169,65 @@ class Evidence:
             return Counter(cell.strip().strip('"') for cells in lines for cell in cells)
         return Counter(_strings_in(self._value))
 
+    def is_named(self, text: str) -> bool:
+        """Whether ``text`` names a place in the format: a column, a key, what a line begins with before a colon."""
+        return text in self._declared or text in self._columns or text in self._keys or text in self._line_labels
+
+    def share(self, text: str) -> float:
+        """In how many of the records ``text`` is found, from 0 to 1; lines or paragraphs, where it is more in those."""
+        if not text.strip() or text in self._cells:
+            return 0.0
+        shares = [
+            sum(text in record for record in records) / len(records)
+            for records in (self.records, self._paragraphs)
+            if len(records) >= _FEW_RECORDS
+        ]
+        return max(shares, default=0.0)
+
+    def is_marker(self, text: str) -> bool:
+        """Whether nearly all records have it, so that it belongs to the format whatever the question says."""
+        return self.is_named(text) or self.share(text) >= _NEARLY_ALL
+
     def is_format(self, text: str) -> bool:
         """Whether ``text`` belongs to the format: a column, a key, a marker that most records have."""
-        if text in self._declared or text in self._columns or text in self._keys:
-            return True
-        if text.strip() and len(self.records) >= 3 and text not in self._cells:
-            holding = sum(text in record for record in self.records)
-            return holding >= max(3, _FORMAT_SHARE * len(self.records))
-        return False
+        return self.is_named(text) or self.share(text) >= _FORMAT_SHARE
+
+    @cached_property
+    def _paragraphs(self) -> Sequence[str]:
+        if not isinstance(self._value, str):
+            return ()
+        return [part for part in re.split(r"\n\s*\n", self._value) if part.strip()][:_SAMPLE_RECORDS]
+
+    @cached_property
+    def _line_labels(self) -> frozenset[str]:
+        """``Patient`` where several lines begin with ``Patient:``."""
+        if not isinstance(self._value, str):
+            return frozenset()
+        found = Counter(re.findall(r"(?m)^[ \t*#-]*([^\W\d_][\w ]{0,30}?)[ \t]*[:=]", self.text))
+        return frozenset(label for label, times in found.items() if times >= _FEW_RECORDS)
+
+    def field_of(self, value: str) -> str:
+        """The column or key whose values ``value`` is one of; empty when there is none, or more than one."""
+        found = {name for name, values in self._fields.items() if value in values}
+        return found.pop() if len(found) == 1 else ""
+
+    @cached_property
+    def _fields(self) -> Mapping[str, set[str]]:
+        rows: list[Mapping[str, Any]] = []
+        if isinstance(self._value, list):
+            rows = [item for item in self._value[:1_000] if isinstance(item, dict)]
+        elif isinstance(self._value, str):
+            lines = self._value.removeprefix("\ufeff").splitlines()[:1_000]
+            table = find_table(lines)
+            if table is not None and table.header:
+                rows = [dict(zip(table.header, row, strict=False)) for row in table.rows]
+            elif self._keys:
+                rows = [json.loads(line) for line in self.records[:50]]
+        fields: dict[str, set[str]] = {}
+        for row in rows:
+            for name, item in row.items():
+                fields.setdefault(name, set()).add(item if isinstance(item, str) else json.dumps(item))
+        return fields
 
     def is_value(self, text: str) -> bool:
         """Whether a field of the input holds exactly this."""

@@ -69,10 +69,12 @@ class Judge:
             return self._words(site, [word for word in WORD.findall(_REGEX_NOISE.sub(" ", text)) if len(word) > 1])
         if id(site.node) in self._literals.in_choices:
             return self._choice(text)
-        if evidence.is_format(text):
+        if evidence.is_marker(text):
             return FORMAT
         if found := evidence.in_query(text):
             return Verdict("lift", found)
+        if evidence.is_format(text):
+            return FORMAT
         if len(WORD.findall(text)) > 1 or not WORD.fullmatch(text):
             return self._words(site, WORD.findall(text), whole=text)
         return self._value(site, text)
@@ -97,10 +99,12 @@ class Judge:
         """Of a text of several words, or of a pattern, each by itself."""
         lifted: Verdict | None = None
         for word in words:
-            if self._evidence.is_format(word):
+            if self._evidence.is_marker(word):
                 continue
             if found := self._evidence.in_query(word):
                 lifted = Verdict("lift", found)
+                continue
+            if self._evidence.is_format(word):
                 continue
             verdict = self._value(site, word) if word.lower() not in STOP_WORDS else KEEP
             if verdict.kind == "reject":

@@ -139,8 +139,9 @@ class _Lifter:
         if not site.is_text:
             return site.node.value
         evidence = self._evidences[run]
+        words = list(WORD.finditer(site.text))
         if evidence.in_query(site.text):
-            return site.text
+            return site.text[words[0].start() : words[-1].end()]
         return next(
             (
                 word
@@ -263,10 +264,13 @@ class _Lifter:
 
     def result(self) -> Lifted:
         """The program with names in the place of what was lifted."""
-        taken = bound(self._program) | used(self._program) | {"context", "recursive_llm", "re"}
+        taken = _all_names(self._program) | {"context", "recursive_llm", "re"}
         for lift_ in self._lifts:
-            lift_.name = name_for(lift_.sites[0], lift_.values[0], taken, self._evidences[0].query, lift_.spans[0])
-            taken.add(lift_.name)
+            value = lift_.values[0]
+            column = self._evidences[0].field_of(value) if isinstance(value, str) else ""
+            guess = "label" if lift_.choices else column
+            others = {one.name for one in self._lifts}
+            lift_.name = name_for(lift_.sites[0], value, taken, self._evidences[0].query, lift_.spans[0], guess, others)
         substitutions: list[Substitution] = []
         for lift_ in self._lifts:
             value = lift_.values[0]
@@ -305,7 +309,9 @@ class _Lifter:
                     places.add(id(site.node))
             elif site.is_prose and isinstance(lift_.values[0], str):
                 others = [label for label in lift_.choices if label != lift_.values[0]]
-                lists_labels = any(_has(site.text, label) for label in others)
+                lists_labels = any(_has(site.text, label) for label in others) or (
+                    not lift_.in_choices and _is_listed(site.text, lift_.values[0])
+                )
                 if not lists_labels and any(_has(site.text, form) for form in forms):
                     places.add(id(site.node))
         return places
@@ -335,8 +341,23 @@ def _has(text: str, word: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
 
 
+def _is_listed(text: str, value: str) -> bool:
+    """Whether a prompt lists ``value`` among what there is to choose from: ``spam or ham``, ``spam/ham``."""
+    word = rf"[\"'`]?{re.escape(value)}[\"'`]?"
+    return re.search(rf"{word}\s*(?:/|,?\s*\bor\b)|(?:/|\bor\b)\s*{word}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _all_names(program: Sequence[ast.stmt]) -> set[str]:
+    """Every name that is used for anything, anywhere."""
+    nodes = [node for statement in program for node in ast.walk(statement)]
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    names |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    names |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    return names | bound(program) | used(program)
+
+
 def _mentions(labels: Sequence[str], text: str) -> bool:
-    return any(stem(text) == stem(label) for label in labels)
+    return any(_has(text.lower(), label.lower()) or stem(text) == stem(label) for label in labels)
 
 
 def _forms(value: Any) -> list[str]:
@@ -374,6 +395,8 @@ def _common_runs(query: str, prompt: str, units: set[str]) -> Iterator[str]:
             run.pop()
         links = [index for index, one in enumerate(run) if one[0].lower() in _LINKS]
         run = run[links[-1] + 1 :] if links else run
+        while run and run[0][0].lower() in STOP_WORDS:
+            run.pop(0)
         if run:
             yield prompt[run[0].start() : run[-1].end()]
         run = []

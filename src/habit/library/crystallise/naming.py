@@ -13,13 +13,14 @@ from habit.library.crystallise.literals import Site
 _TOP = frozenset({"most_common", "nlargest", "nsmallest", "head", "tail"})
 
 
-def name_for(site: Site, value: Any, taken: set[str], query: str, span: Span) -> str:
-    """A plain Python name that is not ``taken``."""
-    name = re.sub(r"\W+", "_", _guess(site, value, query, span).lower()).strip("_")
+def name_for(site: Site, value: Any, taken: set[str], query: str, span: Span, wanted: str, others: set[str]) -> str:
+    """A plain Python name that is neither ``taken`` nor one of the ``others``; ``wanted`` if it can be had."""
+    name = re.sub(r"\W+", "_", (wanted or _guess(site, value, query, span)).lower()).strip("_")
     if not name.isidentifier() or keyword.iskeyword(name):
         name = "value"
-    for candidate in (name, f"wanted_{name}", *(f"{name}_{number}" for number in range(2, 100))):
-        if candidate not in taken:
+    first = (f"other_{name}",) if {name, f"wanted_{name}"} & others else (name, f"wanted_{name}")
+    for candidate in (*first, *(f"{name}_{number}" for number in range(2, 100))):
+        if candidate not in taken | others:
             return candidate
     return f"{name}_{len(taken)}"
 
@@ -34,12 +35,11 @@ def _guess(site: Site, value: Any, query: str, span: Span) -> str:
         return "topic" if before and before[-1].lower() in ("about", "mention", "mentions", "of") else "kind"
     for outer in site.parents[:3]:
         match outer:
+            case ast.Compare(ops=[ast.In() | ast.NotIn(), *_]):
+                return "word"
             case ast.Compare(left=left, comparators=[right, *_]):
-                for side in (left, right):
-                    if name := _name_of(side, site):
-                        return name
-                return "word" if isinstance(outer.ops[0], (ast.In, ast.NotIn)) else "value"
-            case ast.Assign(targets=[ast.Name(id=name), *_]):
+                return _name_of(left, site) or _name_of(right, site) or "value"
+            case ast.Assign(targets=[ast.Name(id=name), *_], value=value) if value is site.node:
                 return f"wanted_{name}"
             case ast.Call(func=ast.Attribute(attr="startswith" | "endswith" | "count" | "find" | "index")):
                 return "word"

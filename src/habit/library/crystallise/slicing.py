@@ -115,7 +115,7 @@ class _Slicer:
             self._leaving.append(top)
             body, of_body = self.block(node.body, top, control=True, everything=everything)
             self._leaving.pop()
-            grown = top | of_body
+            grown = top | (of_body - targets)
             if grown == top:
                 break
             top = grown
