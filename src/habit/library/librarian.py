@@ -20,16 +20,16 @@ from habit.contexts.context import Context
 from habit.errors import HabitError, RunFailed
 from habit.events import Notice
 from habit.librarian import Asking, Ended
-from habit.library.contract import observe
+from habit.library.contract import observe, violated
 from habit.library.evidence import Evidence, Outcome, Use
 from habit.library.habit import Habit
 from habit.library.match import Match, Matcher
 from habit.library.repair import Breakage, repair
 from habit.library.repository import Repository
-from habit.library.using import chosen, filled, judge_of, violated
+from habit.library.using import chosen, filled, judge_of
 from habit.resources import Resources
 from habit.run import Run, plain
-from habit.schedulers.habit import Choice, Chosen, hint_after
+from habit.schedulers.habit import MATCH_SESSION, Choice, Chosen, hint_after
 from habit.schedulers.scheduler import Task
 
 _HOW = {
@@ -65,7 +65,9 @@ class LibraryLibrarian:
         if not habits:
             return Choice(None, kept_out)
         facts = await anyio.to_thread.run_sync(observe, task.context)
-        found = await self._matcher.match(task.query, facts, habits, returns=task.returns, kernel=kernel)
+        found = await self._matcher.match(
+            task.query, facts, habits, returns=task.returns, kernel=kernel, session=MATCH_SESSION
+        )
         if isinstance(found, Match):
             return Choice(
                 chosen(found.habit, found.parameters, facts),

@@ -12,7 +12,7 @@ from typing import Any
 from habit.calls.budget import Budget
 from habit.contexts.context import Context
 from habit.errors import UsageError
-from habit.library.contract import Facts, broken_postconditions, observe, violations
+from habit.library.contract import Facts, broken_postconditions, contract_for, observe
 from habit.library.habit import Habit
 from habit.library.spec import Ceiling, Contract, HabitSpec, Parameter
 from habit.schedulers.habit import Chosen
@@ -50,16 +50,6 @@ def budget_of(ceiling: Ceiling, records: int) -> Budget:
     """What one use about so many records may take together."""
     calls = math.ceil(_ASKED_TWICE * ceiling.calls(records)) + 2  # one is held back for a final call, never made here
     return Budget(max_calls=calls, max_usd=ceiling.max_usd, max_seconds=ceiling.max_seconds)
-
-
-def contract_for(spec: HabitSpec, facts: Facts) -> Contract:
-    """Of the layouts of input that the habit knows, the one that ``facts`` fit best."""
-    return min(spec.contracts, key=lambda contract: len(violations(contract, facts)))
-
-
-def violated(spec: HabitSpec, facts: Facts) -> list[str]:
-    """The clauses that the input violates, of the layout that it fits best; none when it fits one."""
-    return violations(contract_for(spec, facts), facts)
 
 
 def question_of(spec: HabitSpec, parameters: Mapping[str, Any]) -> str:

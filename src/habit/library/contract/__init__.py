@@ -6,6 +6,15 @@ A contract is checked in the host, on hostile bytes, in bounded time: whatever t
 from habit.library.contract.check import violations
 from habit.library.contract.facts import Facts, observe
 from habit.library.contract.infer import infer_contract
+from habit.library.contract.layouts import contract_for, violated
 from habit.library.contract.postconditions import broken_postconditions
 
-__all__ = ["Facts", "broken_postconditions", "infer_contract", "observe", "violations"]
+__all__ = [
+    "Facts",
+    "broken_postconditions",
+    "contract_for",
+    "infer_contract",
+    "observe",
+    "violated",
+    "violations",
+]

@@ -89,7 +89,9 @@ def _records(text):  # type: ignore[no-untyped-def]
     else:
         text = text.removeprefix("\ufeff")
         delimiter = max("\t,;|", key=text.lstrip().splitlines()[0].count)
-        lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(map(str.strip, row))]
+        lines = [
+            row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(map(str.strip, row))
+        ]
         last = len(lines[0]) - 1  # a delimiter without quotes belongs to the last column
         rows = [[*row[:last], delimiter.join(row[last:])] + [""] * (last - len(row)) for row in lines[1:]]
         return [dict(zip([name.strip() for name in lines[0]], row)) for row in rows]

@@ -20,7 +20,9 @@ after, another field, a further condition), reply {"habit": "none", "parameters"
 _MOST_TOKENS = 300
 
 
-async def ask_model(kernel: Kernel, question: str, habits: Sequence[HabitSpec]) -> tuple[str, Mapping[str, Any]] | None:
+async def ask_model(
+    kernel: Kernel, question: str, habits: Sequence[HabitSpec], session: str
+) -> tuple[str, Mapping[str, Any]] | None:
     """What the model says: a name and parameters, neither of which is checked. None for "none", or no usable reply."""
     schema = {
         "type": "object",
@@ -41,6 +43,7 @@ async def ask_model(kernel: Kernel, question: str, habits: Sequence[HabitSpec]) 
         role="leaf",
         schema=schema,
         sampling=Sampling(temperature=0.0, max_tokens=_MOST_TOKENS),
+        session=session,
     )
     if not await kernel.fits(call):
         return None

@@ -10,7 +10,7 @@ from habit.calls.kernel import Kernel
 from habit.calls.returns import Returns
 from habit.contexts.context import Context
 from habit.library.case import Case
-from habit.library.contract import Facts, observe, violations
+from habit.library.contract import Facts, observe, violated
 from habit.library.match.align import readings, trimmed
 from habit.library.match.asking import ask_model
 from habit.library.match.guards import objection
@@ -94,15 +94,17 @@ class Matcher:
         *,
         returns: Returns | None = None,
         kernel: Kernel | None = None,
+        session: str = "0",
     ) -> Match[H] | Abstained[H]:
         """The habit that answers ``query`` about ``context`` with an answer of type ``returns``, or why there is none.
 
-        Without ``kernel`` no model is asked. Blocking for what ``observe`` takes; give Facts to have that done before.
+        Without ``kernel`` no model is asked. Blocking for what ``observe`` takes; give Facts to have that done before. ``session`` is the one
+        that a call is journalled under.
         """
         found = self.match_known(query, context, habits, returns=returns)
         if isinstance(found, Match) or kernel is None or not found.candidates:
             return found.result if isinstance(found, _Open) else found
-        said = await ask_model(kernel, query, [habit.spec for habit in found.candidates])
+        said = await ask_model(kernel, query, [habit.spec for habit in found.candidates], session)
         if said is None:
             return Abstained("The model says that none of the habits answers this question.")
         name, parameters = said
@@ -134,7 +136,7 @@ class Matcher:
         values = ValuesOf(context if isinstance(context, Facts) else observe(context))
         fit, unfit = [], []
         for habit in near:
-            problems = violations(habit.spec.contract, values.facts)
+            problems = violated(habit.spec, values.facts)
             if problems:
                 unfit += [Unfit(one.habit, one.parameters, problems) for one in self._aligned(habit, tokens, values)]
             else:
