@@ -146,7 +146,8 @@ class OracleModels:
 def _parameters_told(prompt: str) -> list[str]:
     """The parameters of the program to be mended, in their order."""
     signatures = re.findall(r"def scheduler\(context, recursive_llm, \*, ([^)]*)\)", prompt)
-    return next((names for one in signatures if (names := re.findall(r"(\w+)\s*:", one))), [])
+    told = next((one for one in signatures if "..." not in one), "")
+    return [name.partition(":")[0].strip() for name in told.split(",") if name.strip()]
 
 
 def mended(question: Question, names: Sequence[str]) -> str:

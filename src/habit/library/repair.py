@@ -94,7 +94,7 @@ async def _tried(
         (breakage.habit.version or 0) + 1,
         source,
         breakage.parameters,
-        budget_of(ceiling, facts.records),
+        budget_of(ceiling, facts),
     )
     try:
         run = await ask(breakage.run.query, returns=breakage.returns, budget=budget, chosen=trial)

@@ -30,7 +30,7 @@ def chosen(habit: Habit, parameters: Mapping[str, Any], facts: Facts) -> Chosen:
         habit.version,
         habit.source,
         dict(parameters),
-        budget_of(habit.spec.ceiling, facts.records),
+        budget_of(habit.spec.ceiling, facts),
         promises=contract.model_dump(mode="json"),
         judge=_judge(contract, parameters, facts),
     )
@@ -46,9 +46,13 @@ def _judge(contract: Contract, parameters: Mapping[str, Any], facts: Facts) -> C
     return lambda answer: broken_postconditions(contract, answer, facts, parameters)
 
 
-def budget_of(ceiling: Ceiling, records: int) -> Budget:
-    """What one use about so many records may take together."""
-    calls = math.ceil(_ASKED_TWICE * ceiling.calls(records)) + 2  # one is held back for a final call, never made here
+def budget_of(ceiling: Ceiling, facts: Facts) -> Budget:
+    """What one use about this input may take together."""
+    records = facts.records
+    if facts.shape.startswith("texts"):  # tables in files: their rows are what a habit goes through
+        records = max(records, facts.context.payload.count(rb"\n"))
+    most = ceiling.calls(records, facts.bytes)
+    calls = math.ceil(_ASKED_TWICE * most) + 2  # one is held back for a final call, never made here
     return Budget(max_calls=calls, max_usd=ceiling.max_usd, max_seconds=ceiling.max_seconds)
 
 

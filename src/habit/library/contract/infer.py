@@ -127,7 +127,9 @@ def _promises(
     """Rules that hold for all answers, of those that the kind of question gives a reason for."""
     proposed: list[dict[str, Any]] = []
     if operation in _COUNTING and answers and all(is_number(answer) for answer in answers):
-        proposed += [{"rule": "at_least", "value": 0}, {"rule": "at_most_records"}]
+        proposed.append({"rule": "at_least", "value": 0})
+        if not any(one.shape.startswith("texts") for one in facts):  # there, what is counted may be rows of a text
+            proposed.append({"rule": "at_most_records"})
     texts = _all(answers, str)
     lists = bool(answers) and all(isinstance(one, list) and all(isinstance(x, str) for x in one) for one in answers)
     chosen = operation in _CHOOSING and (texts or lists)
