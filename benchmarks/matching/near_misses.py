@@ -71,6 +71,7 @@ def by_rule(family: Family, spread: int) -> Iterator[tuple[str, str]]:
         yield from _words(question, index + spread)
         yield from _frames(question, index + spread)
         yield from _nouns(family, question, index + spread)
+        yield from _same_words(question, values)
     yield from _slots(family)
 
 
@@ -106,6 +107,24 @@ def _nouns(family: Family, question: str, pick: int) -> Iterator[tuple[str, str]
     for noun in family.nouns:
         yield "other noun", question.replace(noun, _OTHER_NOUNS[pick % len(_OTHER_NOUNS)], 1)
         yield "narrower", question.replace(noun, f"{['long', 'new', 'open', 'empty'][pick % 4]} {noun}", 1)
+
+
+_VERBS = ["show", "list", "give", "count", "have", "need", "lack"]
+
+
+def _same_words(question: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Another verb for the auxiliary, and two of the question's own words in each other's place."""
+    for verb in _VERBS:
+        changed = _AUXILIARY.sub(verb, question, count=1)
+        if changed != question:
+            yield "other verb", changed
+    words = question.removesuffix("?").split()
+    fixed = {word for value in values.values() for word in str(value).split()}
+    content = [n for n, word in enumerate(words) if len(word) > 3 and word not in fixed and n > 1]
+    for first, second in combinations(content, 2):
+        mixed = list(words)
+        mixed[first], mixed[second] = words[second], words[first]
+        yield "words swapped", " ".join(mixed) + "?"
 
 
 def _slots(family: Family) -> Iterator[tuple[str, str]]:

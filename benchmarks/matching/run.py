@@ -13,20 +13,16 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import anyio
 from families import FAMILIES, Family, Values
 from near_misses import by_rule, filled
 
-from habit.calls.call import Call, Message, Reply
-from habit.calls.kernel import Kernel
-from habit.journal.memory import MemoryStore
-from habit.journal.records import RunRecord
-from habit.library.contract import Facts, observe
+from habit.contexts.context import Context
+from habit.library.contract import Facts, observe, violations
 from habit.library.match import Match, Matcher
 from habit.library.match.matcher import answers_as
 from habit.library.match.values import ValuesOf
@@ -63,29 +59,6 @@ def wilson(hits: int, number: int, z: float = 1.96) -> tuple[float, float]:
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-class YesModel:
-    """A leaf model that always says yes, to the habit and parameters it was told to name."""
-
-    model, window, concurrency = "yes", 100_000, 1
-
-    def __init__(self) -> None:
-        self.reply = ""
-        self.asked = 0
-
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
-        return 1
-
-    def price(self, input_tokens: int, output_tokens: int) -> float | None:
-        return 0.0
-
-    async def request(self, call: Call) -> Reply:
-        self.asked += 1
-        return Reply(self.reply, 1, 1)
-
-    async def aclose(self) -> None:
-        pass
-
-
 class Trial:
     """Questions asked of all habits at once, about one family's input."""
 
@@ -94,25 +67,30 @@ class Trial:
         self.model = model
         self.facts: dict[str, Facts] = {family.spec.name: observe(family.context) for family in FAMILIES}
 
-    async def match(self, question: str, family: Family, true: Values | None = None) -> Match[Family] | None:
+    def match(
+        self, question: str, family: Family, true: Values | None = None, *, about: str = ""
+    ) -> Match[Family] | None:
         """What is matched; with a model, whatever the model could be made to say, but for ``true`` the truth."""
-        facts = self.facts[family.spec.name]
+        facts = self.facts[about or family.spec.name]
         typed = family.spec.answer_type
         returns = None if answers_as(typed, None) else typed
-        found = await self.matcher.match(question, facts, FAMILIES, returns=returns)
-        if isinstance(found, Match) or not self.model:
-            return found if isinstance(found, Match) else None
-        tries = [true] if true is not None else plausible(question, family, facts)
-        for parameters in tries:
-            yes = YesModel()
-            yes.reply = json.dumps({"habit": family.spec.name, "parameters": parameters})
-            store = MemoryStore()
-            await store.add_run(RunRecord("bench", question, 0.0, {}, {}))
-            kernel = Kernel(yes, yes, store=store, run_id="bench", use_cache=False)
-            found = await self.matcher.match(question, facts, FAMILIES, returns=returns, kernel=kernel)
-            if isinstance(found, Match):
-                return found
+        found = self.matcher.match_known(question, facts, FAMILIES, returns=returns)
+        if isinstance(found, Match):
+            return found
+        if not self.model:
+            return None
+        tries = [(family, true)] if true is not None else list(self._tries(question, family, facts))
+        for habit, parameters in tries:
+            said = self.matcher.confirm(question, found, habit.spec.name, parameters)
+            if isinstance(said, Match):
+                return said
         return None
+
+    def _tries(self, question: str, family: Family, facts: Facts) -> Iterator[tuple[Family, Values]]:
+        """Every habit that takes this input, with every plausible assignment."""
+        for habit in FAMILIES:
+            if not violations(habit.spec.contract, facts):
+                yield from ((habit, parameters) for parameters in plausible(question, habit, facts))
 
 
 def plausible(question: str, family: Family, facts: Facts) -> list[dict[str, Any]]:
@@ -159,6 +137,28 @@ def others(family: Family) -> Iterator[tuple[str, str]]:
                 yield "other format", filled(other.spec.intent.phrasings[0], values)
 
 
+def reformatted(family: Family) -> Iterator[tuple[str, Context]]:
+    """The family's input laid out differently: the question is the habit's own, the input is not."""
+    text = family.context.payload.decode()
+    first = family.spec.contract.fields[0].name if family.spec.contract.fields else ""
+    if family.context.kind == "json":
+        items = json.loads(text)
+        yield "wrapped", Context.of({"items": items})
+        yield "renamed key", Context.of([{f"{k}_x" if k == first else k: v for k, v in item.items()} for item in items])
+        yield "as text", Context.of(text)
+        yield "numbers as text", Context.of([{k: f"about {v}" for k, v in item.items()} for item in items])
+        return
+    yield "line ends", Context.of(text.replace("\n", "\r\n"))
+    yield "as a list", Context.of(text.splitlines())
+    yield "markup", Context.of("".join(f"<row><line>{line}</line></row>" for line in text.splitlines()))
+    if family.spec.contract.shape in ("csv", "tsv"):
+        mark = family.spec.contract.delimiter
+        yield "delimiter", Context.of(text.replace(mark, ";"))
+        yield "no header", Context.of(text.split("\n", 1)[1])
+        yield "renamed column", Context.of(text.replace(first, f"{first}_x", 1))
+        yield "new column", Context.of("\n".join(f"new{mark}{line}" for line in text.splitlines()))
+
+
 def recorded(most: int) -> list[tuple[str, str]]:
     """Questions of people about anything else: CLINC150 with its out-of-scope part, and Banking77, where they are."""
     found: list[tuple[str, str]] = []
@@ -176,7 +176,7 @@ def recorded(most: int) -> list[tuple[str, str]]:
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
-async def measure(*, model: bool, most_recorded: int = 2_000) -> list[Tally]:
+def measure(*, model: bool, most_recorded: int = 2_000) -> list[Tally]:
     """All rows."""
     trial = Trial(model=model)
     rows: list[Tally] = []
@@ -187,36 +187,42 @@ async def measure(*, model: bool, most_recorded: int = 2_000) -> list[Tally]:
         true = Tally(f"repeats, {group}"), Tally(f"paraphrases, {group}")
         for index, family in enumerate(families):
             for kind, question in family.misses:
-                await _miss(trial, near[0], family, kind, question)
+                _miss(trial, near[0], family, kind, question)
             for kind, question in dict.fromkeys(by_rule(family, index)):
-                await _miss(trial, near[1], family, kind, question)
+                _miss(trial, near[1], family, kind, question)
             for question, values in repeats(family):
-                await _true(trial, true[0], family, question, values)
+                _true(trial, true[0], family, question, values)
             for question, values in family.paraphrases:
-                await _true(trial, true[1], family, question, values)
+                _true(trial, true[1], family, question, values)
         rows += [*near, *true]
+    own = Tally("own question, other format")
+    for family in FAMILIES:
+        for kind, context in reformatted(family):
+            trial.facts["reformatted"] = observe(context)
+            _miss(trial, own, family, kind, filled(family.spec.intent.phrasings[0], family.uses[0]), "reformatted")
+    rows.append(own)
     formats = Tally("other question and format")
     for family in FAMILIES:
         for kind, question in others(family):
-            await _miss(trial, formats, family, kind, question)
+            _miss(trial, formats, family, kind, question)
     rows.append(formats)
     people = Tally("people's questions (CLINC150, Banking77)")
     for index, (kind, question) in enumerate(recorded(most_recorded)):
-        await _miss(trial, people, FAMILIES[index % len(FAMILIES)], kind, question)
+        _miss(trial, people, FAMILIES[index % len(FAMILIES)], kind, question)
     return [*rows, people]
 
 
-async def _miss(trial: Trial, tally: Tally, family: Family, kind: str, question: str) -> None:
+def _miss(trial: Trial, tally: Tally, family: Family, kind: str, question: str, about: str = "") -> None:
     tally.asked += 1
-    found = await trial.match(question, family)
+    found = trial.match(question, family, about=about)
     if found is not None:
         tally.matched += 1
         tally.wrong.append(f"[{kind}] {question!r} -> {found.habit.spec.name} {dict(found.parameters)} ({found.how})")
 
 
-async def _true(trial: Trial, tally: Tally, family: Family, question: str, values: Values) -> None:
+def _true(trial: Trial, tally: Tally, family: Family, question: str, values: Values) -> None:
     tally.asked += 1
-    found = await trial.match(question, family, values)
+    found = trial.match(question, family, values)
     if found is None:
         tally.missed.append(f"{family.spec.name}: {question!r}")
     elif found.habit is not family or found.parameters != values:
@@ -244,7 +250,7 @@ def main(print_: Callable[[str], None] = print) -> None:
     given = options.parse_args()
     report = {}
     for model in (False, True):
-        rows = anyio.run(lambda model=model: measure(model=model))  # type: ignore[misc]
+        rows = measure(model=model)
         name = "with a model that says yes to everything" if model else "without a model"
         report[name] = [
             {"name": row.name, "asked": row.asked, "wrong": len(row.wrong), "matched": row.matched} for row in rows

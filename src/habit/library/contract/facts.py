@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -98,7 +99,7 @@ def _text(context: Context, payload: bytes) -> Facts:
     if not sample.strip():
         return Facts(context, "empty", records=0, marks=marks)
     if text.json_records:
-        records = text.json_records[:_RECORDS_LOOKED_AT]
+        records = _lines_of_json(payload) or text.json_records
         return Facts(
             context, "json-lines", fields=values_seen(records), records=lines, marks=marks, items=tuple(records)
         )
@@ -188,6 +189,15 @@ def _texts(context: Context, value: dict[str, str], size: int, whole: bool) -> F
     fields = first.fields if len(names) == 1 else ()
     marks = frozenset().union(*(one.marks for one in inner))
     return Facts(context, f"texts/{first.shape}", first.delimiter, fields, size, whole, marks, lines=first.lines)
+
+
+def _lines_of_json(payload: bytes) -> list[Any]:
+    """All records of JSON Lines, where they are few enough and all of them can be read."""
+    try:
+        lines = decoded(payload).split("\n") if len(payload) <= WHOLE else []
+        return [json.loads(line) for line in lines if line.strip()]
+    except (ValueError, RecursionError):
+        return []
 
 
 def _marks(head: bytes) -> frozenset[str]:

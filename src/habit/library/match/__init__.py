@@ -5,7 +5,7 @@ Only *fit* is decided here: the same question, of an input that the contract tak
 """
 
 from habit.library.match.matcher import Abstained, Match, Matchable, Matcher, Unfit
-from habit.library.match.phrasings import Phrasings, RememberedPhrasings, template_of
+from habit.library.match.phrasings import Phrasings, RememberedPhrasings
 
 __all__ = [
     "Abstained",
@@ -15,5 +15,4 @@ __all__ = [
     "Phrasings",
     "RememberedPhrasings",
     "Unfit",
-    "template_of",
 ]

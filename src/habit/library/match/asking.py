@@ -22,8 +22,8 @@ _MOST_TOKENS = 300
 
 async def ask_model(
     kernel: Kernel, question: str, habits: Sequence[HabitSpec], session: str
-) -> tuple[str, Mapping[str, Any]] | None:
-    """What the model says: a name and parameters, neither of which is checked. None for "none", or no usable reply."""
+) -> tuple[str, Mapping[str, Any]] | str:
+    """What the model says: a name and parameters, neither of which is checked; or why it names none, in a sentence."""
     schema = {
         "type": "object",
         "properties": {
@@ -46,12 +46,12 @@ async def ask_model(
         session=session,
     )
     if not await kernel.fits(call):
-        return None
+        return "The habits are too many words for the leaf model to be asked which is meant."
     try:
         reply = await kernel.call(call)
-    except CallFailed:  # no match is a sound answer: the question is then answered without a habit
-        return None
-    return read_reply(reply.text)
+    except CallFailed as failure:  # no match is a sound answer: the question is then answered without a habit
+        return f"The leaf model could not be asked which habit is meant ({clean(str(failure), 200)})."
+    return read_reply(reply.text) or "The model says that none of the habits answers this question."
 
 
 def read_reply(text: str) -> tuple[str, Mapping[str, Any]] | None:

@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from habit.library.match.align import trimmed
@@ -26,18 +25,19 @@ _OPERATIONS = (
     (("number", "of"), _COUNT),
     (("the", "count", "of"), _COUNT),
     (("count", "of"), _COUNT),
-    (("what", "is"), "⟨what⟩"),
-    (("which", "is"), "⟨what⟩"),
-    (("list",), "⟨what⟩"),
 )
 _AT_THE_START = (
     (("count",), _COUNT),
     (("total", "number", "of"), _COUNT),
+    *((words, "⟨what⟩") for words in (("what", "is"), ("which", "is"), ("list",), ("give", "me"), ("show", "me"))),
     (("what",), "⟨which⟩"),
     (("which",), "⟨which⟩"),
 )
-_FILLERS = ARTICLES | {"is", "there", "that", "of", "'s", "me", "give", "show", "these", "those", "⟨what⟩"}
-_PARTICIPLE = re.compile(r"\w+(?:ed|en|wn|nt|ld)")
+_FILLERS = ARTICLES | {"is", "was", "there", "that", "of", "'s", "these", "those"}
+_PARTICIPLE = re.compile(
+    r"\w+(?:ed|wn)|made|sent|sold|told|built|paid|held|kept|left|lost|found|won|done|put|bought|brought|caught|taught"
+    r"|(?:writt|tak|giv|brok|chos|driv|eat|hidd|stol|spok|beat|forgott)en"
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class _Frame:
     sequence: tuple[str, ...]
     """Content words in their order, and slots of names and numbers in their places."""
     yes_or_no: bool
-    be_done: Counter[str]
-    """``was hired`` and ``hired`` ask of different people: forms of *to be* before a participle."""
+    passive: bool
+    """``were hired`` and ``hired`` ask of different people: whether there is a form of *to be* beside a participle."""
 
 
 def objection(
@@ -116,9 +116,12 @@ def _is_adjective(name: str, spec: HabitSpec) -> bool:
 
 
 def _located(
-    tokens: Sequence[Token], parameters: Mapping[str, Any], spec: HabitSpec, filler: Filler
+    tokens: Sequence[Token], parameters: Mapping[str, Any], spec: HabitSpec, filler: Filler, *, exact: bool = False
 ) -> list[Token | str] | str:
-    """The question with each value replaced by the name of its parameter; else why that can't be done."""
+    """The question with each value replaced by the name of its parameter; else why that can't be done.
+
+    Unless ``exact``, a word that only names the parameter goes with its value.
+    """
     pieces: list[Token | str] = list(tokens)
     for name, value in sorted(parameters.items(), key=lambda item: -len(str(item[1]))):
         places = list(_spans(name, value, pieces, spec, filler))
@@ -126,10 +129,29 @@ def _located(
             return f"the value of {name} is {'not in the question' if not places else 'in the question twice'}"
         start, end = places[0]
         # "with the label spam", "customer Ada": a name for the value, right before it, says nothing more.
-        if start and isinstance(before := pieces[start - 1], Token) and before.norm in plurals(fold(name)):
+        if not exact and start and isinstance(before := pieces[start - 1], Token) and before.norm in _namings(name):
             start -= 1
         pieces[start:end] = [name]
     return pieces
+
+
+def _namings(name: str) -> set[str]:
+    """Words for a parameter: ``label``, ``labels``, ``labelled``."""
+    word = fold(name)
+    return plurals(word) | {f"{word}ed", f"{word}d", f"{word}{word[-1:]}ed"}
+
+
+def template_of(question: str, parameters: Mapping[str, Any], spec: HabitSpec, filler: Filler) -> str | None:
+    """The phrasing that ``question`` is an instance of; None when a value does not stand in it exactly once."""
+    tokens = trimmed(tokens_of(question))
+    located = _located(tokens, parameters, spec, filler, exact=True)
+    if isinstance(located, str) or any(isinstance(piece, Token) and _is_unclear(piece) for piece in located):
+        return None
+    return " ".join(piece.text if isinstance(piece, Token) else f"{{{piece}}}" for piece in located)
+
+
+def _is_unclear(token: Token) -> bool:
+    return token.quoted or "{" in token.text or "}" in token.text
 
 
 def _spans(
@@ -159,17 +181,13 @@ def _frame(pieces: Sequence[Token | str], adjectives: frozenset[str]) -> _Frame:
     words = [piece.norm if isinstance(piece, Token) else f"{{{piece}}}" for piece in pieces]
     tokens = [piece for piece in pieces if isinstance(piece, Token)]
     yes_or_no = bool(tokens) and isinstance(pieces[0], Token) and is_yes_or_no(tokens)
-    be_done = Counter(
-        f"{first} {second}"
-        for first, second in pairwise(words)
-        if first in ("is", "was") and _PARTICIPLE.fullmatch(second)
-    )
+    passive = any(word in ("is", "was") for word in words) and any(map(_PARTICIPLE.fullmatch, words))
     words = _operations(words)
     operations = Counter(word for word in words if word.startswith("⟨") and word != "⟨what⟩")
     kept = [word for word in words if not word.startswith("⟨") and word not in _FILLERS]
     still = [word for word in kept if not (word.startswith("{") and word[1:-1] in adjectives)]
     signs = Counter(word for word in still if word in SIGNS)
-    return _Frame(operations, signs, tuple(still), yes_or_no, be_done)
+    return _Frame(operations, signs, tuple(still), yes_or_no, passive)
 
 
 def _operations(words: Sequence[str]) -> list[str]:
@@ -177,7 +195,7 @@ def _operations(words: Sequence[str]) -> list[str]:
     left = list(words)
     found: list[str] = []
     while left:
-        for sequence, sign in (*_OPERATIONS, *(_AT_THE_START if not found else ())):
+        for sequence, sign in (*_OPERATIONS, *(() if found else _AT_THE_START)):
             if tuple(left[: len(sequence)]) == sequence:
                 found.append(sign)
                 left = left[len(sequence) :]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
-
-from habit.library.match.templates import Slot, parse
-from habit.library.spec import HabitSpec
+from collections.abc import Sequence
+from typing import Protocol
 
 
 class Phrasings(Protocol):
@@ -42,27 +39,3 @@ class RememberedPhrasings:
     def remove(self, habit: str, template: str) -> None:
         """Forget a template."""
         self._by_habit.get(habit, {}).pop(template, None)
-
-
-def template_of(question: str, written: Mapping[str, str], spec: HabitSpec) -> str | None:
-    """The template that ``question`` is an instance of, given how it writes each parameter's value.
-
-    None when a value does not stand in it exactly once, or when braces in it would be read as slots.
-    """
-    if "{" in question or "}" in question:
-        return None
-    template = question
-    for name, text in sorted(written.items(), key=lambda item: -len(item[1])):
-        if not text or template.count(text) != 1:
-            return None
-        template = template.replace(text, f"{{{name}}}")
-    slots = {element.name for element in parse(template) if isinstance(element, Slot)}
-    return template if slots == set(spec.parameters) else None
-
-
-def literal_values(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """How values are written where nothing else is known: as Python writes them, without quotes."""
-    return {
-        name: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        for name, value in parameters.items()
-    }

@@ -78,10 +78,25 @@ class ValuesOf:
         """Whether there are columns or keys to look in."""
         return any(self._by_field.values())
 
+    @property
+    def complete(self) -> bool:
+        """Whether all records were read, rather than a sample of them."""
+        return max(len(self.facts.rows), len(self.facts.items)) >= min(self.facts.records, _MOST_SCANNED)
+
+    def stands_alone(self, value: str) -> bool:
+        """Whether the context has ``value`` between delimiters, quotes or line ends, as a cell or string of its own."""
+        edge = rb"[,;|\t\r\n\"]"
+        encoded = re.escape(value.encode("utf-8", "surrogatepass"))
+        return re.search(rb"(?:\A|" + edge + rb") ?" + encoded + rb" ?(?:\Z|" + edge + rb")", self._payload) is not None
+
+    @property
+    def _payload(self) -> bytes:
+        return self.facts.context.payload
+
     def mentions(self, value: str) -> bool:
         """Whether the text of the context has ``value`` as whole words."""
         encoded = re.escape(value.encode("utf-8", "surrogatepass"))
-        return re.search(rb"(?<![\w])" + encoded + rb"(?![\w])", self.facts.context.payload) is not None
+        return re.search(rb"(?<![\w])" + encoded + rb"(?![\w])", self._payload) is not None
 
 
 def _collect(item: Any, path: str, depth: int, found: dict[str, dict[str, set[str]]]) -> None:
@@ -137,10 +152,12 @@ class Filler:
         fields = self._places.fields.get(name)
         if fields or (fields is None and self._values.has_fields):
             known = self._values.written(value, fields or None)
-            if known is not None or not quoted:
+            if known is not None:
                 return known
-            # Quoted text that stands in none of the fields: asked for on purpose, unless it belongs to another field.
-            return value if self._values.written(value, None) is None else None
+            # Quoted text that stands in none of the fields is asked for on purpose. Of a large input not all fields
+            # were read: there it is enough that the value stands alone somewhere. Either way, not in another field.
+            there = quoted or (not self._values.complete and self._values.stands_alone(value))
+            return value if there and self._values.written(value, None) is None else None
         if quoted:
             return value
         if any(token.norm in _NEVER_INSIDE for token in tokens) or _looks_unlike(value, example):
