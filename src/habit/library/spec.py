@@ -187,7 +187,7 @@ class HabitSpec(_Part):
         """Read a ``habit.toml``. Raises UsageError that names the field which is wrong."""
         try:
             return cls.model_validate_json(_as_json(tomllib.loads(text)))
-        except tomllib.TOMLDecodeError as problem:
+        except (tomllib.TOMLDecodeError, RecursionError) as problem:
             raise UsageError(f"{where} can't be read as TOML: {problem}.") from None
         except ValidationError as problem:
             first = problem.errors()[0]

@@ -1,0 +1,365 @@
+"""What changes a library. Each change is made aside, as a commit in a temporary work tree, and then lands at once.
+
+One process at a time (a lock); refs move only from where they were seen (compare and swap); and an approval notes down
+what it is about to do, so that after a crash the next command undoes or completes it. The user's work tree changes only
+where a commit lands in it, as ``git merge --ff-only`` does it: never over anything he has not committed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+
+from habit.errors import UsageError
+from habit.library.git import Git, GitError
+from habit.library.habit import MOST_FILE_BYTES, MOST_FILES, SKILL_FILE, Habit
+from habit.library.local import Busy, LocalState
+from habit.library.messages import (
+    APPROVED,
+    CANDIDATE,
+    REASON,
+    REJECTED,
+    RETIRED,
+    ROLLED_BACK,
+    TREE,
+    Trailer,
+    extra_trailers,
+    message,
+    provenance_trailers,
+)
+from habit.library.objects import empty_tree, folder, read_files, tree_at, write_tree
+from habit.library.place import Place
+from habit.library.versions import BRANCHES, Branch, Version, is_name, read_refs
+from habit.library.workplace import Refused, workplace
+
+_UNFINISHED = "approving"
+NO_OBJECT = ""
+
+
+def propose(place: Place, local: LocalState, habit: Habit, trailers: Mapping[str, str]) -> None:
+    """Put ``habit`` on the branch of its candidate."""
+    with local.locked():
+        recover_locked(place, local)
+        tree = write_tree(place.git, habit.files())
+        extra = [*provenance_trailers(habit.spec.provenance), *extra_trailers(trailers)]
+        _propose(place, habit.name, tree, extra)
+
+
+def take_up(place: Place, local: LocalState, name: str) -> None:
+    """Make a candidate of what lies in the work tree, else of what HEAD holds and no tag vouches for."""
+    if not is_name(name):
+        raise UsageError(f"{name!r} is no name of a habit.")
+    with local.locked():
+        recover_locked(place, local)
+        where = place.path(name)
+        if any(path.startswith(f"{where}/") for path in edits(place)):
+            files = _files_on_disk(place, name)
+            habit = Habit.from_files(files, where=where)
+            files[SKILL_FILE] = habit.files()[SKILL_FILE]
+            tree = write_tree(place.git, files)
+        else:
+            tree = tree_at(place.git, "HEAD", where)
+            if not tree:
+                raise UsageError(f"There is no {where} to review.")
+            found = read_files(place.git, [folder(place.git, name, tree)])[name]
+            if isinstance(found, UsageError):
+                raise found
+            habit = Habit.from_files(found, where=where)
+        if habit.name != name:
+            raise UsageError(f"{where}/habit.toml says that it is {habit.name}: rename the folder or the habit.")
+        _propose(place, name, tree, provenance_trailers(habit.spec.provenance))
+
+
+def _propose(place: Place, name: str, tree: str, trailers: list[Trailer]) -> None:
+    git, refs, head = place.git, read_refs(place.git), _head(place.git)
+    branch = refs.branch(name)
+    _must_not_be_checked_out(branch)
+    if branch and tree_at(git, branch.commit, place.path(name)) == tree:
+        return
+    vouched = refs.vouching(name, tree)
+    if vouched and tree_at(git, "HEAD", place.path(name)) == tree:
+        raise UsageError(f"This is exactly {vouched.label}, which is approved already.")
+    if git.line("rev-parse", "--verify", "--quiet", "refs/heads/habit"):
+        raise UsageError("Candidates are branches habit/NAME, but there is a branch habit: git branch -m habit OTHER")
+    text = message(f"Propose {name}", [(CANDIDATE, name), (TREE, tree), *trailers])
+    with workplace(place, branch.commit if branch else head, branch=f"habit/{name}") as work:
+        work.put(name, tree)
+        commit = work.commit(text)
+        work.must_hold(commit, name, tree)
+        if work.start:
+            _move(git, f"{BRANCHES}{name}", commit, branch.commit if branch else NO_OBJECT)
+
+
+def approve(place: Place, local: LocalState, name: str, reviewed: str, base: str, trailers: Mapping[str, str]) -> int:
+    """Merge and tag the candidate ``name``, if it is still ``reviewed`` and would still replace ``base``."""
+    with local.locked():
+        recover_locked(place, local)
+        git, refs, where = place.git, read_refs(place.git), place.path(name)
+        branch = refs.branch(name)
+        if branch is None:
+            raise UsageError(f"{name} has no candidate any more; see what happened with: habit log {name}")
+        _must_not_be_checked_out(branch)
+        if tree_at(git, branch.commit, where) != reviewed or tree_at(git, "HEAD", where) != base:
+            raise UsageError(f"{name} has changed since it was reviewed; look at it again with: habit review {name}")
+        head = _head(git)
+        target = _branch_of_head(git)
+        _must_change_only(place, branch, head)
+        number = max((one.number for one in refs.of(name)), default=0) + 1
+        label = f"{name}@{number}"
+        found = read_files(git, [folder(git, name, reviewed)])[name]
+        if isinstance(found, UsageError):
+            raise found
+        habit = Habit.from_files(found, where=where)
+        said = [
+            (APPROVED, label),
+            (TREE, reviewed),
+            *provenance_trailers(habit.spec.provenance),
+            *extra_trailers(trailers),
+            ("Approved-by", git.line("var", "GIT_COMMITTER_IDENT").rsplit(" ", 2)[0]),
+        ]
+        text = message(f"Approve {label}", said, habit.spec.description)
+        commit = _merged(place, branch, head, name, reviewed, text)
+        note = {"name": name, "tag": label, "commit": commit, "branch": target, "candidate": branch.commit}
+        local.write(note, _UNFINISHED)
+        try:
+            _tag(git, label, commit, text)
+            _land(place, commit, name, f"approve {label}")
+        finally:
+            recover_locked(place, local)
+        return number
+
+
+def _merged(place: Place, branch: Branch, head: str, name: str, tree: str, text: bytes) -> str:
+    """A commit on top of ``head`` that has the candidate as its second parent and ``tree`` as the habit's folder."""
+    with workplace(place, head or branch.commit) as work:
+        if head and not place.git.holds("merge-base", "--is-ancestor", branch.commit, head):
+            work.merge(branch.commit)
+        work.put(name, tree)
+        commit = work.commit(text)
+        work.must_hold(commit, name, tree)
+        return commit
+
+
+def reject(place: Place, local: LocalState, name: str, reason: str) -> None:
+    """Turn the branch of a candidate into a tag."""
+    with local.locked():
+        recover_locked(place, local)
+        branch = read_refs(place.git).branch(name)
+        if branch is None:
+            raise UsageError(f"{name} has no candidate to reject.")
+        _must_not_be_checked_out(branch)
+        tag = f"{name}@rejected-{branch.commit[:12]}"
+        if not place.git.line("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}"):
+            text = message(f"Reject {name}", [(CANDIDATE, name), (REJECTED, branch.commit), (REASON, reason)])
+            _tag(place.git, tag, branch.commit, text)
+        _drop(place.git, f"{BRANCHES}{name}", branch.commit)
+        local.forget("reviews", name)
+
+
+def rollback(place: Place, local: LocalState, version: Version, reason: str) -> None:
+    """Let the habit's folder be as in ``version`` again."""
+    with local.locked():
+        recover_locked(place, local)
+        if tree_at(place.git, "HEAD", place.path(version.name)) != version.tree:
+            said = [(ROLLED_BACK, version.label), (TREE, version.tree), (REASON, reason)]
+            _replace(place, version.name, version.tree, f"Roll back to {version.label}", said)
+        local.forget("suspended", version.name)
+
+
+def retire(place: Place, local: LocalState, name: str, reason: str) -> None:
+    """Let the habit's folder be gone."""
+    with local.locked():
+        recover_locked(place, local)
+        tree = tree_at(place.git, "HEAD", place.path(name)) if is_name(name) else ""
+        if not tree:
+            raise UsageError(f"There is no habit {name!r} in use; habit habits lists those that are.")
+        version = read_refs(place.git).vouching(name, tree)
+        _replace(place, name, "", f"Retire {name}", [(RETIRED, version.label if version else name), (REASON, reason)])
+
+
+def _replace(place: Place, name: str, tree: str, subject: str, said: list[Trailer]) -> None:
+    """Land a commit in which the habit's folder is ``tree``."""
+    head = _head(place.git)
+    _branch_of_head(place.git)
+    with workplace(place, head) as work:
+        work.put(name, tree)
+        commit = work.commit(message(subject, said))
+        work.must_hold(commit, name, tree)
+    _land(place, commit, name, subject)
+
+
+# --- after a crash --------------------------------------------------------------------------------------------
+
+
+def recover(place: Place, local: LocalState) -> None:
+    """Complete or undo an approval that was cut off, unless somebody is at work."""
+    if local.read(_UNFINISHED):
+        try:
+            with local.locked(wait=False):
+                recover_locked(place, local)
+        except Busy:
+            return
+
+
+def recover_locked(place: Place, local: LocalState) -> None:
+    """Complete or undo what ``approve`` noted down: it counts if the merge landed on its branch, and else not."""
+    note = local.read(_UNFINISHED)
+    if not note:
+        return
+    git, tag = place.git, f"refs/tags/{note['tag']}"
+    landed = bool(git.line("rev-parse", "--verify", "--quiet", note["branch"])) and git.holds(
+        "merge-base", "--is-ancestor", note["commit"], note["branch"]
+    )
+    tagged = git.line("rev-parse", "--verify", "--quiet", f"{tag}^{{commit}}") == note["commit"]
+    if landed and tagged:
+        branch = read_refs(git).branch(note["name"])
+        if branch and branch.commit == note["candidate"] and not branch.checked_out:
+            _drop(git, f"{BRANCHES}{note['name']}", branch.commit)
+        local.forget("reviews", note["name"])
+        local.forget("suspended", note["name"])
+    elif tagged:
+        _drop(git, tag, git.line("rev-parse", "--verify", tag))
+    local.forget(_UNFINISHED)
+
+
+# --- the user's work tree -------------------------------------------------------------------------------------
+
+
+def edits(place: Place) -> list[str]:
+    """Paths below the library, from the top of the work tree, that differ from HEAD or are new there."""
+    where = ["--", place.prefix] if place.prefix else []
+    if where and not (place.git.folder / place.prefix).is_dir():
+        return []
+    listed = place.git.read("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", *where)
+    return [line[3:].decode("utf-8", "surrogateescape") for line in listed.split(b"\0") if line]
+
+
+def _land(place: Place, commit: str, name: str, why: str) -> None:
+    """Move the user's branch, index and files to ``commit``, which is made on top of where they are.
+
+    Raises Refused, with nothing changed, when that would touch anything he has not committed.
+    """
+    staged = _stage_what_is_the_same(place, commit, name)
+    try:
+        place.git.act(
+            *("merge", "-q", "--ff-only", "--no-autostash", commit),
+            environment={"GIT_REFLOG_ACTION": f"habit {why}"},
+        )
+    except GitError as problem:
+        if staged:
+            place.git.read("reset", "-q", "--", *staged)
+        raise Refused(f"Your work tree could not take the change, and was left as it is: {problem}") from None
+
+
+def _stage_what_is_the_same(place: Place, commit: str, name: str) -> list[str]:
+    """Stage edits of the habit that are byte for byte what ``commit`` has, so that a merge lets them be.
+
+    Raises Refused when there are others where ``commit`` changes something: git itself would not miss a removed file.
+    """
+    git = place.git
+    listed = git.read("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", place.path(name))
+    same = []
+    for line in listed.split(b"\0"):
+        state, path = line[:2].decode(), line[3:].decode("utf-8", "surrogateescape")
+        wanted = tree_at(git, commit, path) if line else ""
+        if not line or tree_at(git, "HEAD", path) == wanted:
+            continue
+        if _blob_on_disk(git, path) != wanted or state not in (" M", " D", "??"):
+            shown = path.encode("utf-8", "replace").decode()
+            raise Refused(f"{shown} has changes of yours that this would overwrite: commit, stash or restore it first.")
+        same.append(path)
+    if same:
+        git.read("add", "-A", "--", *same)
+    return same
+
+
+def _blob_on_disk(git: Git, path: str) -> str:
+    """The object that a file of the work tree would be; empty when it is not there."""
+    if not os.path.lexists(git.folder / path):
+        return ""
+    return git.line("hash-object", "--no-filters", "--", path)
+
+
+def _files_on_disk(place: Place, name: str) -> dict[str, bytes]:
+    """The files of a habit's folder in the user's work tree; no link is followed."""
+    top = place.on_disk(name)
+    found: dict[str, bytes] = {}
+    for folder_, inner, names in os.walk(top):
+        for one in [*names, *(sub for sub in inner if (os.path.islink(os.path.join(folder_, sub))))]:
+            path = os.path.join(folder_, one)
+            details = os.lstat(path)
+            shown = os.path.relpath(path, top).replace(os.sep, "/")
+            if not stat.S_ISREG(details.st_mode):
+                raise UsageError(f"{place.path(name)}/{shown} is a link or a device, not a file: remove it.")
+            if details.st_size > MOST_FILE_BYTES or len(found) >= MOST_FILES:
+                raise UsageError(
+                    f"{place.path(name)} is too large for a habit, at {shown}: take out what is not its own."
+                )
+            handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            with os.fdopen(handle, "rb") as file:
+                found[shown] = file.read(MOST_FILE_BYTES + 1)
+    return found
+
+
+# --- refs -----------------------------------------------------------------------------------------------------
+
+
+def _head(git: Git) -> str:
+    """The commit that is checked out; empty before the first one."""
+    return git.line("rev-parse", "--verify", "--quiet", "HEAD")
+
+
+def _branch_of_head(git: Git) -> str:
+    """The branch that is checked out. Raises UsageError for a detached HEAD, which would lose the change again."""
+    branch = git.line("symbolic-ref", "-q", "HEAD")
+    if not branch:
+        raise UsageError("No branch is checked out, so the change would soon be lost: git switch BRANCH first.")
+    if branch.startswith(BRANCHES):
+        raise UsageError("A candidate's branch is checked out: git switch to the branch that holds your library first.")
+    return branch
+
+
+def _must_not_be_checked_out(branch: Branch | None) -> None:
+    if branch and branch.checked_out:
+        raise UsageError(
+            f"The branch habit/{branch.name} is checked out in {branch.checked_out}: git switch to another one there."
+        )
+
+
+def _must_change_only(place: Place, branch: Branch, head: str) -> None:
+    """Raises UsageError when a candidate's branch changes anything but its habit."""
+    base = place.git.line("merge-base", head, branch.commit) if head else ""
+    if not base:
+        base = empty_tree(place.git)
+    changed = place.git.read("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, branch.commit)
+    inside = f"{place.path(branch.name)}/".encode("utf-8", "surrogateescape")
+    other = [path for path in changed.split(b"\0") if path and not path.startswith(inside)]
+    if other:
+        path = other[0].decode("utf-8", "replace")
+        raise UsageError(
+            f"The branch habit/{branch.name} also changes {path}: take that out of the branch, or reject it."
+        )
+
+
+def _tag(git: Git, tag: str, commit: str, text: bytes) -> None:
+    try:
+        git.act("tag", "-a", "--cleanup=whitespace", "-F", "-", tag, commit, stdin=text)
+    except GitError as problem:
+        raise Refused(f"The tag {tag} could not be made, and nothing was changed: {problem}") from None
+
+
+def _move(git: Git, ref: str, new: str, old: str) -> None:
+    """Let ``ref`` be ``new`` if it is still ``old`` (empty: not there)."""
+    try:
+        git.act("update-ref", "-m", "habit", "--create-reflog", ref, new, old or "0" * len(new))
+    except GitError as problem:
+        raise Refused(f"{ref} could not be moved; try again ({problem}).") from None
+
+
+def _drop(git: Git, ref: str, old: str) -> None:
+    """Let ``ref`` be gone if it is still ``old``."""
+    try:
+        git.act("update-ref", "-d", ref, old)
+    except GitError as problem:
+        raise Refused(f"{ref} could not be removed; try again ({problem}).") from None
