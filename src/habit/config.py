@@ -54,6 +54,8 @@ class Settings:
     cell_memory: int = 4 << 30
     """Bytes of address space a session may use beyond its context."""
     journal: str = ".habit/journal.db"
+    library: str = "habits"
+    """The folder of habits: a git repository, or a folder in one; see docs/habits.md."""
     no_journal: bool = False
     no_cache: bool = False
     otel: bool = False

@@ -148,5 +148,5 @@ class Case:
                 query=str(value["query"]),
                 notes=[str(note) for note in value["notes"]],
             )
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as problem:
             raise UsageError(f"{where} is not a case of a habit ({problem}): restore it from git.") from None

@@ -249,19 +249,26 @@ def _land(place: Place, commit: str, name: str, why: str) -> None:
     except GitError as problem:
         if staged:
             place.git.read("reset", "-q", "--", *staged)
-        raise Refused(
-            f"Your work tree could not take the change, and was left as it is (commit, stash or restore what you have "
-            f"under way there): {problem}"
-        ) from None
+        raise Refused(f"Your work tree could not take the change, and was left as it is: {problem}") from None
 
 
 def _stage_what_is_the_same(place: Place, commit: str, name: str) -> list[str]:
-    """Stage unstaged edits of the habit that are byte for byte what ``commit`` has, so that a merge lets them be."""
-    git, where = place.git, place.path(name)
-    listed = git.read("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", where)
-    unstaged = [line[3:] for line in listed.split(b"\0") if line[:2] in (b" M", b" D", b"??")]
-    paths = [path.decode("utf-8", "surrogateescape") for path in unstaged]
-    same = [path for path in paths if _blob_on_disk(git, path) == tree_at(git, commit, path)]
+    """Stage edits of the habit that are byte for byte what ``commit`` has, so that a merge lets them be.
+
+    Raises Refused when there are others where ``commit`` changes something: git itself would not miss a removed file.
+    """
+    git = place.git
+    listed = git.read("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", place.path(name))
+    same = []
+    for line in listed.split(b"\0"):
+        state, path = line[:2].decode(), line[3:].decode("utf-8", "surrogateescape")
+        wanted = tree_at(git, commit, path) if line else ""
+        if not line or tree_at(git, "HEAD", path) == wanted:
+            continue
+        if _blob_on_disk(git, path) != wanted or state not in (" M", " D", "??"):
+            shown = path.encode("utf-8", "replace").decode()
+            raise Refused(f"{shown} has changes of yours that this would overwrite: commit, stash or restore it first.")
+        same.append(path)
     if same:
         git.read("add", "-A", "--", *same)
     return same

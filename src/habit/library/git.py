@@ -111,7 +111,8 @@ def _checked(arguments: Sequence[str], done: subprocess.CompletedProcess[bytes])
     words = " ".join(said.split())
     if len(words) > _MOST_WORDS:
         words = f"… {words[-_MOST_WORDS:]}"
-    raise GitError(words or f"git {arguments[0]} ended with status {done.returncode}", done.returncode)
+    verb = arguments[2] if arguments[0] == "-c" else arguments[0]
+    raise GitError(words or f"git {verb} ended with status {done.returncode}", done.returncode)
 
 
 def _text(data: bytes) -> str:

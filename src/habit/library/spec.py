@@ -118,16 +118,21 @@ class Contract(_Part):
 
 
 class Ceiling(_Part):
-    """What one use may take together, whatever it is asked about: ``base + per_record × records``."""
+    """What one use may take together, whatever it is asked about: ``base + per_record × records + per_byte × bytes``.
+
+    Records are counted as ``records.count_for_ceiling`` does; bytes are those of the payload.
+    """
 
     base_calls: int = 0
     calls_per_record: float = 0.0
+    calls_per_byte: float = 0.0
+    """For schedulers that cut a text by its length instead of by its records."""
     max_usd: float | None = None
     max_seconds: float | None = None
 
-    def calls(self, records: int) -> int:
-        """Leaf calls that a context of so many records may take."""
-        return self.base_calls + int(self.calls_per_record * records + 0.999999)
+    def calls(self, records: int, size: int = 0) -> int:
+        """Leaf calls that a context of so many records and bytes (``size``) may take."""
+        return self.base_calls + int(self.calls_per_record * records + self.calls_per_byte * size + 0.999999)
 
 
 class Provenance(_Part):
@@ -188,7 +193,7 @@ class HabitSpec(_Part):
         """Read a ``habit.toml``. Raises UsageError that names the field which is wrong."""
         try:
             return cls.model_validate_json(_as_json(tomllib.loads(text)))
-        except tomllib.TOMLDecodeError as problem:
+        except (tomllib.TOMLDecodeError, RecursionError) as problem:
             raise UsageError(f"{where} can't be read as TOML: {problem}.") from None
         except ValidationError as problem:
             first = problem.errors()[0]

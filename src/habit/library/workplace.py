@@ -39,14 +39,15 @@ class Workplace:
     def put(self, name: str, tree: str) -> None:
         """Let the habit's folder be exactly ``tree``; with no tree, let it be gone."""
         path = self.place.path(name)
-        if self.git.read("ls-files", "-z", "--", path):
-            self.git.read("rm", "-r", "-q", "-f", "--", path)
+        self.git.read("rm", "-r", "-q", "-f", "--ignore-unmatch", "--", path)
         if tree:
             self.git.read("read-tree", "-u", f"--prefix={path}/", tree)
 
     def merge(self, commit: str) -> None:
         """Begin a merge with ``commit`` that takes nothing of it yet: what is taken is ``put``."""
-        self._act("merge", "-q", "--no-ff", "--no-commit", "--no-autostash", "-s", "ours", commit)
+        # a candidate may be older than the first commit of the library
+        how = ("--no-ff", "--no-commit", "--no-autostash", "--allow-unrelated-histories")
+        self._act("merge", "-q", *how, "-s", "ours", commit)
 
     def commit(self, message: bytes) -> str:
         """Commit what was put. Raises Refused with the words of the hook that refused, or of git."""
@@ -112,11 +113,10 @@ _NOBODY = {"NAME": "Habit", "EMAIL": "habit@localhost", "DATE": "1700000000 +000
 
 def _clear_away(place: Place) -> None:
     """Remove temporary work trees of processes that died: the lock is ours, so nobody is at work in them."""
-    for line in place.git.read("worktree", "list", "--porcelain").split(b"\n"):
-        if line.startswith(b"worktree "):
-            folder = Path(line.removeprefix(b"worktree ").decode("utf-8", "surrogateescape"))
-            if _OURS.fullmatch(folder.name):
-                _remove(place.git, folder)
+    for entry in (place.common / "worktrees").glob(f"{_PREFIX}*/gitdir"):
+        folder = Path(entry.read_text("utf-8", "surrogateescape").strip()).parent
+        if _OURS.fullmatch(folder.name):
+            _remove(place.git, folder)
 
 
 def _remove(git: Git, folder: Path) -> None:

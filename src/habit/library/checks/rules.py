@@ -14,6 +14,7 @@ from habit.library.checks.imports import check_imports
 from habit.library.checks.names import bound_in, free_names
 from habit.library.checks.recursion import cycles
 from habit.library.checks.report import Finding
+from habit.library.checks.whiles import check_loops
 from habit.library.spec import HabitSpec, Parameter
 
 MOST_SOURCE_CHARS = 100_000
@@ -76,6 +77,7 @@ def check_rules(tree: ast.Module, spec: HabitSpec) -> list[Finding]:
         *_innards(tree),
         *_shape(tree),
         *cycles(tree),
+        *check_loops(tree),
     ]
     return sorted(set(found), key=lambda finding: (finding.line, finding.rule, finding.message))
 
