@@ -23,6 +23,10 @@ LIMITS = SessionLimits(cell_seconds=10.0, memory=1 << 30, output_chars=10_000)
 """What a rehearsal may use: replies come at once, so a scheduler that takes longer is stuck."""
 
 
+Checker = Callable[[Any], Any]
+"""Judges an answer, as Returns.check: raises ValueError or TypeError with the reason."""
+
+
 class ReplySource(Protocol):
     """Where the replies of a rehearsal come from."""
 
@@ -63,15 +67,16 @@ class Rehearsed:
 
 
 @dataclass
-class _RecordedHost:
+class RecordedHost:
     """Answers a cell from recorded replies."""
 
     replies: ReplySource
-    check: Callable[[Any], Any]
+    check: Checker
     asked: list[Exchange] = field(default_factory=list)
     missing: list[LlmRequest] = field(default_factory=list)
 
     async def recursive_llm(self, request: LlmRequest) -> Any:
+        """The recorded reply; a CallFailed, which is noted, when there is none."""
         known = self.replies.take(request)
         if known is None:
             self.missing.append(request)
@@ -80,6 +85,7 @@ class _RecordedHost:
         return known.give()
 
     async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> Sequence[Any]:
+        """The same for each of them."""
         slots: list[Any] = []
         for request in requests:
             try:
@@ -89,13 +95,14 @@ class _RecordedHost:
         return slots
 
     def check_answer(self, value: Any) -> None:
+        """As the checker says."""
         self.check(value)
 
 
 class Stage:
     """One context in a sandbox, for any number of rehearsals, each in a fresh session."""
 
-    def __init__(self, shared: SharedContext, check: Callable[[Any], Any]) -> None:
+    def __init__(self, shared: SharedContext, check: Checker) -> None:
         self._shared = shared
         self._check = check
 
@@ -104,7 +111,7 @@ class Stage:
     ) -> Rehearsed:
         """Run ``cells`` one after the other until one answers or fails."""
         session = await self._shared.session(SessionSpec(query=query, clock=clock, limits=LIMITS))
-        host = _RecordedHost(replies, self._check)
+        host = RecordedHost(replies, self._check)
         result = CellResult("ok")
         try:
             for code in cells:
@@ -122,7 +129,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(sandbox: Sandbox, context: Context, check: Callable[[Any], Any]) -> AsyncIterator[Stage]:
+async def stage(sandbox: Sandbox, context: Context, check: Checker) -> AsyncIterator[Stage]:
     """A stage for ``context``; ``check`` judges every answer, as Returns.check."""
     shared = await sandbox.share(context)
     try:
@@ -132,14 +139,20 @@ async def stage(sandbox: Sandbox, context: Context, check: Callable[[Any], Any])
             await shared.aclose()
 
 
-async def replay_case(sandbox: Sandbox, source: str, case: Case, check: Callable[[Any], Any]) -> tuple[Rehearsed, str]:
+async def replay_case(sandbox: Sandbox, source: str, case: Case, check: Checker) -> tuple[Rehearsed, str]:
     """Run a case; what is wrong with it, in one sentence, is empty when it is green."""
     replies = Replies(case.exchanges)
     async with stage(sandbox, case.context, check) as here:
         rehearsed = await here.play(source, case.parameters, replies)
-    trouble = rehearsed.trouble
-    if not trouble and rehearsed.answer != case.expected:
-        trouble = f"it answers {str(rehearsed.answer)[:80]} instead of {str(case.expected)[:80]}"
-    if not trouble and replies.unused():
-        trouble = f"it no longer asks {replies.unused()} of the {len(case.exchanges)} recorded calls"
-    return rehearsed, trouble
+    return rehearsed, what_is_wrong(case, rehearsed, replies.unused())
+
+
+def what_is_wrong(case: Case, rehearsed: Rehearsed, unused: int) -> str:
+    """What is wrong with how a case went, in one sentence; empty when it is green."""
+    if rehearsed.trouble:
+        return rehearsed.trouble
+    if rehearsed.answer != case.expected:
+        return f"it answers {str(rehearsed.answer)[:80]} instead of {str(case.expected)[:80]}"
+    if unused:
+        return f"it no longer asks {unused} of the {len(case.exchanges)} recorded calls"
+    return ""

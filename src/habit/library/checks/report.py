@@ -97,6 +97,12 @@ class Report:
     capabilities: Sequence[str] = field(default=())
 
     @property
+    def unshown(self) -> Sequence[str]:
+        """Recorded relations that no case can show any more: not applicable to every one of them."""
+        shown = {one.relation for one in self.relations if one.verdict != "not applicable"}
+        return [name for name in self.recorded if name not in shown] if self.relations else []
+
+    @property
     def broken(self) -> Sequence[RelationResult]:
         """Recorded relations that do not hold any more."""
         return [one for one in self.relations if one.verdict == "broken" and one.relation in self.recorded]
@@ -116,7 +122,7 @@ class Report:
     @property
     def green(self) -> bool:
         """Whether no rule is broken, there is a case, every case is green and every recorded relation holds."""
-        return not self.findings and bool(self.cases) and not any(c.trouble for c in self.cases) and not self.broken
+        return not self.troubles()
 
     @property
     def pure(self) -> bool:
@@ -128,7 +134,8 @@ class Report:
         lines = [str(finding) for finding in self.findings]
         lines += [f"case {case.name}: {case.trouble}" for case in self.cases if case.trouble]
         lines += [f"relation {one.relation} on case {one.case}: {one.why}" for one in self.broken]
-        if not self.cases:
+        lines += [f"relation {name}: no case can show it any more" for name in self.unshown]
+        if not self.cases and not self.findings:
             lines.append("it has no case: learn it again, or restore cases/ from git")
         return lines
 

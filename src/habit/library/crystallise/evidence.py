@@ -34,6 +34,8 @@ _SAMPLE_RECORDS = 2_000
 _FEW_RECORDS = 3
 _FORMAT_SHARE = 0.5
 _NEARLY_ALL = 0.9
+_MANY_KEYS = 40
+_DEPTH = 6
 
 
 @dataclass(frozen=True)
@@ -244,11 +246,23 @@ class Evidence:
             position = self._lowered.find(wanted, position + 1)
         return False
 
+    def holds(self, text: str) -> bool:
+        """Whether the input holds ``text`` anywhere, within words too, in any case."""
+        return text.lower() in self._lowered
+
     # -- the answer --------------------------------------------------------------------------------------------------
 
     def is_answer(self, value: Any) -> bool:
         """Whether ``value`` is the answer, one of its parts, or so much of it that it gives it away."""
         return any(_gives_away(value, part) for part in _parts(self.answer))
+
+    def is_whole_answer(self, word: str) -> bool:
+        """Whether ``word`` is the answer, or one of its parts, and no less."""
+        return any(_is_said(word, part) for part in _parts(self.answer))
+
+
+def _is_said(value: str, part: Any) -> bool:
+    return not isinstance(part, bool) and value.lower() == str(part).strip().lower()
 
 
 def _gives_away(value: Any, part: Any) -> bool:
@@ -276,17 +290,28 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def _keys_in(value: Any, depth: int = 0) -> Iterator[str]:
-    """Keys of records; those of dicts with very many keys are values rather than names."""
-    if depth > 6:
+    """Keys of records; those of dicts from names or numbers to like values are values themselves."""
+    if depth > _DEPTH:
         return
     if isinstance(value, dict):
-        if len(value) <= 40 or depth == 0:
-            yield from value if len(value) <= 40 else ()
+        if not _is_keyed_by_values(value, depth):
+            yield from value
         for item in list(value.values())[:200]:
             yield from _keys_in(item, depth + 1)
     elif isinstance(value, list):
         for item in value[:200]:
             yield from _keys_in(item, depth + 1)
+
+
+def _is_keyed_by_values(value: Mapping[str, Any], depth: int) -> bool:
+    """Whether a dict holds records by their names or numbers, rather than being a record itself."""
+    items = list(value.values())
+    if len(items) > _MANY_KEYS or (depth == 0 and len(items) > 1 and all(isinstance(item, str) for item in items)):
+        return True
+    if len(items) < _FEW_RECORDS or not all(isinstance(item, dict) and item for item in items):
+        return False
+    common = set(items[0]).intersection(*items[1:])
+    return 2 * len(common) >= max(len(item) for item in items)
 
 
 def _strings_in(value: Any) -> Iterator[str]:
@@ -295,6 +320,8 @@ def _strings_in(value: Any) -> Iterator[str]:
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield str(value)
     elif isinstance(value, dict):
+        if _is_keyed_by_values(value, 0):
+            yield from value
         for item in value.values():
             yield from _strings_in(item)
     elif isinstance(value, list):

@@ -26,6 +26,9 @@ _SIZE_WORDS = re.compile(
     r"chunk|size|batch|window|overlap|limit|max|min|width|step|worker|top|budget|chars", re.IGNORECASE
 )
 _REGEX_NOISE = re.compile(r"\\[a-zA-Z]|\(\?[a-zA-Z:=!<]+(?:P?<\w+>)?|\[[^\]]*\]|\{\d+(?:,\d*)?\}|\(\?P<\w+>")
+_PLACE = re.compile(
+    r"\b(?:line|row|record|item|message|entry|paragraph|section|page|chapter|number|position|index|id)s? #?(\d+)", re.I
+)
 _FIRST = ("first", "earliest", "oldest", "initial", "begin", "start", "header", "column", "title")
 _LAST = ("last", "latest", "newest", "final", "recent", "end")
 
@@ -66,7 +69,7 @@ class Judge:
         if text == evidence.query or site.is_prose:
             return self._prose(text)
         if site.is_pattern:
-            return self._words(site, [word for word in WORD.findall(_REGEX_NOISE.sub(" ", text)) if len(word) > 1])
+            return self._words(site, list(_words_of_pattern(text)))
         if id(site.node) in self._literals.in_choices:
             return self._choice(text)
         if evidence.is_marker(text):
@@ -85,15 +88,33 @@ class Judge:
             return KEEP
         if any(text in labels for labels in self._literals.choices):
             return KEEP
-        if evidence.is_answer(text) and len(text) > 1:
-            return Verdict("reject", reason="is the answer itself, or a part of it")
+        if evidence.is_answer(text) and (len(text) > 1 or text.isdigit()):
+            return _ANSWER
         if evidence.is_value(text):
             return Verdict("reject", reason="is a value that was read in the input")
-        if _is_name_of_own(site) and not (text[:1].isupper() or any(c.isdigit() for c in text)):
+        has_digits = any(character.isdigit() for character in text)
+        if _is_name_of_own(site) and not (text[:1].isupper() or has_digits):
             return KEEP
-        if evidence.in_context(text):
-            return Verdict("reject", reason="was copied from the input")
-        return KEEP
+        if self._looks_for(site):
+            if evidence.holds(text):
+                return Verdict("reject", reason="was copied from the input")
+            if has_digits:
+                return Verdict("reject", reason="is neither in the question nor part of the format")
+        return Verdict("reject", reason="was copied from the input") if evidence.in_context(text) else KEEP
+
+    def _looks_for(self, site: Site) -> bool:
+        """Whether the input is searched for it, rather than a reply of a model or something the code has made."""
+        for outer in site.parents:
+            match outer:
+                case ast.Compare(left=left, comparators=others):
+                    sides = [side for side in (left, *others) if not any(n is site.node for n in ast.walk(side))]
+                    return any(self._levels.of(_plain_side(side)) not in ("reply", "other") for side in sides)
+                case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in _SEARCHING:
+                    return self._levels.of(_plain_side(value)) not in ("reply", "other") or site.is_pattern
+                case ast.Tuple() | ast.List() | ast.Set() | ast.JoinedStr() | ast.BinOp():
+                    continue
+            return False
+        return False
 
     def _words(self, site: Site, words: list[str], whole: str = "") -> Verdict:
         """Of a text of several words, or of a pattern, each by itself."""
@@ -106,7 +127,8 @@ class Judge:
                 continue
             if self._evidence.is_format(word):
                 continue
-            verdict = self._value(site, word) if word.lower() not in STOP_WORDS else KEEP
+            is_stop_word = word.lower() in STOP_WORDS and not site.is_pattern
+            verdict = self._value(site, word) if not is_stop_word else KEEP
             if verdict.kind == "reject":
                 return verdict
         if lifted is None and whole and len(words) > 1:
@@ -118,8 +140,7 @@ class Judge:
         evidence = self._evidence
         if evidence.in_query(text) or text.lower() in _EXEMPT:
             return KEEP
-        strange = any(character.isdigit() for character in text) or text[:1].isupper()
-        if strange and evidence.is_value(text) and sum(text in record for record in evidence.records) < 3:
+        if evidence.is_value(text):
             return Verdict("reject", reason="is a label that was read in the input")
         return KEEP
 
@@ -134,7 +155,23 @@ class Judge:
             if any(span in label for labels in self._literals.choices for label in labels):
                 continue
             return Verdict("reject", reason=f"says {span!r}, which was copied from the input")
+        if given := self._given_away(text):
+            return Verdict("reject", reason=f"says {given!r}, which is the answer or a place in this very input")
         return Verdict("lift") if any(evidence.in_query(word) for word in WORD.findall(text)) else KEEP
+
+    def _given_away(self, text: str) -> str:
+        """The answer, or a position, that a prompt names; empty when it names none."""
+        evidence = self._evidence
+        for match in _PLACE.finditer(text):
+            if not evidence.number_in_query(float(match[1])):
+                return match[0]
+        for word in WORD.findall(text):
+            known = evidence.in_query(word) or word.lower() in _EXEMPT | STOP_WORDS or word in ("0", "1")
+            labels = {part for labels in self._literals.choices for label in labels for part in WORD.findall(label)}
+            if not known and word not in labels and evidence.is_whole_answer(word):
+                if not word.isdigit() or not evidence.number_in_query(float(word)):
+                    return word
+        return ""
 
     # -- numbers -----------------------------------------------------------------------------------------------------
 
@@ -149,6 +186,8 @@ class Judge:
             return self._bound(site, parent, value)
         if isinstance(parent, ast.Subscript):
             return self._index(parent, value)
+        if self._is_position(site):
+            return _POSITION
         found = self._evidence.number_in_query(abs(value))
         if found is not None and abs(value) > 1:
             return Verdict("lift", found)
@@ -161,18 +200,34 @@ class Judge:
         if isinstance(parent, ast.Compare) and self._counts_columns(parent) and value <= 60:
             return KEEP
         if self._evidence.is_answer(value):
-            return Verdict("reject", reason="is the answer itself, or a part of it")
+            return _ANSWER
         if isinstance(parent, ast.BinOp) and isinstance(parent.op, (ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)):
             return KEEP if value in _UNITS else Verdict("reject", reason="is a factor that nothing explains")
         if isinstance(parent, ast.Dict) and len(parent.values) >= 7 and value <= 31 and value == int(value):
             return KEEP  # names of months and days
         return Verdict("reject", reason="is a number that neither the question nor the format explains")
 
+    def _is_position(self, site: Site) -> bool:
+        """Whether it is part of an index into the records that is the same at each use: ``rows[len(rows) // 2]``."""
+        for inner, outer in zip(site.parents, site.parents[1:], strict=False):
+            if isinstance(outer, ast.Subscript) and inner is outer.slice and not isinstance(inner, ast.Slice):
+                if self._levels.of(outer.value) not in ("whole", "records", "ranked"):
+                    return False
+                lengths = {n.id for call in ast.walk(inner) if _is_len(call) for n in ast.walk(call) if isinstance(n, ast.Name)}
+                names = {node.id for node in ast.walk(inner) if isinstance(node, ast.Name)}
+                return names <= lengths
+            if not isinstance(outer, (ast.BinOp, ast.UnaryOp, ast.Call, ast.Subscript)):
+                return False
+        return False
+
     def _index(self, node: ast.Subscript, value: float) -> Verdict:
         level = self._levels.of(node.value)
         asks = self._evidence.asks_for
         if level == "whole":
-            return Verdict("reject", reason="is a position in this very input")
+            return _POSITION
+        if level == "mapping":
+            found = self._evidence.number_in_query(value)
+            return Verdict("lift", found) if found else Verdict("reject", reason="is a value that was read in the input")
         if level == "records":
             if value == 0 and (self._evidence.has_header or asks(*_FIRST)):
                 return KEEP
@@ -182,7 +237,7 @@ class Judge:
         if level == "ranked":
             known = value in (0, -1) or self._evidence.number_in_query(value + 1 if value > 0 else -value)
             return KEEP if known else Verdict("reject", reason="is a rank that the question does not ask for")
-        return KEEP if abs(value) <= 60 else Verdict("reject", reason="is a position in this very input")
+        return KEEP if abs(value) <= 60 else _POSITION
 
     def _bound(self, site: Site, node: ast.Slice, value: float) -> Verdict:
         subscript = site.parents[site.parents.index(node) + 1]
@@ -213,7 +268,7 @@ class Judge:
         if name in ("timedelta", "datetime", "date") and value in _UNITS:
             return KEEP
         if self._evidence.is_answer(value):
-            return Verdict("reject", reason="is the answer itself, or a part of it")
+            return _ANSWER
         return Verdict("reject", reason=f"is given to {name}() and neither the question nor the format explains it")
 
     def _is_size(self, site: Site, value: float) -> bool:
@@ -248,6 +303,8 @@ class Judge:
         return False
 
 
+_ANSWER = Verdict("reject", reason="is the answer itself, or a part of it")
+_POSITION = Verdict("reject", reason="is a position in this very input")
 _CUT = Verdict("reject", reason="cuts this very input at a fixed place")
 _STRUCTURAL_ARGUMENTS = frozenset(
     {"split", "rsplit", "round", "group", "start", "end", "span", "int", "log", "Fraction"}
@@ -255,6 +312,33 @@ _STRUCTURAL_ARGUMENTS = frozenset(
 _STRUCTURAL_WORDS = frozenset(
     {"indent", "ndigits", "maxsplit", "max_workers", "default", "digits", "base", "flags", "width"}
 )
+
+
+_SEARCHING = frozenset(
+    "startswith endswith find rfind index rindex count split rsplit partition rpartition replace get search match "
+    "fullmatch findall finditer sub".split()
+)
+
+
+def _is_len(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len"
+
+
+def _plain_side(node: ast.expr) -> ast.expr:
+    """What a comparison is about: ``x`` of ``x.strip().lower()``."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
+        node = node.func.value
+    return node
+
+
+def _words_of_pattern(pattern: str) -> Iterator[str]:
+    """The words that a regular expression looks for, without those of running text around what it takes."""
+    bare = _REGEX_NOISE.sub("\0", pattern)
+    for match in WORD.finditer(bare):
+        before, after = bare[: match.start()][-1:], bare[match.end() :][:1]
+        standing = before in ("", " ", "\0") and after in ("", " ", "\0", ":")
+        if len(match[0]) > 1 and not (standing and match[0].lower() in STOP_WORDS):
+            yield match[0]
 
 
 def _is_name_of_own(site: Site) -> bool:

@@ -16,6 +16,7 @@ from habit.library.contract import infer_contract
 from habit.library.crystallise.antiunify import must_be_alike
 from habit.library.crystallise.composing import compose
 from habit.library.crystallise.cutting import case_context
+from habit.library.crystallise.dependence import must_depend
 from habit.library.crystallise.description import Description, describe
 from habit.library.crystallise.evidence import Evidence
 from habit.library.crystallise.lifting import Lifted, lift
@@ -88,6 +89,7 @@ async def crystallise(sandbox: Sandbox, runs: Sequence[RecordedRun], *, name: st
     cases = {}
     for number, (run, values) in enumerate(zip(runs, lifted.values, strict=True), 1):
         rehearsed = await rehearse(sandbox, source, run, values)
+        await must_depend(sandbox, source, run, values)
         cases[f"run-{number}"] = await case_context(sandbox, source, run, values, rehearsed)
     contract = infer_contract(
         [run.context for run in runs],

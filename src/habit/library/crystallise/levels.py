@@ -1,4 +1,4 @@
-"""Levels: what part of the input a value is: the whole, its records in their order, ranked ones, one record.
+"""Levels: what part of the input a value is: the whole, its records in their order, ranked ones, one record, a reply.
 
 A constant index means something else on each: on one record it is a column, on the records it is a position in this
 very input, which tomorrow's input does not have.
@@ -12,8 +12,8 @@ from typing import Literal
 
 from habit.library.crystallise.scopes import COMPREHENSIONS, all_arguments, bound
 
-Level = Literal["whole", "records", "ranked", "record", "other"]
-_ORDER: tuple[Level, ...] = ("whole", "ranked", "records", "record", "other")
+Level = Literal["whole", "records", "ranked", "mapping", "record", "reply", "other"]
+_ORDER: tuple[Level, ...] = ("whole", "ranked", "records", "mapping", "record", "reply", "other")
 """What a name is that has been several of these; a list that was sorted somewhere counts as ranked."""
 _WHOLE_STAYS = frozenset(
     "strip lstrip rstrip lower upper replace encode decode expandtabs removeprefix removesuffix casefold copy".split()
@@ -62,12 +62,16 @@ class Levels:
                 return "records" if level == "whole" else level
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return "record" if items and any(self.of(item) in ("record", "records") for item in items) else "other"
+            case ast.Dict() | ast.DictComp() | ast.SetComp() | ast.Set():
+                return "mapping"
         return "other"
 
     def _of_subscript(self, value: ast.expr, index: ast.expr) -> Level:
         level = self.of(value)
-        if isinstance(index, ast.Slice):
+        if isinstance(index, ast.Slice) or level == "reply":
             return level
+        if level == "mapping":
+            return "other"
         if isinstance(index, ast.Constant) and isinstance(index.value, str) and level in ("whole", "records"):
             return "records"
         return "other" if level == "other" else "record"
@@ -78,12 +82,20 @@ class Levels:
             case (
                 ast.Name(id=name) | ast.Attribute(value=ast.Name(id="csv" | "io" | "itertools" | "dict"), attr=name)
             ) if name in _FIRST_ARGUMENT:
+                if name in ("list", "tuple") and first == "mapping":
+                    return "ranked"
                 return "records" if first == "whole" and name != "StringIO" else first
+            case ast.Name(id="dict" | "Counter" | "defaultdict" | "OrderedDict" | "set" | "frozenset"):
+                return "mapping"
+            case ast.Attribute(value=ast.Name(id="collections"), attr="Counter" | "defaultdict" | "OrderedDict"):
+                return "mapping"
+            case ast.Name(id="recursive_llm"):
+                return "reply"
             case ast.Name(id="sorted") | ast.Attribute(attr="nlargest" | "nsmallest" | "most_common"):
                 return "ranked"
             case ast.Name(id="map") if len(node.args) > 1:
                 return self.of(node.args[1])
-            case ast.Name(id="max" | "min" | "next" | "recursive_llm"):
+            case ast.Name(id="max" | "min" | "next"):
                 return "record"
             case ast.Name(id=name) if name in _RECORDS:
                 return "records"
@@ -109,6 +121,8 @@ class Levels:
             if method in ("splitlines", "split", "rsplit", "items", "values", "keys", "get", "partition", "rpartition"):
                 return "records"
             return "whole" if method in _WHOLE_STAYS else "other"
+        if level == "mapping":
+            return "ranked" if method in ("items", "keys", "values") else "other"
         if level == "records":
             return "record" if method in ("get", "pop", "popleft") else "records"
         return level
