@@ -19,6 +19,7 @@ from habit.cli.history import runs, show
 from habit.cli.local_models import models
 from habit.cli.output import settle_streams
 from habit.cli.repeat import replay, resume
+from habit.cli.versions import COMMANDS as LIBRARY
 
 
 @click.group(
@@ -34,7 +35,7 @@ def cli(context: click.Context) -> None:
     help_without_command(context)
 
 
-for command in (ask, runs, show, resume, replay, models, doctor, completion):
+for command in (ask, runs, show, resume, replay, *LIBRARY, models, doctor, completion):
     cli.add_command(command)
 
 
