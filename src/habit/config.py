@@ -130,6 +130,8 @@ def _from_file(folder: Path) -> dict[str, Any]:
             found = found.get(key, {})
         if not found:
             continue
+        if "intent" in found and "contract" in found:
+            raise UsageError(f"{path} is a habit, not settings: work in a folder above it.")
         for key in found:
             if key not in SETTABLE:
                 close = difflib.get_close_matches(key, SETTABLE, 1)

@@ -22,6 +22,7 @@ from habit.cli.output import settle_streams
 from habit.cli.repeat import replay, resume
 from habit.cli.using import explain as explain_run
 from habit.cli.using import run, stats
+from habit.cli.versions import COMMANDS as LIBRARY
 
 
 @click.group(
@@ -37,7 +38,11 @@ def cli(context: click.Context) -> None:
     help_without_command(context)
 
 
-for command in (ask, run, runs, show, explain_run, resume, replay, learn, stats, models, doctor, completion):
+for command in (
+    *(ask, run, runs, show, explain_run, resume, replay),
+    *(learn, suggest, *LIBRARY, stats),
+    *(models, doctor, completion),
+):
     cli.add_command(command)
 
 
