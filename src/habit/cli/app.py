@@ -11,6 +11,7 @@ import click
 from habit import __version__
 from habit.cli import status
 from habit.cli.ask import ask
+from habit.cli.checking import COMMANDS as CHECKING
 from habit.cli.completion import completion
 from habit.cli.doctor import doctor
 from habit.cli.explaining import explain
@@ -34,7 +35,7 @@ def cli(context: click.Context) -> None:
     help_without_command(context)
 
 
-for command in (ask, runs, show, resume, replay, models, doctor, completion):
+for command in (ask, runs, show, resume, replay, *CHECKING, models, doctor, completion):
     cli.add_command(command)
 
 

@@ -107,6 +107,18 @@ def runs(context: click.Context, parameter: click.Parameter, begun: str) -> Item
     return _begun([*newest, *found], begun)
 
 
+def habits(context: click.Context, parameter: click.Parameter, begun: str) -> Items:
+    """Habits of the library: its folders that hold one."""
+    from habit.config import load
+
+    try:
+        folder = Path(load({"library": context.params.get("library")}).library)
+        names = sorted(path.parent.name for path in folder.glob("*/habit.toml"))
+    except (OSError, HabitError):
+        return []
+    return _begun([CompletionItem(name) for name in names], begun)
+
+
 def _journal(context: click.Context) -> Path:
     from habit.config import load
 

@@ -45,6 +45,7 @@ def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return apply
 
 
+habit_argument = click.argument("name", metavar="NAME", shell_complete=completing.habits)
 run_argument = click.argument("ref", metavar="RUN", shell_complete=completing.runs)
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON value instead of text.")
 verbose_flag = click.option("-v", "--verbose", is_flag=True, help="Show the cells on stderr as they run.")
@@ -84,6 +85,8 @@ listening_options = _stack(
     click.option("--events-content", is_flag=True, help="Put code, prompts, replies and answers there too."),
     _option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_* variables say."),
 )
+
+library_option = _option("--library", metavar="DIR", help="The library of habits (default ./habits).")
 
 record_options = _stack(
     journal_option,
