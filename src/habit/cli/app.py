@@ -11,6 +11,7 @@ import click
 from habit import __version__
 from habit.cli import status
 from habit.cli.ask import ask
+from habit.cli.checking import COMMANDS as CHECKING
 from habit.cli.completion import completion
 from habit.cli.doctor import doctor
 from habit.cli.explaining import explain
@@ -40,7 +41,7 @@ def cli(context: click.Context) -> None:
 
 for command in (
     *(ask, run, runs, show, explain_run, resume, replay),
-    *(learn, suggest, *LIBRARY, stats),
+    *(learn, *LIBRARY, *CHECKING, stats),
     *(models, doctor, completion),
 ):
     cli.add_command(command)
