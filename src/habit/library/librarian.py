@@ -70,7 +70,7 @@ class LibraryLibrarian:
         )
         if isinstance(found, Match):
             return Choice(
-                chosen(found.habit, found.parameters, facts),
+                await anyio.to_thread.run_sync(chosen, found.habit, found.parameters, facts),
                 _HOW[found.how],
                 parameters=found.parameters,
                 phrasing=(found.phrasing or "") if found.how == "model" else "",
@@ -196,7 +196,8 @@ class NamedLibrarian(LibraryLibrarian):
         broken = violated(habit.spec, facts)
         if broken:
             return _drifted(habit, parameters, broken[0])
-        return Choice(chosen(habit, parameters, facts), "it was named", parameters=parameters)
+        use = await anyio.to_thread.run_sync(chosen, habit, parameters, facts)
+        return Choice(use, "it was named", parameters=parameters)
 
 
 def _drifted(habit: Habit, parameters: Mapping[str, Any], clause: str) -> Choice:

@@ -84,7 +84,7 @@ async def _tried(
     """Try ``source`` on everything; propose it when it does all. What is wrong with it, else empty."""
     candidate = _candidate(breakage, source, written)
     sandbox = await resources.sandbox(resources.settings.sandbox)
-    report = await examine(sandbox, candidate)
+    report = await examine(sandbox, candidate, mutants=0)
     if not report.green:
         return report.troubles()[0]
     facts = await anyio.to_thread.run_sync(observe, breakage.context)
@@ -113,7 +113,7 @@ async def _tried(
         spec=candidate.spec.model_copy(update={"ceiling": ceiling}),
         cases={**candidate.cases, _case_name(candidate, breakage.run): case},
     )
-    report = await examine(sandbox, whole)
+    report = await examine(sandbox, whole, mutants=0)
     if not report.green:
         return report.troubles()[0]
     await anyio.to_thread.run_sync(lambda: repository.propose(whole))

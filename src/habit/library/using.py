@@ -14,6 +14,7 @@ from habit.contexts.context import Context
 from habit.errors import UsageError
 from habit.library.contract import Facts, broken_postconditions, contract_for, observe
 from habit.library.habit import Habit
+from habit.library.records import count_for_ceiling
 from habit.library.spec import Ceiling, Contract, HabitSpec, Parameter
 from habit.schedulers.habit import Chosen
 
@@ -48,10 +49,7 @@ def _judge(contract: Contract, parameters: Mapping[str, Any], facts: Facts) -> C
 
 def budget_of(ceiling: Ceiling, facts: Facts) -> Budget:
     """What one use about this input may take together."""
-    records = facts.records
-    if facts.shape.startswith("texts"):  # tables in files: their rows are what a habit goes through
-        records = max(records, facts.context.payload.count(rb"\n"))
-    most = ceiling.calls(records, facts.bytes)
+    most = ceiling.calls(count_for_ceiling(facts.context), facts.bytes)
     calls = math.ceil(_ASKED_TWICE * most) + 2  # one is held back for a final call, never made here
     return Budget(max_calls=calls, max_usd=ceiling.max_usd, max_seconds=ceiling.max_seconds)
 
