@@ -47,6 +47,9 @@ class FixedLibrarian:
     async def after(self, ended: Ended, ask: Asking) -> None:
         self.ended.append(ended)
 
+    async def aclose(self) -> None:
+        pass
+
     def judge_of(self, chosen: Chosen, context: Context) -> Callable[[Any], Sequence[str]]:
         return self.choice.chosen.judge if self.choice.chosen else nothing_wrong
 

@@ -64,7 +64,7 @@ def count_for_ceiling(context: Context) -> int:
     the lines of texts such as files. Blocks for as long as it takes to read JSON.
     """
     if context.kind == "text":
-        return 1 + sum(context.payload.count(mark) for mark in _LINE_ENDS)
+        return bool(context.payload) + sum(context.payload.count(mark) for mark in _LINE_ENDS)
     value = context.value()
     if isinstance(value, dict):
         return max(len(value), sum(map(_inner, value.values())))
