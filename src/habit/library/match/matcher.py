@@ -211,12 +211,15 @@ class Matcher:
         choices = frozenset(name for name, one in parameters.items() if one.type == "choice")
         lists = frozenset(name for name, one in parameters.items() if one.type == "list")
         found: list[tuple[dict[str, Any], str]] = []
+        # A phrasing may itself begin with what is otherwise passed over as politeness.
+        bare = trimmed(tokens)
+        sayings = [tokens] if len(bare) == len(tokens) else [tokens, bare]
         for template in templates:
             for elements in variants(template, choices):
                 slots = {element.name: element for element in elements if isinstance(element, Slot)}
                 if set(slots) != set(parameters):
                     continue
-                for said in (tokens, trimmed(tokens)):
+                for said in sayings:
                     for spans in readings(elements, said, lists):
                         given = {name: filler.fill(slots[name], said[a:b]) for name, (a, b) in spans.items()}
                         fits = all(value is not None and parameters[n].accepts(value) for n, value in given.items())
