@@ -26,7 +26,9 @@ _MOST_ALIGNED = 50
 """Habits whose phrasings are tried on a question."""
 _MOST_SHOWN = 8
 """Habits that a model is asked to choose from: what fits a small model's attention."""
-_MOST_REMEMBERED = 200
+_MOST_PHRASINGS = 200
+_MOST_CASES = 8
+_MOST_HELD = 256
 _ANY: dict[str, Any] = {}
 
 
@@ -184,17 +186,22 @@ class Matcher:
         return template if [values for values, _ in again] == [parameters] else None
 
     def _remembered(self, habit: Matchable) -> Sequence[str]:
-        return self.phrasings.lookup(habit.spec.name)[:_MOST_REMEMBERED]
+        return self.phrasings.lookup(habit.spec.name)[:_MOST_PHRASINGS]
 
     def _filler(self, habit: Matchable, values: ValuesOf) -> Filler:
         held = self._places.get(id(habit))
         if held is None:
-            held = self._places[id(habit)] = habit, Places(habit.spec.parameters, list(habit.cases.values()))
+            if len(self._places) >= _MOST_HELD:
+                self._places.clear()
+            held = self._places[id(habit)] = (
+                habit,
+                Places(habit.spec.parameters, list(habit.cases.values())[:_MOST_CASES]),
+            )
         return Filler(habit.spec.parameters, held[1], values)
 
     def _aligned(self, habit: H, tokens: Sequence[Token], values: ValuesOf) -> list[Match[H]]:
         """The ways in which the question is an instance of one of the habit's phrasings: different values each."""
-        learned = habit.spec.intent.phrasings
+        learned = habit.spec.intent.phrasings[:_MOST_PHRASINGS]
         templates = [*learned, *self._remembered(habit)]
         found = self._readings(habit, templates, tokens, self._filler(habit, values))
         return [
