@@ -175,6 +175,14 @@ def test_the_size_is_bounded_on_both_sides() -> None:
     ]
 
 
+def test_rows_are_counted_as_csv_has_them_and_doubtful_ones_by_line() -> None:
+    quoted = "id,text\n" + "".join(f'{n},"two\nlines, and more"\n' for n in range(20)) + "\n\n"
+    assert (observe(Context.of(quoted)).records, observe(Context.of(quoted)).exact) == (20, True)
+    stray = CSV.replace("5,cy", '5,"cy', 1)
+    assert observe(Context.of(stray)).records == 60
+    assert broken_postconditions(contract_of(CSV, 40, operation="count"), 40, observe(Context.of(stray))) == []
+
+
 def test_a_large_input_is_only_sampled() -> None:
     row = json.dumps(RECORDS[3])
     big = Context("json", b"[" + b",\n".join([row.encode()] * 300_000) + b"]")
