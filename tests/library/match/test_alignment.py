@@ -137,6 +137,11 @@ def test_a_phrasing_has_a_few_frames(template: str, others: list[str]) -> None:
         )
 
 
+def test_what_is_no_template_has_no_words() -> None:
+    for template in ("{x} is {x}", "{x}", "", "a " * 600, " ".join(f"and {{p{n}}}" for n in range(13))):
+        assert parse(template) == ()
+
+
 def test_words_are_told_apart() -> None:
     assert [token.text for token in tokens_of("What's \"a b\", don't O'Hara's (x)?")] == [
         *("What", "is", "a b", "do", "not", "O'Hara", "'s", "x"),

@@ -150,7 +150,7 @@ async def test_values_have_the_form_of_the_example() -> None:
     found = await match("messages since 2025-12-01", since)
     assert isinstance(found, Match)
     assert found.parameters == {"day": "2025-12-01"}
-    for other in ("May", "01/12/2025", "2025-12-1", "yesterday"):
+    for other in ("May", "Ada", "01/12/2025", "2025-12-1", "yesterday"):
         assert isinstance(await match(f"messages since {other}", since), Abstained)
 
 
@@ -266,6 +266,9 @@ async def test_whatever_a_model_says_is_checked(reply: Any) -> None:
         "Of the messages, how many are spam and long?",
         "How many messages show spam?",
         "How many are spam?",
+        "Of the spam messages, how many are spam?",
+        "Of the 5 messages, how many are spam?",
+        'Of the "messages", how many are spam?',
         "spam messages or spam, how many?",
         "Are the messages spam?",
     ],
