@@ -6,6 +6,7 @@ import json
 import re
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from habit.calls.returns import Returns
 from habit.contexts.context import Context
 from habit.errors import UsageError
-from habit.library.contract import broken_postconditions, infer_contract, observe, violations
+from habit.library.contract import broken_postconditions, infer_contract, observe, sampling, violations
 from habit.library.contract.lines import is_safe, line_pattern, share_that_fits
 from habit.library.spec import Contract
 
@@ -151,6 +152,14 @@ def test_other_contents_of_the_same_format_are_fit() -> None:
     assert violations(contract_of(LOG), Context.of(LOG.replace("2026", "2031") + "Traceback:\n  torn line\n")) == []
 
 
+def test_numbers_and_dates_may_be_written_in_the_ways_that_were_seen() -> None:
+    mixed = "n,day\n" + "".join(f"{n if n % 2 else n + 0.5},{n}/11/2026\n" for n in range(5, 15))
+    contract = contract_of(mixed)
+    assert [(field.type, field.patterns) for field in contract.fields] == [("number", ()), ("date", ("9/9/9",))]
+    assert violations(contract, Context.of("n,day\n1,1/1/2026\n2,12/12/2026\n3,3/12/2026\n")) == []
+    assert "dates written" in violations(contract, Context.of("n,day\n1,2026-01-01\n2,2026-01-02\n"))[0]
+
+
 def test_code_that_takes_cells_by_name_needs_only_those() -> None:
     contract = contract_of(CSV, uses={"label"}, by_name=True)
     assert violations(contract, Context.of("label,other\nspam,1\nham,2\nham,3\n")) == []
@@ -173,6 +182,14 @@ def test_the_size_is_bounded_on_both_sides() -> None:
     assert violations(contract, Context.of(big)) == [
         f"bytes: the input has {len(big):,} bytes, and the habit was learned for at most {16 << 20:,}."
     ]
+
+
+def test_rows_are_counted_as_csv_has_them_and_doubtful_ones_by_line() -> None:
+    quoted = "id,text\n" + "".join(f'{n},"two\nlines, and more"\n' for n in range(20)) + "\n\n"
+    assert (observe(Context.of(quoted)).records, observe(Context.of(quoted)).exact) == (20, True)
+    stray = CSV.replace("5,cy", '5,"cy', 1)
+    assert observe(Context.of(stray)).records == 60
+    assert broken_postconditions(contract_of(CSV, 40, operation="count"), 40, observe(Context.of(stray))) == []
 
 
 def test_a_large_input_is_only_sampled() -> None:
@@ -260,6 +277,18 @@ def test_a_broken_promise_is_named(rule: dict[str, Any], answer: Any, says: str)
     contract = Contract(kind="text", shape="csv", postconditions=(rule,))
     (said,) = broken_postconditions(contract, answer, observe(Context.of(CSV)), {"k": 2})
     assert says in said
+
+
+def test_an_estimate_of_the_records_breaks_no_promise() -> None:
+    contract = Contract(kind="text", shape="csv", postconditions=({"rule": "at_most_records"},))
+    assert broken_postconditions(contract, 99, observe(Context.of(CSV)))
+    assert broken_postconditions(contract, 99, replace(observe(Context.of(CSV)), exact=False)) == []
+
+
+def test_an_item_that_was_cut_in_two_is_no_item() -> None:
+    payload = b"[" + b"1234567," * 700_000 + b"1]"
+    assert set(observe(Context("json", payload)).items) == {1234567}
+    assert sampling._items("[1, 23", 1, 10)[0] == [1]
 
 
 def test_text_in_json_is_found_however_it_is_escaped() -> None:

@@ -30,8 +30,8 @@ class Facts:
 
     context: Context
     shape: str
-    """csv, tsv, json-lines, log, sections, lines, markup, text; records, rows, strings, list, mapping, object, texts,
-    scalar; ``texts/csv``: texts that are all tables; ``json-text/records``: JSON that came as text."""
+    """csv, tsv, json-lines, log, sections, markup, text; records, rows, strings, list, mapping, object, texts, scalar;
+    empty, unreadable; ``texts/csv``: texts that are all tables; ``json-text/records``: JSON that came as text."""
     delimiter: str = ""
     fields: tuple[Seen, ...] = ()
     records: int = 0
@@ -131,9 +131,10 @@ def _table(context: Context, table: Table, payload: bytes, lines: int, marks: fr
     rows: Sequence[Sequence[str]] = table.rows
     if len(payload) <= WHOLE and len(table.delimiter) == 1 and not table.labelled and not table.comments:
         # Small enough to be read to the last row, so that labels are known and quoted line breaks are no rows.
-        read = [row for row in _rows(decoded(payload).removeprefix("\ufeff").split("\n"), table.delimiter) if row]
-        rows = [row for row in read[named:] if len(row) == table.width] or rows
-        records, exact = len(read) - named, True
+        read = _whole_table(payload, table.delimiter)
+        if read:
+            rows = [row for row in read[named:] if len(row) == table.width] or rows
+            records, exact = len(read) - named, True
     extra = {"quotes"} if _quoted(payload, table.delimiter) else set()
     extra |= {"comments"} if table.comments else set()
     extra |= set() if named else {"no header"}
@@ -147,6 +148,15 @@ def _table(context: Context, table: Table, payload: bytes, lines: int, marks: fr
         marks | extra,
         rows=rows,
     )
+
+
+def _whole_table(payload: bytes, delimiter: str) -> list[list[str]]:
+    """All rows of a table; none when a stray quote or a huge cell makes it doubtful what its rows are."""
+    lines = decoded(payload).removeprefix("\ufeff").split("\n")
+    try:
+        return [row for row in csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True) if row]
+    except csv.Error:
+        return []
 
 
 def _json(context: Context, payload: bytes) -> Facts:

@@ -19,17 +19,18 @@ Spans = Mapping[str, tuple[int, int]]
 
 def trimmed(tokens: Sequence[Token]) -> list[Token]:
     """The question without what is said out of politeness, and without a name for the input at its end."""
-    left = list(tokens)
+    norms = tuple(token.norm for token in tokens)
+    start, end = 0, len(norms)
     changed = True
     while changed:
         changed = False
         for words in POLITE:
-            if len(left) > len(words) and tuple(token.norm for token in left[: len(words)]) == words:
-                left, changed = left[len(words) :], True
+            if end - start > len(words) and norms[start : start + len(words)] == words:
+                start, changed = start + len(words), True
         for words in POLITE_ENDINGS:
-            if len(left) > len(words) and tuple(token.norm for token in left[-len(words) :]) == words:
-                left, changed = left[: -len(words)], True
-    return left
+            if end - start > len(words) and norms[end - len(words) : end] == words:
+                end, changed = end - len(words), True
+    return list(tokens[start:end])
 
 
 def readings(elements: Sequence[Element], tokens: Sequence[Token], lists: frozenset[str]) -> list[Spans]:

@@ -15,7 +15,7 @@ from typing import Any
 from habit.library.match.align import trimmed
 from habit.library.match.templates import Slot, parse
 from habit.library.match.values import Filler, choice_of
-from habit.library.match.words import ARTICLES, SIGNS, Token, fold, is_yes_or_no, number_of, plurals, tokens_of
+from habit.library.match.words import ARTICLES, SIGNS, Token, fold, is_yes_or_no, plurals, tokens_of
 from habit.library.spec import HabitSpec
 
 _COUNT = "⟨how many⟩"
@@ -71,10 +71,6 @@ def objection(
         return located
     adjectives = frozenset(name for name in parameters if _is_adjective(name, spec))
     asked = _frame(located, adjectives)
-    if any(
-        not token.norm or number_of(token, whole=False) is not None for token in located if isinstance(token, Token)
-    ):
-        return "it holds a value that is no parameter"
     closest = "it is in other words than any phrasing known"
     for template in (*spec.intent.phrasings, *more):
         elements = parse(template)

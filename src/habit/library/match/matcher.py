@@ -26,7 +26,9 @@ _MOST_ALIGNED = 50
 """Habits whose phrasings are tried on a question."""
 _MOST_SHOWN = 8
 """Habits that a model is asked to choose from: what fits a small model's attention."""
-_MOST_REMEMBERED = 200
+_MOST_PHRASINGS = 200
+_MOST_CASES = 8
+_MOST_HELD = 256
 _ANY: dict[str, Any] = {}
 
 
@@ -186,17 +188,22 @@ class Matcher:
         return template if [values for values, _ in again] == [parameters] else None
 
     def _remembered(self, habit: Matchable) -> Sequence[str]:
-        return self.phrasings.lookup(habit.spec.name)[:_MOST_REMEMBERED]
+        return self.phrasings.lookup(habit.spec.name)[:_MOST_PHRASINGS]
 
     def _filler(self, habit: Matchable, values: ValuesOf) -> Filler:
         held = self._places.get(id(habit))
         if held is None:
-            held = self._places[id(habit)] = habit, Places(habit.spec.parameters, list(habit.cases.values()))
+            if len(self._places) >= _MOST_HELD:
+                self._places.clear()
+            held = self._places[id(habit)] = (
+                habit,
+                Places(habit.spec.parameters, list(habit.cases.values())[:_MOST_CASES]),
+            )
         return Filler(habit.spec.parameters, held[1], values)
 
     def _aligned(self, habit: H, tokens: Sequence[Token], values: ValuesOf) -> list[Match[H]]:
         """The ways in which the question is an instance of one of the habit's phrasings: different values each."""
-        learned = habit.spec.intent.phrasings
+        learned = habit.spec.intent.phrasings[:_MOST_PHRASINGS]
         templates = [*learned, *self._remembered(habit)]
         found = self._readings(habit, templates, tokens, self._filler(habit, values))
         return [
@@ -213,12 +220,15 @@ class Matcher:
         choices = frozenset(name for name, one in parameters.items() if one.type == "choice")
         lists = frozenset(name for name, one in parameters.items() if one.type == "list")
         found: list[tuple[dict[str, Any], str]] = []
+        # A phrasing may itself begin with what is otherwise passed over as politeness.
+        bare = trimmed(tokens)
+        sayings = [tokens] if len(bare) == len(tokens) else [tokens, bare]
         for template in templates:
             for elements in variants(template, choices):
                 slots = {element.name: element for element in elements if isinstance(element, Slot)}
                 if set(slots) != set(parameters):
                     continue
-                for said in (tokens, trimmed(tokens)):
+                for said in sayings:
                     for spans in readings(elements, said, lists):
                         given = {name: filler.fill(slots[name], said[a:b]) for name, (a, b) in spans.items()}
                         fits = all(value is not None and parameters[n].accepts(value) for n, value in given.items())

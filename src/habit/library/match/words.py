@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 MOST_CHARS = 1_000
 """Longer questions than this are not matched: they say more than a phrasing can account for."""
@@ -115,6 +116,7 @@ def _add(piece: str, found: list[Token]) -> None:
     found.append(Token(second, second, comma=comma))
 
 
+@lru_cache(maxsize=8192)
 def fold(word: str) -> str:
     """A word as words are compared: case and compatible forms of characters do not matter."""
     folded = unicodedata.normalize("NFKC", word).casefold()

@@ -1,6 +1,6 @@
 """Matching measured: wrong reuse on near-misses and abstention on true repeats, with and without a model that says yes.
 
-    python benchmarks/matching/run.py [--json] [--show all|tuned]
+    python benchmarks/matching.py [--json] [--show all|tuned]
 
 ``--show`` lists what went wrong; of the families held out only with ``all``, which nobody does while tuning.
 """
@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from families import FAMILIES, Family, Values
-from near_misses import by_rule, filled
+from questions.families import FAMILIES, Family, Values
+from questions.near_misses import by_rule, filled
 
 from habit.contexts.context import Context
 from habit.library.contract import Facts, observe, violations
@@ -28,7 +28,7 @@ from habit.library.match.matcher import answers_as
 from habit.library.match.values import ValuesOf
 from habit.library.match.words import number_of, tokens_of
 
-_DATA = Path(os.environ.get("HABIT_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+_DATA = Path(os.environ.get("HABIT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 _MOST_TRIES = 24
 """Assignments of parameters that the model that says yes is made to try for one question."""
 

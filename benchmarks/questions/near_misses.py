@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from families import Family
+from questions.families import Family
 
 Rule = Callable[[str], str | None]
 
