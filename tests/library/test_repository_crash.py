@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from habit.errors import HabitError
+from habit.library.objects import write_tree
 from habit.library.repository import Repository
+from habit.library.workplace import workplace
 from support.libraries import a_habit, a_project, again, everything_uncommitted, git, is_sound, isolate
 
 PROCESSES = 8
@@ -93,6 +95,20 @@ def test_processes_that_learn_the_same_habit_at_once(forks: ForkServerContext, p
         assert said.isdigit() or "has changed since it was reviewed" in said or "has no candidate" in said
     repository = Repository.open(project / "habits")
     assert repository.get("count-label").version == numbers[-1]
+    assert is_sound(project)
+
+
+def test_what_a_process_that_died_left_is_cleared_away(tmp_path: Path) -> None:
+    project = tmp_path / "new"
+    project.mkdir()
+    git(project, "init", "-q")
+    here = Repository.init(project / "habits")
+    dead = workplace(here.place, "", branch="habit/count-label").__enter__()
+    dead.put("count-label", write_tree(here.git, a_habit().files()))
+    dead.commit(b"Propose")
+    candidate = here.propose(again(a_habit(), "# two"))
+    assert here.approve(candidate, candidate.tree) == 1
+    assert not dead.git.folder.exists()
     assert is_sound(project)
 
 

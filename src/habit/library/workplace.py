@@ -84,14 +84,23 @@ def workplace(place: Place, commit: str, *, branch: str = "") -> Iterator[Workpl
 
     The caller holds the library's lock.
     """
-    _clear_away(place)
     git = place.git
     hooks = git.folder / git.line("rev-parse", "--git-path", "hooks")
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
     try:
         at = commit or _nothing(git)
         try:
-            git.act("-c", f"core.hooksPath={hooks}", "worktree", "add", "-q", "--detach", str(folder), at)
+            git.act(
+                "-c",
+                f"core.hooksPath={hooks}",
+                "worktree",
+                "add",
+                "-q",
+                "--detach",
+                str(folder),
+                at,
+                environment=_NO_LFS,
+            )
         except GitError as problem:
             raise Refused(f"No temporary work tree could be made: {problem}") from None
         here = Git(folder)
@@ -108,10 +117,12 @@ def _nothing(git: Git) -> str:
     return git.act("commit-tree", "-m", "Nothing", empty_tree(git), environment=who).decode().strip()
 
 
+_NO_LFS = {"GIT_LFS_SKIP_SMUDGE": "1"}
+"""Nothing is fetched for a temporary work tree: what is committed there is the index, whatever the files hold."""
 _NOBODY = {"NAME": "Habit", "EMAIL": "habit@localhost", "DATE": "1700000000 +0000"}
 
 
-def _clear_away(place: Place) -> None:
+def clear_away(place: Place) -> None:
     """Remove temporary work trees of processes that died: the lock is ours, so nobody is at work in them."""
     for entry in (place.common / "worktrees").glob(f"{_PREFIX}*/gitdir"):
         folder = Path(entry.read_text("utf-8", "surrogateescape").strip()).parent
