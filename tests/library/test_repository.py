@@ -280,6 +280,23 @@ def test_a_suspended_version_is_not_used_until_someone_says_so(here: Repository)
     assert active(here) == ["count-label@2"]
 
 
+def test_a_suspension_is_of_a_version_and_not_of_a_name(here: Repository, project: Path) -> None:
+    approved(here, a_habit())
+    approved(here, again(a_habit(), "# two"))
+    here.suspend("count-label", "wrong")
+    git(project, "checkout", "-q", "count-label@1")
+    assert active(here) == ["count-label@1"]
+    git(project, "checkout", "-q", "main")
+    assert active(here) == []
+
+
+def test_a_light_tag_on_an_approval_is_no_version(here: Repository, project: Path) -> None:
+    approved(here, a_habit())
+    git(project, "tag", "count-label@2")
+    assert [version.number for version in here.refs().of("count-label")] == [1]
+    assert approved(here, again(a_habit(), "# three")) == 3
+
+
 def test_a_branch_called_habit_is_in_the_way(here: Repository, project: Path) -> None:
     git(project, "branch", "habit")
     with pytest.raises(UsageError, match="git branch -m habit OTHER"):

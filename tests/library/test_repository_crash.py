@@ -103,7 +103,8 @@ def test_what_a_process_that_died_left_is_cleared_away(tmp_path: Path) -> None:
     project.mkdir()
     git(project, "init", "-q")
     here = Repository.init(project / "habits")
-    dead = workplace(here.place, "", branch="habit/count-label").__enter__()
+    manager = workplace(here.place, "", branch="habit/count-label")
+    dead = manager.__enter__()  # and never leaves
     dead.put("count-label", write_tree(here.git, a_habit().files()))
     dead.commit(b"Propose")
     candidate = here.propose(again(a_habit(), "# two"))

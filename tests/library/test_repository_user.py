@@ -54,6 +54,7 @@ def test_hooks_see_the_whole_tree_and_may_accept(here: Repository, project: Path
     assert (tmp_path / "seen").read_text() == "habits/count-label/scheduler.py\nsrc/main.py\n" * 2
     assert "Change-Id: I1" in git(project, "log", "-1", "--format=%B")
     assert "Change-Id: I1" in git(project, "log", "-1", "--format=%B", "HEAD^2")
+    hook(project, "pre-commit", "exit 0")
     hook(project, "commit-msg", 'printf "\\nSigned-off-by: A\\n" >> "$1"')
     here.retire("count-label")
     assert [entry.what for entry in here.log("count-label")] == ["retired", "approved"]
