@@ -283,6 +283,16 @@ def test_edits_that_are_what_lands_may_stay(here: Repository, project: Path) -> 
     assert git(project, "status", "--porcelain") == " M habits/count-label/SKILL.md\n"
 
 
+def test_edits_that_are_staged_and_are_what_lands_may_stay(here: Repository, project: Path) -> None:
+    here.propose(a_habit())
+    approve(here)
+    here.propose(again(a_habit(), "# two"))
+    (project / "habits/count-label/scheduler.py").write_text(again(a_habit(), "# two").source)
+    git(project, "add", "habits")
+    assert approve(here) == 2
+    assert git(project, "status", "--porcelain") == ""
+
+
 def test_files_that_git_ignores_are_not_overwritten(here: Repository, project: Path) -> None:
     (project / ".git/info/exclude").write_text("habits/\n")
     (project / "habits/count-label").mkdir()

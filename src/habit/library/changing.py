@@ -31,7 +31,7 @@ from habit.library.messages import (
 from habit.library.objects import empty_tree, folder, read_files, tree_at, write_tree
 from habit.library.place import Place
 from habit.library.versions import BRANCHES, Branch, Version, is_name, read_refs
-from habit.library.workplace import Refused, clear_away, workplace
+from habit.library.workplace import Refused, clear_away, leftovers, workplace
 
 _UNFINISHED = "approving"
 NO_OBJECT = ""
@@ -196,12 +196,14 @@ def _replace(place: Place, name: str, tree: str, subject: str, said: list[Traile
 
 
 def recover(place: Place, local: LocalState) -> None:
-    """Complete or undo an approval that was cut off, unless somebody is at work."""
-    if local.read(_UNFINISHED):
+    """Complete or undo an approval that was cut off, and clear away what it left, unless somebody is at work."""
+    if local.read(_UNFINISHED) or leftovers(place):
         try:
             with at_work(place, local, wait=False):
                 pass
         except Busy:
+            return
+        except Refused:  # such as a lock that a killed git has left: whoever changes something is told
             return
 
 

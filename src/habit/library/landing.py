@@ -52,10 +52,12 @@ def _stage_what_is_the_same(place: Place, commit: str, name: str) -> list[str]:
         wanted = tree_at(git, commit, path) if line else ""
         if not line or tree_at(git, "HEAD", path) == wanted:
             continue
-        if _blob_on_disk(git, path) != wanted or state not in (" M", " D", "??"):
+        is_staged = state in ("M ", "A ", "D ")  # as a git that was killed while it landed this has left it
+        if _blob_on_disk(git, path) != wanted or not (is_staged or state in (" M", " D", "??")):
             shown = path.encode("utf-8", "replace").decode()
             raise Refused(f"{shown} has changes of yours that this would overwrite: commit, stash or restore it first.")
-        same.append(path)
+        if not is_staged:
+            same.append(path)
     if same:
         git.read("add", "-A", "--", *same)
     return same

@@ -124,10 +124,24 @@ _NOBODY = {"NAME": "Habit", "EMAIL": "habit@localhost", "DATE": "1700000000 +000
 
 def clear_away(place: Place) -> None:
     """Remove temporary work trees of processes that died: the lock is ours, so nobody is at work in them."""
-    for entry in (place.common / "worktrees").glob(f"{_PREFIX}*/gitdir"):
-        folder = Path(entry.read_text("utf-8", "surrogateescape").strip()).parent
-        if _OURS.fullmatch(folder.name):
-            _remove(place.git, folder)
+    for entry in leftovers(place):
+        folder = Path(_line(entry / "gitdir")).parent
+        # Both must point at each other, so that a repository from elsewhere can't name a folder to be removed.
+        if _OURS.fullmatch(folder.name) and Path(_line(folder / ".git").removeprefix("gitdir: ")) == entry:
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def leftovers(place: Place) -> list[Path]:
+    """What git knows of temporary work trees, those of dead processes and of one at work."""
+    return [entry for entry in (place.common / "worktrees").glob(f"{_PREFIX}*") if _OURS.fullmatch(entry.name)]
+
+
+def _line(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "surrogateescape").strip()
+    except OSError:  # it was never written
+        return ""
 
 
 def _remove(git: Git, folder: Path) -> None:
