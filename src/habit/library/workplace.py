@@ -90,17 +90,8 @@ def workplace(place: Place, commit: str, *, branch: str = "") -> Iterator[Workpl
     try:
         at = commit or _nothing(git)
         try:
-            git.act(
-                "-c",
-                f"core.hooksPath={hooks}",
-                "worktree",
-                "add",
-                "-q",
-                "--detach",
-                str(folder),
-                at,
-                environment=_NO_LFS,
-            )
+            made = ("worktree", "add", "-q", "--detach", str(folder), at)
+            git.act("-c", f"core.hooksPath={hooks}", *made, environment=_NO_LFS)
         except GitError as problem:
             raise Refused(f"No temporary work tree could be made: {problem}") from None
         here = Git(folder)
