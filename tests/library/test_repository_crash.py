@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from habit.errors import HabitError
+from habit.library.objects import write_tree
 from habit.library.repository import Repository
+from habit.library.workplace import Refused, workplace
 from support.libraries import a_habit, a_project, again, everything_uncommitted, git, is_sound, isolate
 
 PROCESSES = 8
@@ -94,6 +96,51 @@ def test_processes_that_learn_the_same_habit_at_once(forks: ForkServerContext, p
     repository = Repository.open(project / "habits")
     assert repository.get("count-label").version == numbers[-1]
     assert is_sound(project)
+
+
+def test_what_a_process_that_died_left_is_cleared_away(tmp_path: Path) -> None:
+    project = tmp_path / "new"
+    project.mkdir()
+    git(project, "init", "-q")
+    here = Repository.init(project / "habits")
+    manager = workplace(here.place, "", branch="habit/count-label")
+    dead = manager.__enter__()  # and never leaves
+    dead.put("count-label", write_tree(here.git, a_habit().files()))
+    dead.commit(b"Propose")
+    candidate = here.propose(again(a_habit(), "# two"))
+    assert here.approve(candidate, candidate.tree) == 1
+    assert not dead.git.folder.exists()
+    assert is_sound(project)
+
+
+def test_a_repository_cannot_name_a_folder_to_be_removed(project: Path, tmp_path: Path) -> None:
+    Repository.init(project / "habits")
+    mine = tmp_path / "habit-work-aaaaaaaa"
+    mine.mkdir()
+    (mine / "precious").write_text("mine")
+    (mine / ".git").write_text(f"gitdir: {tmp_path}/other/.git/worktrees/habit-work-aaaaaaaa\n")
+    entry = project / ".git/worktrees/habit-work-aaaaaaaa"
+    entry.mkdir(parents=True)
+    (entry / "gitdir").write_text(f"{mine}/.git\n")
+    Repository.open(project / "habits")
+    assert not entry.exists()
+    assert (mine / "precious").read_text() == "mine"
+
+
+def test_a_lock_that_a_killed_git_left_does_not_keep_anyone_from_reading(project: Path) -> None:
+    here = Repository.init(project / "habits")
+    candidate = here.propose(a_habit())
+    here.approve(candidate, candidate.tree)
+    candidate = here.propose(again(a_habit(), "# two"))
+    note = {"name": "count-label", "tag": "count-label@1", "candidate": candidate.commit, "branch": "refs/heads/main"}
+    here.local.write({**note, "commit": git(project, "rev-parse", "HEAD").strip()}, "approving")
+    lock = project / ".git/refs/heads/habit/count-label.lock"
+    lock.touch()
+    assert [habit.label for habit in Repository.open(project / "habits").habits()] == ["count-label@1"]
+    with pytest.raises(Refused, match=r"count-label\.lock': File exists"):
+        here.reject("count-label")
+    lock.unlink()
+    assert Repository.open(project / "habits").candidates() == []
 
 
 KILLER = """#!/bin/sh

@@ -54,6 +54,10 @@ def test_hooks_see_the_whole_tree_and_may_accept(here: Repository, project: Path
     assert (tmp_path / "seen").read_text() == "habits/count-label/scheduler.py\nsrc/main.py\n" * 2
     assert "Change-Id: I1" in git(project, "log", "-1", "--format=%B")
     assert "Change-Id: I1" in git(project, "log", "-1", "--format=%B", "HEAD^2")
+    hook(project, "pre-commit", "exit 0")
+    hook(project, "commit-msg", 'printf "\\nSigned-off-by: A\\n" >> "$1"')
+    here.retire("count-label")
+    assert [entry.what for entry in here.log("count-label")] == ["retired", "approved"]
 
 
 @pytest.mark.parametrize("name", ["pre-commit", "commit-msg", "prepare-commit-msg"])
@@ -277,6 +281,28 @@ def test_edits_that_are_what_lands_may_stay(here: Repository, project: Path) -> 
     here.rollback("count-label", 1)
     assert everything_uncommitted(project)[2] == files
     assert git(project, "status", "--porcelain") == " M habits/count-label/SKILL.md\n"
+
+
+def test_edits_that_are_staged_and_are_what_lands_may_stay(here: Repository, project: Path) -> None:
+    here.propose(a_habit())
+    approve(here)
+    here.propose(again(a_habit(), "# two"))
+    (project / "habits/count-label/scheduler.py").write_text(again(a_habit(), "# two").source)
+    git(project, "add", "habits")
+    assert approve(here) == 2
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_files_that_git_ignores_are_not_overwritten(here: Repository, project: Path) -> None:
+    (project / ".git/info/exclude").write_text("habits/\n")
+    (project / "habits/count-label").mkdir()
+    (project / "habits/count-label/scheduler.py").write_text("mine\n")
+    here.propose(a_habit())
+    with pytest.raises(Refused, match=r"habits/count-label/scheduler\.py"):
+        approve(here)
+    assert (project / "habits/count-label/scheduler.py").read_text() == "mine\n"
+    (project / "habits/count-label/scheduler.py").unlink()
+    assert approve(here) == 1
 
 
 def test_an_unfinished_merge_of_the_user_is_left_to_him(here: Repository, project: Path) -> None:

@@ -78,7 +78,7 @@ def habits(no_pager: bool, as_json: bool, **flags: Any) -> None:
     else:
         note_line(f"There are no habits in {repository.place.shown} yet; make one with: habit learn RUN")
     said = {one.says for one in standings}
-    for warning in repository.warnings():
+    for warning in [*repository.warnings(), *repository.unreadable()]:
         if warning not in said:
             warning_line(warning)
 

@@ -7,13 +7,13 @@ where a commit lands in it, as ``git merge --ff-only`` does it: never over anyth
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 from habit.errors import UsageError
 from habit.library.git import Git, GitError
-from habit.library.habit import MOST_FILE_BYTES, MOST_FILES, SKILL_FILE, Habit
+from habit.library.habit import SKILL_FILE, Habit
+from habit.library.landing import edits, files_on_disk, land
 from habit.library.local import Busy, LocalState
 from habit.library.messages import (
     APPROVED,
@@ -31,16 +31,24 @@ from habit.library.messages import (
 from habit.library.objects import empty_tree, folder, read_files, tree_at, write_tree
 from habit.library.place import Place
 from habit.library.versions import BRANCHES, Branch, Version, is_name, read_refs
-from habit.library.workplace import Refused, workplace
+from habit.library.workplace import Refused, clear_away, leftovers, workplace
 
 _UNFINISHED = "approving"
 NO_OBJECT = ""
 
 
+@contextlib.contextmanager
+def at_work(place: Place, local: LocalState, *, wait: bool = True) -> Iterator[None]:
+    """The lock, with what processes that died have left cleared away."""
+    with local.locked(wait=wait):
+        clear_away(place)
+        _finish(place, local)
+        yield
+
+
 def propose(place: Place, local: LocalState, habit: Habit, trailers: Mapping[str, str]) -> None:
     """Put ``habit`` on the branch of its candidate."""
-    with local.locked():
-        recover_locked(place, local)
+    with at_work(place, local):
         tree = write_tree(place.git, habit.files())
         extra = [*provenance_trailers(habit.spec.provenance), *extra_trailers(trailers)]
         _propose(place, habit.name, tree, extra)
@@ -50,11 +58,10 @@ def take_up(place: Place, local: LocalState, name: str) -> None:
     """Make a candidate of what lies in the work tree, else of what HEAD holds and no tag vouches for."""
     if not is_name(name):
         raise UsageError(f"{name!r} is no name of a habit.")
-    with local.locked():
-        recover_locked(place, local)
+    with at_work(place, local):
         where = place.path(name)
         if any(path.startswith(f"{where}/") for path in edits(place)):
-            files = _files_on_disk(place, name)
+            files = files_on_disk(place, name)
             habit = Habit.from_files(files, where=where)
             files[SKILL_FILE] = habit.files()[SKILL_FILE]
             tree = write_tree(place.git, files)
@@ -93,8 +100,7 @@ def _propose(place: Place, name: str, tree: str, trailers: list[Trailer]) -> Non
 
 def approve(place: Place, local: LocalState, name: str, reviewed: str, base: str, trailers: Mapping[str, str]) -> int:
     """Merge and tag the candidate ``name``, if it is still ``reviewed`` and would still replace ``base``."""
-    with local.locked():
-        recover_locked(place, local)
+    with at_work(place, local):
         git, refs, where = place.git, read_refs(place.git), place.path(name)
         branch = refs.branch(name)
         if branch is None:
@@ -105,7 +111,7 @@ def approve(place: Place, local: LocalState, name: str, reviewed: str, base: str
         head = _head(git)
         target = _branch_of_head(git)
         _must_change_only(place, branch, head)
-        number = max((one.number for one in refs.of(name)), default=0) + 1
+        number = refs.next_number(name)
         label = f"{name}@{number}"
         found = read_files(git, [folder(git, name, reviewed)])[name]
         if isinstance(found, UsageError):
@@ -118,15 +124,15 @@ def approve(place: Place, local: LocalState, name: str, reviewed: str, base: str
             *extra_trailers(trailers),
             ("Approved-by", git.line("var", "GIT_COMMITTER_IDENT").rsplit(" ", 2)[0]),
         ]
-        text = message(f"Approve {label}", said, habit.spec.description)
+        text = message(f"Approve {label}", said)
         commit = _merged(place, branch, head, name, reviewed, text)
         note = {"name": name, "tag": label, "commit": commit, "branch": target, "candidate": branch.commit}
         local.write(note, _UNFINISHED)
         try:
             _tag(git, label, commit, text)
-            _land(place, commit, name, f"approve {label}")
+            land(place, commit, name, f"approve {label}")
         finally:
-            recover_locked(place, local)
+            _finish(place, local)
         return number
 
 
@@ -143,8 +149,7 @@ def _merged(place: Place, branch: Branch, head: str, name: str, tree: str, text:
 
 def reject(place: Place, local: LocalState, name: str, reason: str) -> None:
     """Turn the branch of a candidate into a tag."""
-    with local.locked():
-        recover_locked(place, local)
+    with at_work(place, local):
         branch = read_refs(place.git).branch(name)
         if branch is None:
             raise UsageError(f"{name} has no candidate to reject.")
@@ -159,8 +164,7 @@ def reject(place: Place, local: LocalState, name: str, reason: str) -> None:
 
 def rollback(place: Place, local: LocalState, version: Version, reason: str) -> None:
     """Let the habit's folder be as in ``version`` again."""
-    with local.locked():
-        recover_locked(place, local)
+    with at_work(place, local):
         if tree_at(place.git, "HEAD", place.path(version.name)) != version.tree:
             said = [(ROLLED_BACK, version.label), (TREE, version.tree), (REASON, reason)]
             _replace(place, version.name, version.tree, f"Roll back to {version.label}", said)
@@ -169,8 +173,7 @@ def rollback(place: Place, local: LocalState, version: Version, reason: str) -> 
 
 def retire(place: Place, local: LocalState, name: str, reason: str) -> None:
     """Let the habit's folder be gone."""
-    with local.locked():
-        recover_locked(place, local)
+    with at_work(place, local):
         tree = tree_at(place.git, "HEAD", place.path(name)) if is_name(name) else ""
         if not tree:
             raise UsageError(f"There is no habit {name!r} in use; habit habits lists those that are.")
@@ -186,23 +189,25 @@ def _replace(place: Place, name: str, tree: str, subject: str, said: list[Traile
         work.put(name, tree)
         commit = work.commit(message(subject, said))
         work.must_hold(commit, name, tree)
-    _land(place, commit, name, subject)
+    land(place, commit, name, subject)
 
 
 # --- after a crash --------------------------------------------------------------------------------------------
 
 
 def recover(place: Place, local: LocalState) -> None:
-    """Complete or undo an approval that was cut off, unless somebody is at work."""
-    if local.read(_UNFINISHED):
+    """Complete or undo an approval that was cut off, and clear away what it left, unless somebody is at work."""
+    if local.read(_UNFINISHED) or leftovers(place):
         try:
-            with local.locked(wait=False):
-                recover_locked(place, local)
+            with at_work(place, local, wait=False):
+                pass
         except Busy:
+            return
+        except Refused:  # such as a lock that a killed git has left: whoever changes something is told
             return
 
 
-def recover_locked(place: Place, local: LocalState) -> None:
+def _finish(place: Place, local: LocalState) -> None:
     """Complete or undo what ``approve`` noted down: it counts if the merge landed on its branch, and else not."""
     note = local.read(_UNFINISHED)
     if not note:
@@ -221,85 +226,6 @@ def recover_locked(place: Place, local: LocalState) -> None:
     elif tagged:
         _drop(git, tag, git.line("rev-parse", "--verify", tag))
     local.forget(_UNFINISHED)
-
-
-# --- the user's work tree -------------------------------------------------------------------------------------
-
-
-def edits(place: Place) -> list[str]:
-    """Paths below the library, from the top of the work tree, that differ from HEAD or are new there."""
-    where = ["--", place.prefix] if place.prefix else []
-    if where and not (place.git.folder / place.prefix).is_dir():
-        return []
-    listed = place.git.read("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", *where)
-    return [line[3:].decode("utf-8", "surrogateescape") for line in listed.split(b"\0") if line]
-
-
-def _land(place: Place, commit: str, name: str, why: str) -> None:
-    """Move the user's branch, index and files to ``commit``, which is made on top of where they are.
-
-    Raises Refused, with nothing changed, when that would touch anything he has not committed.
-    """
-    staged = _stage_what_is_the_same(place, commit, name)
-    try:
-        place.git.act(
-            *("merge", "-q", "--ff-only", "--no-autostash", commit),
-            environment={"GIT_REFLOG_ACTION": f"habit {why}"},
-        )
-    except GitError as problem:
-        if staged:
-            place.git.read("reset", "-q", "--", *staged)
-        raise Refused(f"Your work tree could not take the change, and was left as it is: {problem}") from None
-
-
-def _stage_what_is_the_same(place: Place, commit: str, name: str) -> list[str]:
-    """Stage edits of the habit that are byte for byte what ``commit`` has, so that a merge lets them be.
-
-    Raises Refused when there are others where ``commit`` changes something: git itself would not miss a removed file.
-    """
-    git = place.git
-    listed = git.read("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", place.path(name))
-    same = []
-    for line in listed.split(b"\0"):
-        state, path = line[:2].decode(), line[3:].decode("utf-8", "surrogateescape")
-        wanted = tree_at(git, commit, path) if line else ""
-        if not line or tree_at(git, "HEAD", path) == wanted:
-            continue
-        if _blob_on_disk(git, path) != wanted or state not in (" M", " D", "??"):
-            shown = path.encode("utf-8", "replace").decode()
-            raise Refused(f"{shown} has changes of yours that this would overwrite: commit, stash or restore it first.")
-        same.append(path)
-    if same:
-        git.read("add", "-A", "--", *same)
-    return same
-
-
-def _blob_on_disk(git: Git, path: str) -> str:
-    """The object that a file of the work tree would be; empty when it is not there."""
-    if not os.path.lexists(git.folder / path):
-        return ""
-    return git.line("hash-object", "--no-filters", "--", path)
-
-
-def _files_on_disk(place: Place, name: str) -> dict[str, bytes]:
-    """The files of a habit's folder in the user's work tree; no link is followed."""
-    top = place.on_disk(name)
-    found: dict[str, bytes] = {}
-    for folder_, inner, names in os.walk(top):
-        for one in [*names, *(sub for sub in inner if (os.path.islink(os.path.join(folder_, sub))))]:
-            path = os.path.join(folder_, one)
-            details = os.lstat(path)
-            shown = os.path.relpath(path, top).replace(os.sep, "/")
-            if not stat.S_ISREG(details.st_mode):
-                raise UsageError(f"{place.path(name)}/{shown} is a link or a device, not a file: remove it.")
-            if details.st_size > MOST_FILE_BYTES or len(found) >= MOST_FILES:
-                raise UsageError(
-                    f"{place.path(name)} is too large for a habit, at {shown}: take out what is not its own."
-                )
-            handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-            with os.fdopen(handle, "rb") as file:
-                found[shown] = file.read(MOST_FILE_BYTES + 1)
-    return found
 
 
 # --- refs -----------------------------------------------------------------------------------------------------

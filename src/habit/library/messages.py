@@ -33,20 +33,22 @@ def plain(text: str) -> str:
     return line if len(line) <= _MOST_CHARS else line[: _MOST_CHARS - 1] + "…"
 
 
-def message(subject: str, trailers: Iterable[Trailer], text: str = "") -> bytes:
+def message(subject: str, trailers: Iterable[Trailer]) -> bytes:
     """A message for git."""
     lines = [f"{key}: {plain(value)}" for key, value in trailers if plain(value)]
-    parts = [plain(subject), *([plain(text)] if text else []), "\n".join(lines)]
-    return ("\n\n".join(parts) + "\n").encode()
+    return "\n\n".join([plain(subject), "\n".join(lines)]).encode() + b"\n"
 
 
 def trailers_of(text: str) -> dict[str, str]:
-    """The trailers at the end of a message; of a key that comes twice, the first."""
+    """The trailers of a message: of all paragraphs that hold nothing else, since a hook may have added some.
+
+    Of a key that comes twice, the first counts.
+    """
     found: dict[str, str] = {}
-    last = text.strip().rsplit("\n\n", 1)[-1]
-    for line in last.splitlines():
-        match = _TRAILER.fullmatch(line)
-        if match:
+    for paragraph in text.strip().split("\n\n")[1:]:
+        matches = [_TRAILER.fullmatch(line) for line in paragraph.split("\n")]
+        for match in matches if all(matches) else ():
+            assert match is not None
             found.setdefault(match[1], match[2])
     return found
 

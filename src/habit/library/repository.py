@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Literal, Self
 
 from habit.errors import UsageError
-from habit.library import changing, history
+from habit.library import changing, history, landing
 from habit.library.git import Git
 from habit.library.habit import Habit
 from habit.library.local import LocalState
+from habit.library.messages import plain
 from habit.library.objects import Folder, empty_tree, folder, folders, read_files, tree_at
 from habit.library.place import Place
 from habit.library.versions import Refs, Version, is_name, read_refs
@@ -146,7 +147,7 @@ class Repository:
 
     def edited(self) -> list[str]:
         """Habits whose folder in the user's work tree differs from HEAD."""
-        return sorted({name for path in changing.edits(self.place) if is_name(name := self._name_of(path))})
+        return sorted({name for path in landing.edits(self.place) if is_name(name := self._name_of(path))})
 
     def get(self, name: str, version: int | None = None) -> Habit:
         """The active version of a habit, or the one of this number. Raises UsageError when there is none."""
@@ -171,13 +172,20 @@ class Repository:
         return found
 
     def candidates(self) -> list[Candidate]:
-        """What waits for a review; branches that hold no readable habit are left out (``candidate`` says why)."""
-        found = []
+        """What waits for a review; branches that hold no readable habit are left out, see ``unreadable``."""
+        return [one for one in self._branches() if isinstance(one, Candidate)]
+
+    def unreadable(self) -> list[str]:
+        """What is wrong with branches ``habit/<name>`` that hold no readable habit, a sentence each."""
+        return [str(one) for one in self._branches() if isinstance(one, UsageError)]
+
+    def _branches(self) -> list[Candidate | UsageError]:
+        found: list[Candidate | UsageError] = []
         for branch in self.refs().branches:
             try:
                 found.append(self.candidate(branch.name))
-            except UsageError:
-                continue
+            except UsageError as problem:
+                found.append(problem)
         return found
 
     def candidate(self, name: str) -> Candidate:
@@ -264,7 +272,7 @@ class Repository:
         """Stop using the active version, in this clone, until another is active or ``rollback`` names it again."""
         habit = self.get(name)
         tree = tree_at(self.git, "HEAD", self.place.path(habit.name))
-        self.local.write({"tree": tree, "reason": reason, "when": str(int(time.time()))}, "suspended", name)
+        self.local.write({"tree": tree, "reason": plain(reason), "when": str(int(time.time()))}, "suspended", name)
 
     # --- how -----------------------------------------------------------------------------------------------------
 

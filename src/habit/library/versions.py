@@ -7,7 +7,7 @@ exactly its tree. So approval follows the contents through merges, rebases and s
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from habit.library.git import Git
@@ -70,6 +70,12 @@ class Refs:
     versions: Sequence[Version]
     rejections: Sequence[Rejection]
     branches: Sequence[Branch]
+    taken: Mapping[str, int]
+    """The highest number of any tag ``<name>@<n>``, whoever made it and whether or not it vouches."""
+
+    def next_number(self, name: str) -> int:
+        """The number of the next version."""
+        return self.taken.get(name, 0) + 1
 
     def of(self, name: str) -> list[Version]:
         """The versions of one habit, oldest first."""
@@ -112,6 +118,7 @@ def read_refs(git: Git) -> Refs:
     versions: list[Version] = []
     rejections: list[Rejection] = []
     branches: list[Branch] = []
+    taken: dict[str, int] = {}
     for ref, target, tagged, tag_time, commit_time, name, mail, checked_out, contents in _rows(git):
         branch = ref.removeprefix(BRANCHES)
         if branch != ref:
@@ -119,6 +126,8 @@ def read_refs(git: Git) -> Refs:
                 branches.append(Branch(branch, target, _seconds(commit_time), checked_out))
             continue
         approved, rejected = _APPROVED.fullmatch(ref), _REJECTED.fullmatch(ref)
+        if approved:
+            taken[approved[1]] = max(taken.get(approved[1], 0), int(approved[2]))
         trailers = trailers_of(contents.split("-----BEGIN ", 1)[0])
         who, when = f"{name} {mail}".strip(), _seconds(tag_time)
         if not tagged or not is_name((approved or rejected or [""] * 2)[1]):
@@ -127,7 +136,7 @@ def read_refs(git: Git) -> Refs:
             versions.append(Version(approved[1], int(approved[2]), tree, tagged, when, who, contents))
         elif rejected and CANDIDATE in trailers:
             rejections.append(Rejection(rejected[1], tagged, when, who, trailers.get(REASON, "")))
-    return Refs(versions, rejections, branches)
+    return Refs(versions, rejections, branches, taken)
 
 
 def _rows(git: Git) -> list[list[str]]:

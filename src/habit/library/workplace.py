@@ -84,14 +84,14 @@ def workplace(place: Place, commit: str, *, branch: str = "") -> Iterator[Workpl
 
     The caller holds the library's lock.
     """
-    _clear_away(place)
     git = place.git
     hooks = git.folder / git.line("rev-parse", "--git-path", "hooks")
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
     try:
         at = commit or _nothing(git)
         try:
-            git.act("-c", f"core.hooksPath={hooks}", "worktree", "add", "-q", "--detach", str(folder), at)
+            made = ("worktree", "add", "-q", "--detach", str(folder), at)
+            git.act("-c", f"core.hooksPath={hooks}", *made, environment=_NO_LFS)
         except GitError as problem:
             raise Refused(f"No temporary work tree could be made: {problem}") from None
         here = Git(folder)
@@ -108,15 +108,31 @@ def _nothing(git: Git) -> str:
     return git.act("commit-tree", "-m", "Nothing", empty_tree(git), environment=who).decode().strip()
 
 
+_NO_LFS = {"GIT_LFS_SKIP_SMUDGE": "1"}
+"""Nothing is fetched for a temporary work tree: what is committed there is the index, whatever the files hold."""
 _NOBODY = {"NAME": "Habit", "EMAIL": "habit@localhost", "DATE": "1700000000 +0000"}
 
 
-def _clear_away(place: Place) -> None:
+def clear_away(place: Place) -> None:
     """Remove temporary work trees of processes that died: the lock is ours, so nobody is at work in them."""
-    for entry in (place.common / "worktrees").glob(f"{_PREFIX}*/gitdir"):
-        folder = Path(entry.read_text("utf-8", "surrogateescape").strip()).parent
-        if _OURS.fullmatch(folder.name):
-            _remove(place.git, folder)
+    for entry in leftovers(place):
+        folder = Path(_line(entry / "gitdir")).parent
+        # Both must point at each other, so that a repository from elsewhere can't name a folder to be removed.
+        if _OURS.fullmatch(folder.name) and Path(_line(folder / ".git").removeprefix("gitdir: ")) == entry:
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def leftovers(place: Place) -> list[Path]:
+    """What git knows of temporary work trees, those of dead processes and of one at work."""
+    return [entry for entry in (place.common / "worktrees").glob(f"{_PREFIX}*") if _OURS.fullmatch(entry.name)]
+
+
+def _line(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "surrogateescape").strip()
+    except OSError:  # it was never written
+        return ""
 
 
 def _remove(git: Git, folder: Path) -> None:

@@ -35,7 +35,7 @@ def facts_of(
         candidate=candidate,
         current=current,
         replaces=_replaces(candidate, replaced, compared),
-        number=max((one.number for one in versions), default=0) + 1,
+        number=refs.next_number(candidate.name),
         report=report,
         unchecked=unchecked,
         diff=difference(repository.git, before, candidate.tree),
