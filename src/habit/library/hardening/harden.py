@@ -92,7 +92,9 @@ async def rebuilt(sandbox: Sandbox, habit: Habit, source: str, notes: Sequence[s
     origin = f"{habit.name}@{habit.version}" if habit.version is not None else habit.spec.provenance.repairs
     told = (*habit.spec.provenance.notes, *notes)
     provenance = habit.spec.provenance.model_copy(update={"repairs": origin, "notes": told})
-    spec = habit.spec.model_copy(update={"provenance": provenance})
+    # Replies in which labels change places say nothing of code that no longer asks for them.
+    relations = tuple(name for name in habit.spec.relations if name != "label-renaming")
+    spec = habit.spec.model_copy(update={"provenance": provenance, "relations": relations})
     return Habit(spec, source, cases)
 
 

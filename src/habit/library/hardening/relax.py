@@ -56,7 +56,7 @@ class Relaxed:
 
 
 async def relax(sandbox: Sandbox, habit: Habit, signals: Signals, before: Habit | None = None) -> Relaxed:
-    """Take the rules of a hardened habit away again, or have it retired when it has none and too much speaks against it.
+    """Take the rules of a hardened habit away again; have one without rules retired when too much speaks against it.
 
     ``before`` is the version that was hardened: its cases hold the replies that the rules replaced; without it, cases
     that need them are left out. Raises UsageError when too little speaks against it.

@@ -24,6 +24,8 @@ _MOST_MARKS = 3
 """Words that may stand for one reply."""
 _LEAST_MARK = 3
 """Examples that a word must occur in before it may stand for a reply."""
+_TIMES_SEEN = 3
+"""How often the texts of a closed set must have come, on average."""
 
 
 class Rule(Protocol):
@@ -198,7 +200,7 @@ def _lookup(examples: Sequence[Example]) -> Rule | None:
         if text in replies and not _same(replies[text], reply):
             return None
         replies[text] = reply
-    return Lookup(replies)
+    return Lookup(replies) if len(examples) >= _TIMES_SEEN * len(replies) else None
 
 
 def _marks(examples: Sequence[Example]) -> Rule | None:
