@@ -61,6 +61,12 @@ def test_a_wrong_file_is_refused(tmp_path: Path, toml: str, hint: str) -> None:
         load({}, environ={}, folder=tmp_path)
 
 
+def test_a_habit_is_not_taken_for_settings(tmp_path: Path) -> None:
+    (tmp_path / "habit.toml").write_text('format = 1\nname = "x"\n[intent]\n[contract]\n')
+    with pytest.raises(UsageError, match="is a habit, not settings: work in a folder above it"):
+        load({}, environ={}, folder=tmp_path)
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "many"])
 def test_a_wrong_variable_is_refused(tmp_path: Path, value: str) -> None:
     with pytest.raises(UsageError):

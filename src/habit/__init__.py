@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from habit.calls.usage import Usage
     from habit.config import Settings
     from habit.contexts.context import Context
+    from habit.direct import Library
     from habit.engine import Engine, ask
     from habit.errors import (
         BudgetExceeded,
@@ -41,6 +42,7 @@ _HOMES = {
     "Engine": "habit.engine",
     "HabitError": "habit.errors",
     "JournalError": "habit.errors",
+    "Library": "habit.direct",
     "Replay": "habit.run",
     "ReplayMismatch": "habit.errors",
     "Run": "habit.run",
@@ -63,6 +65,7 @@ __all__ = [
     "Engine",
     "HabitError",
     "JournalError",
+    "Library",
     "Replay",
     "ReplayMismatch",
     "Run",

@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 from habit.errors import UsageError
 
 PROFILES = ("auto", "frontier", "small")
-STRATEGIES = ("auto", "rlm")
+STRATEGIES = ("auto", "rlm", "habit")
 DIALECTS = ("habit", "rlm", "dspy")
 EXECUTIONS = ("auto", "fence", "tool")
 SANDBOXES = ("auto", "cpython", "monty")
@@ -62,6 +62,10 @@ class Settings:
     """Make OpenTelemetry spans of runs; see docs/telemetry.md."""
     concurrency: int = 64
     """Requests under way at once, for each provider."""
+    shadow: float = 0.0
+    """The share of a habit's answers, from 0 to 1, that is also solved afresh and compared."""
+    no_repair: bool = False
+    """Open no repair when a habit meets an input that it can't answer."""
     window: int | None = None
     """The model's context window in tokens, where the price list does not know it."""
     base_url_from_file: bool = False
@@ -75,6 +79,8 @@ class Settings:
         _check_choice("sandbox", self.sandbox, SANDBOXES)
         for name in ("max_depth",):
             _check_at_least(name, getattr(self, name), 0)
+        if not 0 <= self.shadow <= 1:
+            raise UsageError(f"--shadow must be a share from 0 to 1, not {self.shadow}.")
         _check_at_least("cell_memory", self.cell_memory, LEAST_CELL_MEMORY)
         for name in ("max_cells", "concurrency", "window"):
             _check_at_least(name, getattr(self, name), 1)
@@ -124,6 +130,8 @@ def _from_file(folder: Path) -> dict[str, Any]:
             found = found.get(key, {})
         if not found:
             continue
+        if "intent" in found and "contract" in found:
+            raise UsageError(f"{path} is a habit, not settings: work in a folder above it.")
         for key in found:
             if key not in SETTABLE:
                 close = difflib.get_close_matches(key, SETTABLE, 1)

@@ -63,6 +63,10 @@ class Engine:
             on_event=on_event,
         )
         self._streams: list[RunStream] = []
+        if self.settings.strategy != "rlm" and Path(self.settings.library).is_dir():
+            from habit.library.librarian import LibraryLibrarian  # only where there is a library
+
+            self.resources.librarian = LibraryLibrarian(self.resources)
 
     async def __aenter__(self) -> Self:
         """Ready the engine; processes and connections start when they are first needed."""
@@ -75,6 +79,8 @@ class Engine:
         with anyio.CancelScope(shield=True):
             for stream in self._streams:
                 await stream.aclose()
+            if self.resources.librarian is not None:
+                await self.resources.librarian.aclose()
             await self.resources.aclose()
 
     def stream(self, query: str, context: Any = None, **how: Any) -> RunStream:
@@ -116,6 +122,39 @@ class Engine:
         ) as session:
             session.last = True
             return await session.ask(query, returns=returns, budget=budget, on_event=on_event)
+
+    async def use(
+        self,
+        name: str,
+        context: Any = None,
+        *,
+        parameters: Mapping[str, Any],
+        version: int | None = None,
+        paths: Iterable[str | Path] = (),
+        stdin: BinaryIO | None = None,
+        skip_bad: bool = False,
+        raw: bool = False,
+        budget: Budget | None = None,
+        on_event: Observer = ignore,
+    ) -> Run:
+        """Answer with the approved habit ``name``, in its active version or in ``version``; nothing is matched.
+
+        ``parameters`` are given by name, as values or as text; the input is given as in ``ask``. With the strategy
+        ``habit`` a habit that can't answer raises RunFailed; else the model then writes a scheduler. Raises UsageError
+        for an unknown habit or parameters that do not fit.
+        """
+        from habit.library.librarian import NamedLibrarian
+        from habit.library.using import question_of
+
+        librarian = NamedLibrarian(self.resources, name, version, parameters)
+        habit, values = await librarian.named()
+        async with self.session(context, paths=paths, stdin=stdin, skip_bad=skip_bad, raw=raw) as session:
+            session.last = True
+            query, returns = question_of(habit.spec, values), habit.spec.answer_type
+            try:
+                return await session.ask(query, returns=returns, budget=budget, on_event=on_event, librarian=librarian)
+            finally:
+                await librarian.aclose()
 
     @asynccontextmanager
     async def session(

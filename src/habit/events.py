@@ -70,6 +70,23 @@ class Folded(Event):
 
 
 @dataclass(frozen=True)
+class SchedulerChosen(Event):
+    """It is decided how the question will be answered."""
+
+    habit: str | None
+    """``name@version``; None when the model writes a scheduler afresh."""
+    why: str
+
+
+@dataclass(frozen=True)
+class HabitGaveUp(Event):
+    """A habit did not come to an answer that may be given; the model writes a scheduler afresh, if that is allowed."""
+
+    habit: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Notice(Event):
     """Something people should know while the run goes on."""
 

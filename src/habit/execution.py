@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
@@ -17,16 +18,26 @@ from habit.calls.returns import Returns
 from habit.config import Settings
 from habit.contexts.context import Context
 from habit.errors import BudgetExceeded, HabitError, ReplayMismatch, RunFailed
-from habit.events import Observer, RunStarted, all_of, ignore
+from habit.events import HabitGaveUp, Observer, RunStarted, SchedulerChosen, all_of, ignore
 from habit.journal.records import RunRecord
 from habit.journal.replay import Recording
 from habit.journal.store import Store
+from habit.librarian import Librarian
 from habit.run import Run, RunEnded, Status
 from habit.sandbox.session import Sandbox, SessionLimits
+from habit.schedulers.habit import (
+    BROKEN_PROMISE,
+    MATCH_SESSION,
+    Choice,
+    Chosen,
+    GaveUp,
+    HabitScheduler,
+    hint_after,
+)
 from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import profile_for
 from habit.schedulers.rlm import RLM, Limits
-from habit.schedulers.scheduler import Task
+from habit.schedulers.scheduler import Outcome, Task
 from habit.telemetry.otel import OpenTelemetry
 
 
@@ -52,6 +63,12 @@ class Job:
     """The first run of the session that this run goes on with; its start is what the session's clock shows."""
     on_event: Observer = ignore
     telemetry: OpenTelemetry | None = None
+    strategy: str = "rlm"
+    """``rlm`` writes a scheduler afresh, ``habit`` demands one from the library, ``auto`` takes one that fits."""
+    librarian: Librarian | None = None
+    """Chooses a habit; None where there is no library."""
+    chosen: Chosen | None = None
+    """The habit that must answer, whatever a librarian would choose."""
 
 
 class Execution:
@@ -90,6 +107,14 @@ class Execution:
         )
         self._sandbox = sandbox
         self._task = Task(job.record.query, job.context, job.returns)
+        self._noted: dict[str, Any] = {}
+        """What the journal keeps of how the question was answered, beside the result."""
+        self._habit: str | None = None
+        self._why = ""
+        self.choice = Choice(None, "")
+        """How it was decided to answer, once that is decided."""
+        self.gave_up = ""
+        """Why the chosen habit gave up, if it did."""
 
     def open_session(self) -> AbstractAsyncContextManager[LiveSession]:
         """The session in which this run begins, for other runs to go on with."""
@@ -112,7 +137,7 @@ class Execution:
         self._kernel.ledger.warn()  # of a day that is nearly used up already
         try:
             async with self._kernel.ledger.timed():
-                outcome = await self._rlm.run(self._task, live)
+                outcome = await self._answer(live)
             run = self._ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
         except BudgetExceeded as stop:
             best = None if stop.best_answer is None else job.returns.to_python(stop.best_answer)
@@ -132,6 +157,62 @@ class Execution:
         await self._write_end(run)
         return run
 
+    async def _answer(self, live: LiveSession | None) -> Outcome:
+        """Answer with the habit that is chosen, else with a scheduler that the model writes afresh."""
+        choice, gave_up = await self._choose()
+        self.choice, self._why = choice, choice.why
+        chosen, hint = choice.chosen, choice.hint
+        if self._job.librarian is not None:
+            self._tell(SchedulerChosen(chosen.full_name if chosen else None, choice.why))
+        if chosen is not None:
+            await self._note(chosen=chosen.to_json(), why=choice.why)
+            self._habit = chosen.full_name
+            try:
+                scheduler = HabitScheduler(self._rlm, chosen, stopped=bool(gave_up and gave_up["stopped"]))
+                return await scheduler.run(self._task)
+            except GaveUp as failure:
+                reason = gave_up["reason"] if gave_up else str(failure)
+                self._habit, self.gave_up = None, reason
+                self._why = f"{chosen.full_name} gave up: {reason}"
+                self._tell(HabitGaveUp(chosen.full_name, reason))
+                await self._note(gave_up={"reason": reason, "stopped": failure.stopped})
+                if self._job.strategy == "habit":
+                    raise
+                hint = hint_after(chosen.source, reason)
+        elif choice.drift:
+            await self._note(why=choice.why, drift=choice.drift, hint=hint)
+        return await self._rlm.run(replace(self._task, hint=hint), live)
+
+    async def _choose(self) -> tuple[Choice, Mapping[str, Any] | None]:
+        """How to answer, and how the habit gave up when that was recorded. What was chosen before is chosen again, so
+        that resume and replay go the same way whatever the library holds by then."""
+        recorded = self._job.record.result or {}
+        if self._job.recording is not None and ("chosen" in recorded or "drift" in recorded or self._job.replay):
+            self._kernel.take_recorded(MATCH_SESSION)
+            gave_up = recorded.get("gave_up")
+            known = recorded.get("chosen")
+            chosen = None if known is None else self._judged(Chosen.from_json(known), gave_up)
+            return Choice(chosen, recorded.get("why", ""), hint=recorded.get("hint", "")), gave_up
+        if self._job.chosen is not None:
+            return Choice(self._job.chosen, "it was asked for"), None
+        if self._job.librarian is None or self._job.strategy == "rlm":
+            return Choice(None, "a scheduler written afresh was asked for" if self._job.strategy == "rlm" else ""), None
+        return await self._job.librarian.choose(self._kernel, self._task, self._job.strategy), None
+
+    def _judged(self, chosen: Chosen, gave_up: Mapping[str, Any] | None) -> Chosen:
+        """``chosen`` with its judge: in a replay the verdict that was recorded, else the librarian's own."""
+        if not self._job.replay:
+            librarian, context = self._job.librarian, self._job.context
+            return replace(chosen, judge=librarian.judge_of(chosen, context)) if librarian else chosen
+        broken = gave_up["reason"].partition(BROKEN_PROMISE)[2] if gave_up else ""
+        return replace(chosen, judge=lambda answer: [broken] if broken else [])
+
+    async def _note(self, **facts: Any) -> None:
+        """Write down how the question is being answered, before it is."""
+        self._noted.update(facts)
+        if not self._job.replay:
+            await self._job.store.end_run(self._job.record.id, "running", self._noted)
+
     def _ended(
         self,
         status: Status,
@@ -147,7 +228,9 @@ class Execution:
             query=record.query,
             status=status,
             answer=answer,
-            strategy=record.strategy,
+            strategy="habit" if self._habit else record.strategy,
+            habit=self._habit,
+            why=self._why,
             usage=usage,
             peak_prompt_tokens=usage.peak_prompt_tokens,
             cells=self._rlm.cells,
@@ -160,7 +243,8 @@ class Execution:
 
     async def _write_end(self, run: Run, *, interrupted: bool = False) -> None:
         if not self._job.replay:
-            await self._job.store.end_run(run.id, "interrupted" if interrupted else run.status, run.to_json())
+            result = {**self._noted, **run.to_json()}
+            await self._job.store.end_run(run.id, "interrupted" if interrupted else run.status, result)
         self._tell(RunEnded(run))
 
     def _divergence(self) -> str:

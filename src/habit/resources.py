@@ -18,6 +18,7 @@ from habit.events import Notice, Observer
 from habit.journal.memory import MemoryStore
 from habit.journal.sqlite import SqliteStore
 from habit.journal.store import Store
+from habit.librarian import Librarian
 from habit.models import Models, NamedModels
 from habit.sandbox.choose import open_sandbox, pick
 from habit.sandbox.session import Sandbox
@@ -44,6 +45,8 @@ class Resources:
         self.telemetry = telemetry or (OpenTelemetry() if settings.otel else None)
         """Makes spans of every run; by the application's tracer provider when only the setting asks for them."""
         self.on_event = on_event
+        self.librarian: Librarian | None = None
+        """What chooses habits, where there is a library."""
         self.day = DayLedger(settings.max_usd_day)
         self.shared = Ledger(
             shared_budget or Budget(),

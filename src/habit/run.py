@@ -24,6 +24,8 @@ class Run:
     strategy: str = "rlm"
     habit: str | None = None
     """The habit that answered, ``name@version``; None when a scheduler was written afresh."""
+    why: str = ""
+    """Why it was answered in this way: what chose the habit, or why none was used; see ``habit explain``."""
     usage: Usage = field(default_factory=Usage)
     """Exact for the whole tree of calls."""
     peak_prompt_tokens: int = 0
@@ -60,6 +62,7 @@ class Run:
             "status": self.status,
             "strategy": self.strategy,
             "habit": self.habit,
+            "why": self.why,
             "usage": self.usage.to_json(),
             "peak_prompt_tokens": self.peak_prompt_tokens,
             "cells": self.cells,

@@ -25,9 +25,11 @@ from habit.journal.naming import new_run_id
 from habit.journal.records import RunRecord
 from habit.journal.replay import Recording
 from habit.journal.store import Store
+from habit.librarian import Ended, Librarian
 from habit.models import AbsentModel
 from habit.resources import Resources
 from habit.run import Run
+from habit.schedulers.habit import Chosen
 from habit.schedulers.live import LiveSession
 from habit.tasks import task_group
 
@@ -80,37 +82,38 @@ class Session:
         self._asking = anyio.Lock()
 
     async def ask(
-        self, query: str, *, returns: Any = str, budget: Budget | None = None, on_event: Observer = ignore
+        self,
+        query: str,
+        *,
+        returns: Any = str,
+        budget: Budget | None = None,
+        on_event: Observer = ignore,
+        librarian: Librarian | None = None,
     ) -> Run:
-        """Answer ``query``; arguments and errors as in Engine.ask. Questions wait for each other."""
+        """Answer ``query``; arguments and errors as in Engine.ask. Questions wait for each other.
+
+        ``librarian`` chooses for this question in place of the engine's own.
+        """
         if not query.strip():
             raise UsageError("The question is empty: say what you want to know.")
         if len(query) > MOST_QUERY_CHARS:
             raise UsageError(f"The question is longer than {MOST_QUERY_CHARS:,} characters: put the text into a file.")
         expected = returns if isinstance(returns, Returns) else Returns.from_type(returns)
+        shared = self._resources
+        tell, allowed = all_of(shared.on_event, on_event), budget or shared.budget
         async with self._asking:
-            shared = self._resources
             if self._continue_from is not None and self._before is None:
                 await self._go_back(self._continue_from)
-            context, (root, leaf) = await self._ready(budget or shared.budget, all_of(shared.on_event, on_event))
-            store = await shared.store()
-            await shared.ready_budgets(store, self._ledger, root, leaf)
-            record = await self._record(query, context, expected, root, leaf)
-            job = Job(
-                record,
-                context,
-                expected,
-                self._settings,
-                store,
-                root,
-                leaf,
-                budget=budget or shared.budget,
-                within=self._ledger,
-                confirm=shared.confirm,
+            context, models = await self._ready(allowed, tell)
+            record = await self._record(query, context, expected, *models, continues=self._latest)
+            job = await self._job(record, context, expected, models, allowed, tell)
+            job = replace(
+                job,
                 first=self._before.first if self._before else None,
-                on_event=all_of(shared.on_event, on_event),
-                telemetry=shared.telemetry,
+                strategy=self._settings.strategy,
+                librarian=librarian or shared.librarian,
             )
+            store = job.store
             async with store.claim(record.id):
                 await store.add_run(record)
                 self._latest = record.id
@@ -118,7 +121,55 @@ class Session:
                 if self._before is None and not self.last:
                     live = await self._stack.enter_async_context(execution.open_session())
                     self._before = Before(live, context, record)
-                return await execution.run(self._before.live if self._before else None)
+                run = await execution.run(self._before.live if self._before else None)
+            if job.librarian is not None:
+                ended = Ended(run, execution.choice, execution.gave_up, context, expected, allowed, tell)
+                await job.librarian.after(ended, self._ask_afresh)
+        return run
+
+    async def _ask_afresh(
+        self, query: str, *, returns: Any, budget: Budget, use_cache: bool = True, chosen: Chosen | None = None
+    ) -> Run:
+        """Answer a further question about the input beside the questions of the session, with a fresh scheduler or with
+        ``chosen``: it has a sandbox session of its own, and no other question goes on with it."""
+        context, models = await self._ready(budget, ignore)
+        expected = Returns.from_type(returns)
+        strategy = "rlm" if chosen is None else "habit"
+        settings = replace(self._settings, no_cache=self._settings.no_cache or not use_cache, strategy=strategy)
+        record = await self._record(query, context, expected, *models, continues=None, settings=settings)
+        job = await self._job(record, context, expected, models, budget, ignore)
+        async with job.store.claim(record.id):
+            await job.store.add_run(record)
+            sandbox = await self._resources.sandbox(settings.sandbox)
+            job = replace(job, settings=settings, telemetry=None, strategy=settings.strategy, chosen=chosen)
+            return await Execution(job, sandbox).run()
+
+    async def _job(
+        self,
+        record: RunRecord,
+        context: Context,
+        returns: Returns,
+        models: tuple[Provider, Provider],
+        budget: Budget,
+        tell: Observer,
+    ) -> Job:
+        """A run that a fresh scheduler answers, within the budgets of the session and wider ones."""
+        shared = self._resources
+        store = await shared.store()
+        await shared.ready_budgets(store, self._ledger, *models)
+        return Job(
+            record,
+            context,
+            returns,
+            self._settings,
+            store,
+            *models,
+            budget=budget,
+            within=self._ledger,
+            confirm=shared.confirm,
+            on_event=tell,
+            telemetry=shared.telemetry,
+        )
 
     async def _go_back(self, ref: str) -> None:
         """Begin where the run ``ref`` ended."""
@@ -143,11 +194,19 @@ class Session:
         return self._context, pair
 
     async def _record(
-        self, query: str, context: Context, returns: Returns, root: Provider, leaf: Provider
+        self,
+        query: str,
+        context: Context,
+        returns: Returns,
+        root: Provider,
+        leaf: Provider,
+        *,
+        continues: str | None,
+        settings: Settings | None = None,
     ) -> RunRecord:
         now = time.time()
         digest = await anyio.to_thread.run_sync(lambda: context.digest)
-        kept = {name: value for name, value in asdict(self._settings).items() if name in _KEPT_SETTINGS}
+        kept = {name: value for name, value in asdict(settings or self._settings).items() if name in _KEPT_SETTINGS}
         return RunRecord(
             id=new_run_id(now),
             query=query,
@@ -159,7 +218,7 @@ class Session:
                 "leaf_model": leaf.model,
                 "windows": [root.window, leaf.window],
                 "returns": returns.to_json(),
-                **({} if self._latest is None else {"continues": self._latest}),
+                **({} if continues is None else {"continues": continues}),
             },
             context={**context.record(), "blob": None if context.files else digest},
         )
@@ -243,6 +302,8 @@ async def job_again(record: RunRecord, resources: Resources, returns: Any, befor
         first=before.first if before else None,
         on_event=resources.on_event,
         telemetry=resources.telemetry,
+        strategy=settings.strategy,
+        librarian=resources.librarian if live else None,
     )
 
 

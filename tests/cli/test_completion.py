@@ -49,7 +49,7 @@ def values(*words: str) -> list[str]:
 
 
 def test_commands_and_flags() -> None:
-    assert values("re") == ["resume", "replay"]
+    assert values("res") == ["resume"]
     assert values("models", "p") == ["pull"]
     assert set(values("ask", "?", "--max-c")) == {"--max-calls", "--max-cells"}
     assert values("completion", "") == ["bash", "zsh", "fish"]

@@ -427,3 +427,19 @@ async def test_a_cancelled_cell_is_interrupted_and_leaves_the_session_usable(ope
         await called.wait()
         group.cancel_scope.cancel()
     assert await printed(session, "x") == "1\n"
+
+
+async def test_code_that_is_handed_recursive_llm_alone_can_ask_about_each(open_session: Open) -> None:
+    session = await open_session("a\nb")
+    code = """
+def ask_each(recursive_llm, query, items, **how):
+    together = getattr(recursive_llm, "map", None)
+    return together(query, items, **how) if together else [recursive_llm(query, item, **how) for item in items]
+
+def scheduler(context, recursive_llm):
+    return ask_each(recursive_llm, "q", context.splitlines(), returns=str)
+
+answer(scheduler(context, recursive_llm))
+"""
+    result = await session.run_cell(code, RecordingHost())
+    assert result.answer == ["a", "b"], result.error

@@ -39,6 +39,9 @@ from habit.tasks import task_group
 Slot = TypeVar("Slot")
 Answer = TypeVar("Answer")
 
+NARROWED = "habit"
+"""The scope of a budget that belongs to a part of a run."""
+
 _limiters: WeakKeyDictionary[Provider, anyio.CapacityLimiter] = WeakKeyDictionary()
 
 
@@ -51,6 +54,10 @@ class Recording(Protocol):
 
     def has(self, key: str, occurrence: int) -> bool:
         """Whether ``take`` would give a call."""
+        ...
+
+    def unused(self) -> list[CallRecord]:
+        """The calls nobody took."""
         ...
 
 
@@ -86,6 +93,7 @@ class Kernel:
         self.root = root
         self.leaf = leaf
         self.ledger = Ledger(budget or Budget(), parent=within, on_event=on_event)
+        self._run_ledger = self.ledger
         self._gate = FanOutGate(confirm, confirm_usd, run_id, on_event)
         self._store = store
         self._run_id = run_id
@@ -174,6 +182,33 @@ class Kernel:
         return results
 
     @asynccontextmanager
+    async def narrowed(self, budget: Budget, *, stopped: bool = False) -> AsyncIterator[None]:
+        """Held while a part of the run works within a budget of its own.
+
+        To be stopped by that raises BudgetExceeded with the scope ``habit``, and stops that part alone. ``stopped``
+        says, in a replay, that it was stopped so when it was recorded.
+        """
+        outer, replayed_stop = self.ledger, self._stopped_by
+        self.ledger = Ledger(Budget() if self._replay else budget, parent=outer, name=NARROWED, on_event=self._on_event)
+        if self._replay:
+            self._stopped_by = NARROWED if stopped else None
+        try:
+            async with self.ledger.timed():
+                yield
+        finally:
+            self.ledger, self._stopped_by = outer, replayed_stop
+            if self._refusal is not None and self._refusal.scope == NARROWED:
+                self._refusal = None
+
+    def take_recorded(self, session: str) -> None:
+        """Count the recorded calls of ``session``, which nobody will ask again, as if they had been asked again."""
+        for record in self._recording.unused() if self._recording is not None else []:
+            if record.session == session and self._recording is not None:
+                self._count_recorded(record)
+                self._recording.take(record.key, record.occurrence)
+                self._occurrences[record.key] += 1
+
+    @asynccontextmanager
     async def fan_out(self, planned: Planned, count: int, size: int, *, session: str, cell: int) -> AsyncIterator[None]:
         """Held while a map of ``count`` slots is under way, which have ``size`` bytes together.
 
@@ -254,23 +289,33 @@ class Kernel:
                 return None
             if self._stopped_by is not None:
                 raise BudgetExceeded(
-                    f"The recorded run was stopped here by its budget of {self._stopped_by}.", limit=self._stopped_by
+                    f"The recorded run was stopped here by its budget of {self._stopped_by}.",
+                    limit=self._stopped_by,
+                    scope=NARROWED if self._stopped_by == NARROWED else "run",
                 )
             raise ReplayMismatch(
                 f"The replay asked a {call.role} call in session {call.session}, cell {call.cell}, that was not "
                 "recorded: the code, the context or the settings differ from the recorded run."
             )
-        paid = not self._replay and record.cached_from is None and record.attempts > 0
-        if paid:
-            self._meter.live(call.role, record.input_tokens, record.output_tokens, record.usd)
-            self.ledger.charge(Amount(1, record.input_tokens + record.output_tokens, record.usd or 0.0), live=False)
+        paid = self._count_recorded(record)
         if record.reply is None:
             raise CallFailed(record.error, reason=record.error_reason or "server")
-        if not paid:
-            self._meter.cached(record.input_tokens)
         return Reply(
             record.reply, record.input_tokens, record.output_tokens, record.usd, record.finish, record.seconds, not paid
         )
+
+    def _count_recorded(self, record: CallRecord) -> bool:
+        """Count a call that is taken from the recording; whether this run has paid for it."""
+        paid = not self._replay and record.cached_from is None and record.attempts > 0
+        if paid:
+            role: Role = "root" if record.role == "root" else "leaf"
+            self._meter.live(role, record.input_tokens, record.output_tokens, record.usd)
+            used = Amount(1, record.input_tokens + record.output_tokens, record.usd or 0.0)
+            for ledger in {self.ledger, self._run_ledger}:  # two while a part of the run is narrowed
+                ledger.charge(used, live=False)
+        elif record.reply is not None:
+            self._meter.cached(record.input_tokens)
+        return paid
 
     async def _remembered(self, call: Call, occurrence: int) -> Reply | None:
         """The reply any other run got to the same call."""

@@ -17,9 +17,13 @@ from habit.cli.doctor import doctor
 from habit.cli.explaining import explain
 from habit.cli.groups import HabitGroup, help_without_command
 from habit.cli.history import runs, show
+from habit.cli.learning import learn
 from habit.cli.local_models import models
 from habit.cli.output import settle_streams
 from habit.cli.repeat import replay, resume
+from habit.cli.using import explain as explain_run
+from habit.cli.using import run, stats
+from habit.cli.versions import COMMANDS as LIBRARY
 
 
 @click.group(
@@ -35,7 +39,11 @@ def cli(context: click.Context) -> None:
     help_without_command(context)
 
 
-for command in (ask, runs, show, resume, replay, *CHECKING, models, doctor, completion):
+for command in (
+    *(ask, run, runs, show, explain_run, resume, replay),
+    *(learn, *LIBRARY, *CHECKING, stats),
+    *(models, doctor, completion),
+):
     cli.add_command(command)
 
 

@@ -39,13 +39,8 @@ _PATIENCE_SECONDS = 2.0
     shell_complete=completing.types,
     help="int, float, bool, str, json, list[str] … or schema.json.",
 )
-@click.option(
-    "--strategy",
-    default=None,
-    metavar="auto|rlm",
-    shell_complete=completing.words("auto", "rlm"),
-    help="How to answer; more strategies come later.",
-)
+@options.strategy_option
+@options.library_options
 @options.budget_options
 @options.limit_options
 @options.record_options

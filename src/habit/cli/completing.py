@@ -119,6 +119,21 @@ def habits(context: click.Context, parameter: click.Parameter, begun: str) -> It
     return _begun([CompletionItem(name) for name in names], begun)
 
 
+def candidates(context: click.Context, parameter: click.Parameter, begun: str) -> Items:
+    """Habits that wait for a review: branches ``habit/NAME``; then those in use, which may have been edited."""
+    from habit.config import load
+    from habit.library.git import Git
+
+    try:
+        folder = Path(load({"library": context.params.get("library")}).library)
+        listed = Git(folder if folder.is_dir() else Path()).read(
+            "for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/habit/"
+        )
+    except (OSError, HabitError):
+        return []
+    return _begun([CompletionItem(name) for name in listed.decode("utf-8", "replace").split()], begun)
+
+
 def _journal(context: click.Context) -> Path:
     from habit.config import load
 

@@ -37,7 +37,7 @@ def runs(limit: int, no_pager: bool, as_json: bool, **flags: Any) -> None:
     settings = load(flags)
     records: list[RunRecord] = []
     if journal_of(settings).exists():
-        records = _read(settings, lambda store: store.runs(limit))
+        records = read_journal(settings, lambda store: store.runs(limit))
     if as_json:
         write_json([_summary(record) for record in records])
     elif records:
@@ -62,7 +62,7 @@ def show(ref: str, no_pager: bool, as_json: bool, **flags: Any) -> None:
 
     settings = load(flags)
     must_exist(settings)
-    record, cells, calls = _read(settings, everything)
+    record, cells, calls = read_journal(settings, everything)
     if as_json:
         write_json(
             {
@@ -78,7 +78,7 @@ def show(ref: str, no_pager: bool, as_json: bool, **flags: Any) -> None:
         write_paged(report_text(record, cells, calls), wanted=not no_pager)
 
 
-def _read(settings: Settings, question: Callable[[Store], Awaitable[T]]) -> T:
+def read_journal(settings: Settings, question: Callable[[Store], Awaitable[T]]) -> T:
     """What the journal says to ``question``; the engine, which is slow to import, is not needed for that."""
     import anyio
 

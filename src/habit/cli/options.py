@@ -86,7 +86,17 @@ listening_options = _stack(
     _option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_* variables say."),
 )
 
+strategy_option = _option(
+    "--strategy",
+    metavar="auto|rlm|habit",
+    help="auto: a habit that fits, else the model writes a program; habit: a habit or nothing; rlm: always afresh.",
+)
 library_option = _option("--library", metavar="DIR", help="The library of habits (default ./habits).")
+library_options = _stack(
+    library_option,
+    _option("--shadow", type=float, metavar="X", help="Solve this share of a habit's answers afresh too, and compare."),
+    click.option("--no-repair", is_flag=True, default=None, help="Open no repair when a habit can't answer."),
+)
 
 record_options = _stack(
     journal_option,

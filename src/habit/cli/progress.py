@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 from habit.calls.events import BudgetWarning, CallEnded, CallFinished, CallRetried, CallStarted, FanOut
 from habit.cli.output import coloured, count_of, is_live, note_line, one_line, say, visible, warning_line, width_of
-from habit.events import CellFinished, CellStarted, ChildStarted, Event, Notice, RunStarted
+from habit.events import (
+    CellFinished,
+    CellStarted,
+    ChildStarted,
+    Event,
+    HabitGaveUp,
+    Notice,
+    RunStarted,
+    SchedulerChosen,
+)
 
 if TYPE_CHECKING:
     from habit.run import Run
@@ -59,6 +68,13 @@ class Progress:
                     self.warn(note)
                 if not self._live:
                     self._above(note_line, f"Run {event.run} with {event.model}.")
+            case SchedulerChosen():
+                if event.habit is not None:
+                    self._above(note_line, f"Answering with the habit {event.habit} ({event.why}).")
+                elif event.why:
+                    self._above(note_line, f"No habit: {event.why}. The model writes a program.")
+            case HabitGaveUp():
+                self.warn(f"{event.habit} gave up: {event.why}. The model writes a program afresh.")
             case CellStarted():
                 self.cells += 1
                 if self._verbose:

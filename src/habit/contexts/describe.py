@@ -38,7 +38,7 @@ def describe(value: object, *, budget_chars: int = 6000, budget_tokens: int = MA
     page = Page(budget_chars, budget_tokens)
     if isinstance(value, str):
         _describe_text(page, value)
-    elif isinstance(value, dict) and _is_texts(value):
+    elif isinstance(value, dict) and is_texts(value):
         _describe_texts(page, value)
     elif isinstance(value, list):
         _describe_list(page, value)
@@ -189,7 +189,7 @@ def _entries(page: Page, value: list[object] | dict[object, object]) -> None:
     page.add(Section("Entries:", shown, "… and {} more", max(len(value), len(shown))))
 
 
-def _is_texts(value: dict[object, object]) -> bool:
+def is_texts(value: dict[object, object]) -> bool:
     """Whether a dict maps names to texts, as a folder of files does, rather than being a record of short fields."""
     entries = list(islice(value.items(), 200))
     if not entries or not all(isinstance(key, str) and isinstance(item, str) for key, item in entries):

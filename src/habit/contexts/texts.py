@@ -152,7 +152,7 @@ class Text:
     @cached_property
     def regular(self) -> bool:
         """Whether all lines are of one kind: records, rows of a table, entries of a log."""
-        return bool(self._json_records or self._table or self._logged)
+        return bool(self.json_records or self.found_table or self.logged)
 
     def kind(self) -> list[Section]:
         """What there is to say of its structure, by the first kind that fits."""
@@ -180,16 +180,17 @@ class Text:
         return [Section(f"JSON as text; with data = json.loads(context), paths ({shape.about}):", shape.lines)]
 
     @cached_property
-    def _json_records(self) -> list[object]:
+    def json_records(self) -> list[object]:
+        """Records of JSON Lines, some from all over the text; none when it is something else."""
         records = _records(self.head)
         return [*records, *_records(self._spread_lines(80))] if len(records) > 1 else []
 
     def json_lines(self) -> list[Section]:
         """For JSON Lines that came as text."""
-        if not self._json_records:
+        if not self.json_records:
             return []
-        shape = survey_all(self._json_records, "record")
-        title = f"JSON Lines as text, one record a line: json.loads(line). Paths in {len(self._json_records)} of them"
+        shape = survey_all(self.json_records, "record")
+        title = f"JSON Lines as text, one record a line: json.loads(line). Paths in {len(self.json_records)} of them"
         return [Section(f"{title} ({shape.about.removesuffix('; sampled')}):", shape.lines)]
 
     def markup(self) -> list[Section]:
@@ -197,12 +198,13 @@ class Text:
         return markup(self.value, self.value[:_HEAD])
 
     @cached_property
-    def _table(self) -> Table | None:
+    def found_table(self) -> Table | None:
+        """The table that the text is, below lines of comments; None when it is something else."""
         table = self._table_below(0)
         comments = 0 if table else next((n for n, line in enumerate(self.head) if not line.startswith(_COMMENT)), 0)
         table = self._table_below(comments) if comments else table
         # A comma before the milliseconds, or a bar after the time, does not make a log a table.
-        return None if table and self._logged and (table.is_prose_in_part or table.delimiter == ":") else table
+        return None if table and self.logged and (table.is_prose_in_part or table.delimiter == ":") else table
 
     def _table_below(self, comments: int) -> Table | None:
         table = find_table(self.head[comments:], self._spread_lines(300), commented=comments > 0)
@@ -212,11 +214,11 @@ class Text:
         """For CSV and kin."""
         if len(self.head) == 1 and len(self.value) > _HEAD:
             return self.wide_table()
-        if self._table is None:
+        if self.found_table is None:
             return []
-        comments = self._table.comments
+        comments = self.found_table.comments
         rows = [Section("First rows:", barred(self.head[comments : comments + 4]))] if comments else []
-        return [self._columns(self._table, self._table.width), *rows]
+        return [self._columns(self.found_table, self.found_table.width), *rows]
 
     def wide_table(self) -> list[Section]:
         """For a table whose very first line is longer than what is looked at of other texts."""
@@ -257,7 +259,7 @@ class Text:
         if len(sample) < 2:
             return []
         lines = Lines(sample)
-        if self._logged:
+        if self.logged:
             facts = [Section("A log: most lines start with a time or level."), *lines.levels(), *self._times()]
             return [*facts, *lines.patterns(), *lines.fields()]
         code = [line for line in sample if _CODE.match(line)]
@@ -268,7 +270,8 @@ class Text:
         return [*parts, *blocks(self.head), *dates(sample), *lines.patterns(), *lines.fields()]
 
     @cached_property
-    def _logged(self) -> bool:
+    def logged(self) -> bool:
+        """Whether most lines start with a time or a level."""
         return sum(bool(_LOG.match(line)) for line in self.sample) > len(self.sample) / 2
 
     def _times(self) -> list[Section]:

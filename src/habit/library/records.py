@@ -53,19 +53,28 @@ def split(context: Context, contract: Contract) -> Records | None:
     return None
 
 
+_LINE_ENDS = tuple(mark.encode() for mark in "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+"""Whatever ``str.splitlines`` takes for the end of a line."""
+
+
 def count_for_ceiling(context: Context) -> int:
     """How many records a ceiling of calls counts: never fewer than a scheduler can take out of the context one by one.
 
-    Lines of a text, with headers and empty ones; the elements of JSON, where those of a dict's values count too.
+    Lines of a text, with headers and empty ones; the elements of JSON, where those of a dict's values count too, and
+    the lines of texts such as files. Blocks for as long as it takes to read JSON.
     """
     if context.kind == "text":
-        text = str(context.payload, "utf-8", "surrogatepass")
-        return len(text.splitlines())
+        return 1 + sum(context.payload.count(mark) for mark in _LINE_ENDS)
     value = context.value()
     if isinstance(value, dict):
-        inner = sum(len(one) for one in value.values() if isinstance(one, (list, dict)))
-        return max(len(value), inner)
-    return len(value) if isinstance(value, list) else 1
+        return max(len(value), sum(map(_inner, value.values())))
+    return max(len(value), sum(_inner(one) for one in value if isinstance(one, str))) if isinstance(value, list) else 1
+
+
+def _inner(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.splitlines())
+    return len(value) if isinstance(value, (list, dict)) else 0
 
 
 def _json(value: Any, like: Context) -> Context:

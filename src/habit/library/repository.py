@@ -228,6 +228,19 @@ class Repository:
         values = {"tree": candidate.tree, "base": candidate.base, "when": str(int(time.time()))}
         self.local.write(values, "reviews", candidate.name)
 
+    def seen(self, name: str) -> tuple[str, str] | None:
+        """The tree that was last reviewed of the candidate ``name``, and the one it was compared with."""
+        kept = self.local.read("reviews", name) if is_name(name) else {}
+        return (kept["tree"], kept.get("base", "")) if "tree" in kept else None
+
+    def approve_what_was_seen(self, name: str) -> int:
+        """Approve the candidate ``name`` as it was last reviewed. Raises UsageError when nobody has looked at it."""
+        self.candidate(name)
+        seen = self.seen(name)
+        if seen is None:
+            raise UsageError(f"Nobody has looked at {name} yet: habit review {name}")
+        return changing.approve(self.place, self.local, name, *seen, {})
+
     def approve(self, candidate: Candidate, reviewed_tree: str, trailers: Mapping[str, str] | None = None) -> int:
         """Merge exactly the reviewed tree and tag it ``<name>@<n>``; gives n.
 

@@ -11,8 +11,10 @@ import re
 from habit.library.spec import HabitSpec, Parameter
 
 MOST_DESCRIPTION_CHARS = 1024
-_UNQUOTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
-"""Characters that YAML takes only as escapes, or not at all."""
+_UNQUOTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
+)
+"""Characters that YAML takes only as escapes or not at all, and those that turn the reading around."""
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!~])")
 
 

@@ -90,6 +90,8 @@ class RecordField(_Part):
     required: bool = True
     labels: tuple[str, ...] = ()
     """Where the habit depends on a closed set of values: those it knows."""
+    patterns: tuple[str, ...] = ()
+    """For dates: how they are written, with digits as 9; empty where that does not matter."""
 
 
 class Contract(_Part):
@@ -101,8 +103,12 @@ class Contract(_Part):
     """The layout of the context: csv, tsv, json-lines, records, lines, log, sections, texts, object, text …"""
     delimiter: str = ""
     fields: tuple[RecordField, ...] = ()
+    ordered: bool = True
+    """Whether columns must be these and no others, in this order; code that takes cells by name needs no order."""
+    marks: tuple[str, ...] = ()
+    """Oddities that the habit has met: ``crlf``, ``cr``, ``bom``, ``quotes``, ``comments``, ``no header``."""
     line_pattern: str = ""
-    """A regular expression that the lines of a log fit."""
+    """A regular expression that the lines of a log begin with, of the simple kind that ``lines.py`` describes."""
     bytes: tuple[int, int] = (0, 1 << 40)
     """Least and most bytes of a context that it is used for."""
     postconditions: tuple[Mapping[str, Any], ...] = ()
@@ -156,6 +162,8 @@ class HabitSpec(_Part):
     returns: str = ""
     """What type the answer has: a JSON schema, as JSON text because TOML has no null; empty for plain text."""
     contract: Contract
+    also: tuple[Contract, ...] = ()
+    """Further layouts of input that it takes, each with the promises it makes there."""
     ceiling: Ceiling = Ceiling()
     capabilities: tuple[str, ...] = ()
     """Anything beyond pure computation and bounded calls; a new one always needs a person."""
@@ -176,6 +184,11 @@ class HabitSpec(_Part):
         except ValueError as problem:
             raise ValueError(f"returns is no usable JSON schema: {problem}") from None
         return self
+
+    @property
+    def contracts(self) -> tuple[Contract, ...]:
+        """Every layout of input that it takes."""
+        return (self.contract, *self.also)
 
     @cached_property
     def answer_type(self) -> Returns:

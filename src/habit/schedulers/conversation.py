@@ -60,6 +60,8 @@ class Conversation:
             description=_whole_lines(description, profile.preview_chars),
             returns_line=self._returns_line,
         )
+        if task.hint:
+            start = f"{start}\n\n{task.hint}"
         self.messages: list[Message] = [Message("system", system), Message("user", start)]
         self._start = start
 

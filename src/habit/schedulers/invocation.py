@@ -13,5 +13,8 @@ def cell_of(source: str, parameters: Mapping[str, Any]) -> str:
     Parameters are data: they pass through JSON in a string literal, whatever they hold, and are never code.
     """
     given = repr(json.dumps(dict(parameters), ensure_ascii=True))
-    call = f"answer(scheduler(context, recursive_llm, **__import__('json').loads({given})))"
-    return f"{source.rstrip()}\n\n{call}\n"
+    return (
+        f"{source.rstrip()}\n\n"
+        "import json as parameters_of\n"
+        f"answer(scheduler(context, recursive_llm, **parameters_of.loads({given})))\n"
+    )

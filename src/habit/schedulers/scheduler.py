@@ -21,6 +21,8 @@ class Task:
     depth: int = 0
     about: str = ""
     """The context's digest in a child run; see Call.about."""
+    hint: str = ""
+    """What the root model is told besides the question: what was found out before it was asked."""
 
 
 @dataclass(frozen=True)

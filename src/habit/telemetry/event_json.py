@@ -13,7 +13,7 @@ from habit.errors import CallFailed
 from habit.events import Event
 from habit.run import Run, plain
 
-CONTENT = frozenset({"code", "stdout", "error", "messages", "schema", "reply", "message", "query", "answer"})
+CONTENT = frozenset({"code", "stdout", "error", "messages", "schema", "reply", "message", "query", "answer", "why"})
 """Fields that hold what people asked, what their input says, or what a model wrote: left out unless asked for."""
 
 _FAILURE_NAME = re.compile(r"([A-Za-z_][\w.]*(?:Error|Exception|Failed|Warning|Interrupt|Exit|Iteration))(?::|$)")

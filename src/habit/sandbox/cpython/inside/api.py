@@ -53,6 +53,8 @@ class Api:
             """
             return self.ask_about_each(query, contexts, returns, on_error, sys._getframe(1))
 
+        # For code that is handed recursive_llm and nothing else, as a habit's scheduler is.
+        recursive_llm.map = recursive_llm_map  # type: ignore[attr-defined]
         return {
             "context": self._context,
             "query": self._query,

@@ -1,0 +1,158 @@
+"""A stream of questions, as people ask them: families that recur about inputs that change, asked with a library.
+
+At first contact the model writes a program; the truth of the bench approves what was learned from it; from then on
+habits answer. In mid-stream the format of each family's input changes.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from habit.bench.data import make_dataset
+from habit.bench.families import FAMILIES, Family
+from habit.bench.oracle import OracleModel, OracleModels, Question
+from habit.config import Settings
+from habit.engine import Engine
+from habit.errors import RunError, UsageError
+from habit.library.crystallise.learn import learn
+from habit.library.repository import Repository
+from habit.run import plain
+from habit.sandbox.session import Sandbox
+
+
+@dataclass(frozen=True)
+class Step:
+    """One question of the stream, and what came of it; tokens are input and output together."""
+
+    number: int
+    family: str
+    form: str
+    question: str
+    answered_by: str
+    """``name@version``, or ``rlm``."""
+    why: str
+    right: bool
+    root_tokens: int
+    leaf_tokens: int
+    extra_tokens: int
+    """Of learning, shadows and repairs that this question led to."""
+    calls: int
+    seconds: float
+    extra_seconds: float
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.root_tokens + self.leaf_tokens + self.extra_tokens
+
+    def to_json(self) -> dict[str, Any]:
+        """For a line of results."""
+        return {**asdict(self), "tokens": self.tokens}
+
+
+def make_stream(length: int, seed: int = 0, families: Sequence[Family] = FAMILIES) -> list[Question]:
+    """``length`` questions: families in random order, a new input for each, and another format from the middle on."""
+    rng = random.Random(seed)
+    order = [families[number % len(families)] for number in range(length)]
+    rng.shuffle(order)
+    questions = []
+    for number, family in enumerate(order):
+        dataset = make_dataset(seed * 100_003 + number)
+        form = family.formats[0 if number < length // 2 else len(family.formats) - 1]
+        questions.append(Question(family, dataset, form, family.draw(rng, dataset)))
+    return questions
+
+
+async def run_stream(
+    questions: Sequence[Question],
+    folder: Path,
+    *,
+    library: bool,
+    sandbox: Sandbox | None = None,
+    shadow: float = 0.0,
+    latency: float = 0.0,
+) -> AsyncIterator[Step]:
+    """Ask every question in order, with a library in ``folder`` or without; a step for each."""
+    model = OracleModel(latency=latency)
+    settings = Settings(
+        model=model.model,
+        journal=str(folder / "journal.db"),
+        library=str(folder / "habits"),
+        strategy="auto" if library else "rlm",
+        shadow=shadow,
+        no_cache=True,
+    )
+    repository = await anyio.to_thread.run_sync(Repository.init, settings.library) if library else None
+    async with Engine(settings, models=OracleModels(model), sandbox=sandbox) as engine:
+        for number, question in enumerate(questions):
+            model.ask_about(question)
+            yield await _ask(engine, number, question, repository)
+
+
+async def _ask(engine: Engine, number: int, question: Question, repository: Repository | None) -> Step:
+    truth = question.truth
+    began = time.perf_counter()
+    try:
+        run = await engine.ask(question.text, question.context, returns=question.family.returns)
+    except RunError as failure:
+        if failure.run is None:
+            raise
+        run = failure.run
+    right = run.status == "answered" and plain(run.answer) == truth
+    root, leaf = run.usage.root, run.usage.leaf
+    step = Step(
+        number,
+        question.family.name,
+        question.form,
+        question.text,
+        answered_by=run.habit or "rlm",
+        why=run.why,
+        right=right,
+        root_tokens=root.input_tokens + root.output_tokens,
+        leaf_tokens=leaf.input_tokens + leaf.output_tokens,
+        extra_tokens=0,
+        calls=run.usage.calls,
+        seconds=run.seconds,
+        extra_seconds=0.0,
+    )
+    if repository is not None and right:
+        await _look_after(engine, repository, run.id, question.family.name, learned=run.habit is None)
+    return replace(
+        step,
+        extra_tokens=await _tokens_besides(engine, run.id),
+        extra_seconds=time.perf_counter() - began - run.seconds,
+    )
+
+
+async def _look_after(engine: Engine, repository: Repository, run: str, name: str, *, learned: bool) -> None:
+    """What a team does after a right answer: learn a family that is new, approve what waits."""
+    waiting = {one.name: one for one in await anyio.to_thread.run_sync(repository.candidates)}
+    known = {one.name for one in await anyio.to_thread.run_sync(repository.habits)}
+    if learned and name not in known and name not in waiting:
+        try:
+            found = await learn(engine.resources, [run], name=name)
+        except UsageError:
+            return
+        waiting[name] = await anyio.to_thread.run_sync(repository.propose, found.habit)
+    if name in waiting:
+        candidate = waiting[name]
+        await anyio.to_thread.run_sync(repository.approve, candidate, candidate.tree)
+
+
+async def _tokens_besides(engine: Engine, run: str) -> int:
+    """Tokens of the runs that ``run`` led to: shadows, and repairs with their trials."""
+    store = await engine.store()
+    tokens = 0
+    for record in await store.runs(limit=12):
+        if record.id == run:
+            break
+        usage = (record.result or {}).get("usage") or {}
+        tokens += sum(usage[role]["input_tokens"] + usage[role]["output_tokens"] for role in ("root", "leaf") if usage)
+    return tokens

@@ -1,0 +1,99 @@
+"""``habit learn`` and ``habit suggest``: make a candidate habit of runs, and say which runs are worth it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from habit.cli import completing, options, status
+from habit.cli.journals import must_exist
+from habit.cli.output import count_of, note_line, visible, warning_line, write, write_json
+
+if TYPE_CHECKING:
+    from habit.engine import Engine
+    from habit.library.crystallise.learn import Learned
+    from habit.library.repository import Candidate
+
+_library_option = click.option(
+    "--library", default="habits", metavar="DIR", help="The library of habits (default ./habits)."
+)
+
+
+@click.command(short_help="Make a habit of a run, or of several of a family: a candidate to review.")
+@click.argument("refs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.runs)
+@click.option("--name", default=None, metavar="NAME", help="What to call it (default: from the question).")
+@click.option("--rewrite", is_flag=True, help="Let a model write the code more cleanly; kept only if all checks pass.")
+@click.option("--describe", is_flag=True, help="Let a model name and describe it, in one call.")
+@_library_option
+@options.model_options
+@options.budget_options
+@options.journal_option
+@options.json_flag
+def learn(
+    refs: tuple[str, ...], name: str | None, rewrite: bool, describe: bool, library: str, as_json: bool, **flags: Any
+) -> int:
+    """Make a candidate habit of RUN, an id, a unique prefix of one, or last; of several runs, what they have in common.
+
+    The code that reaches the answer is kept, what the question says becomes a parameter, and what was copied from the
+    input is refused. Nothing is asked of a model without --rewrite or --describe. Exit status: 0 when its tests are
+    green, 1 when they are not, 2 when the run can't become a habit.
+    """
+    from habit.cli.running import run_on_engine
+    from habit.config import load
+
+    settings = load(flags)
+    must_exist(settings)
+
+    async def work(engine: Engine) -> tuple[Learned, Candidate]:
+        import anyio.to_thread
+
+        from habit.library.crystallise.learn import learn as learn_from
+        from habit.library.repository import Repository
+
+        learned = await learn_from(engine.resources, refs, name=name, rewrite=rewrite, describe=describe)
+        repository = await anyio.to_thread.run_sync(Repository.init, library)
+        return learned, await anyio.to_thread.run_sync(repository.propose, learned.habit)
+
+    learned, candidate = run_on_engine(settings, work)
+    code = status.ANSWERED if learned.report.green else status.FAILED
+    if as_json:
+        write_json(_as_json(learned, candidate), code=code)
+        return code
+    write(visible(_as_text(learned)), code=code)
+    for trouble in learned.report.troubles():
+        warning_line(trouble)
+    note_line(f"To look at it: habit review {learned.habit.name}")
+    return code
+
+
+def _as_text(learned: Learned) -> str:
+    spec, report = learned.habit.spec, learned.report
+    calls = sum(len(case.exchanges) for case in learned.habit.cases.values())
+    green = "tests green" if report.green else "tests not green"
+    lines = [
+        f"{spec.name}: a candidate, {green}",
+        f"  {spec.intent.phrasings[0]}",
+        *(f"  {line}" for line in (*learned.lifted, *learned.dropped)),
+        *(f"  rejected: {line}" for line in learned.rejected),
+        f"  {count_of(len(learned.habit.cases), 'case')} with {count_of(calls, 'recorded model call')}",
+    ]
+    if report.mutation is not None:
+        lines.append(f"  {report.mutation.caught} of {report.mutation.tried} mutants caught")
+    return "\n".join(lines)
+
+
+def _as_json(learned: Learned, candidate: Candidate) -> dict[str, Any]:
+    spec = learned.habit.spec
+    return {
+        "habit": spec.name,
+        "branch": candidate.branch,
+        "tree": candidate.tree,
+        "green": learned.report.green,
+        "phrasings": list(spec.intent.phrasings),
+        "parameters": {name: parameter.model_dump(mode="json") for name, parameter in spec.parameters.items()},
+        "lifted": list(learned.lifted),
+        "dropped": list(learned.dropped),
+        "rejected": list(learned.rejected),
+        "report": learned.report.to_json(),
+    }

@@ -1,0 +1,20 @@
+"""Contracts: what a habit requires of a context and promises of its answer; inferred from runs, checked before use.
+
+A contract is checked in the host, on hostile bytes, in bounded time: whatever the size, only samples are parsed.
+"""
+
+from habit.library.contract.check import violations
+from habit.library.contract.facts import Facts, observe
+from habit.library.contract.infer import infer_contract
+from habit.library.contract.layouts import contract_for, violated
+from habit.library.contract.postconditions import broken_postconditions
+
+__all__ = [
+    "Facts",
+    "broken_postconditions",
+    "contract_for",
+    "infer_contract",
+    "observe",
+    "violated",
+    "violations",
+]

@@ -1,0 +1,1 @@
+"""Crystallise: a run that worked becomes a candidate habit: recorded, sliced, lifted, rehearsed, described."""

@@ -1,0 +1,132 @@
+"""Dependence: an answer that stays the same whatever the input holds was memorised, however the code hides it.
+
+The scheduler is rehearsed on inputs that differ from the real one: its halves, without what the answer names, with
+scrambled records, with other replies. Code that fails on one of them depends on the input, which is all that is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from habit.contexts.context import Context
+from habit.library.case import Exchange, Replies
+from habit.library.crystallise.recording import RecordedRun
+from habit.library.crystallise.refusal import CannotLearn
+from habit.library.rehearsal import ReplySource, stage
+from habit.sandbox.session import LlmRequest, Sandbox
+
+_MOST_BYTES = 1 << 20
+"""Inputs above this are cut before they are changed: dependence shows on a part as well."""
+
+
+async def must_depend(sandbox: Sandbox, source: str, run: RecordedRun, values: Mapping[str, Any]) -> None:
+    """Raises CannotLearn when ``source`` gives the answer of ``run`` on every other input too."""
+    for context, replies in _others(run):
+        async with stage(sandbox, context, run.returns.check) as here:
+            rehearsed = await here.play(source, values, replies)
+        if rehearsed.result.status != "answered" or run.returns.check(rehearsed.answer) != run.answer:
+            return
+    raise CannotLearn(
+        "its code gives the same answer whatever the input holds",
+        "ask again for an answer that code computes from `context`",
+    )
+
+
+def _others(run: RecordedRun) -> Iterator[tuple[Context, ReplySource]]:
+    recorded = list(run.exchanges)
+    if any(_opposite(exchange) is not None for exchange in recorded):
+        yield run.context, _Opposites(recorded)
+    value = run.context.value()
+    if isinstance(value, str):
+        value = value[:_MOST_BYTES]
+    for other in _changed(value, run.answer):
+        yield Context.of(other), _AnyReply(recorded)
+
+
+def _changed(value: Any, answer: Any) -> Iterator[Any]:
+    records, rebuild = _records(value)
+    half = len(records) // 2
+    yield rebuild(records[:half])
+    yield rebuild(records[half:])
+    named = {part for part in _texts(answer) if len(part) > 1}
+    yield rebuild([record for record in records if not any(part in _text(record) for part in named)])
+    yield rebuild([_scrambled(record) for record in records])
+    yield rebuild([])
+
+
+def _records(value: Any) -> tuple[list[Any], Any]:
+    """The records of an input, and how to make an input of records."""
+    if isinstance(value, str):
+        lines = value.splitlines(keepends=True)
+        head, body = lines[:1], lines[1:]
+        return body, lambda records: "".join([*head, *records])
+    if isinstance(value, list):
+        return value, lambda records: list(records)
+    if isinstance(value, dict):
+        lists = [key for key, item in value.items() if isinstance(item, list)]
+        if lists:
+            key = max(lists, key=lambda name: len(value[name]))
+            return value[key], lambda records: {**value, key: list(records)}
+        return list(value.items()), lambda records: dict(records)
+    return [value], lambda records: records[0] if records else None
+
+
+def _scrambled(record: Any) -> Any:
+    """The same layout with other words and numbers."""
+    if isinstance(record, str):
+        return re.sub(r"[A-Za-z]+", lambda found: found[0][::-1].swapcase(), re.sub(r"\d", "7", record))
+    if isinstance(record, Mapping):
+        return {key: _scrambled(item) for key, item in record.items()}
+    if isinstance(record, (list, tuple)):
+        return [_scrambled(item) for item in record]
+    return 7 if type(record) in (int, float) else record
+
+
+def _text(record: Any) -> str:
+    return record if isinstance(record, str) else json.dumps(record, ensure_ascii=False)
+
+
+def _texts(answer: Any) -> Iterator[str]:
+    if isinstance(answer, str):
+        yield answer
+    elif isinstance(answer, Mapping):
+        for key, item in answer.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(answer, list):
+        for item in answer:
+            yield from _texts(item)
+
+
+class _AnyReply:
+    """Recorded replies where there are some, else any reply to the same query, else any of the same type."""
+
+    def __init__(self, recorded: Sequence[Exchange]) -> None:
+        self._recorded = recorded
+        self._exact = Replies(recorded, again=True)
+
+    def take(self, request: LlmRequest) -> Exchange | None:
+        known = self._exact.take(request)
+        alike = [one for one in self._recorded if one.schema == request.schema and not one.reason]
+        return known or next((one for one in alike if one.query == request.query), alike[0] if alike else None)
+
+
+class _Opposites(_AnyReply):
+    """Replies that are another one of the choices, where there are choices."""
+
+    def take(self, request: LlmRequest) -> Exchange | None:
+        known = super().take(request)
+        return known and (_opposite(known) or known)
+
+
+def _opposite(exchange: Exchange) -> Exchange | None:
+    choices = (exchange.schema or {}).get("enum")
+    if (exchange.schema or {}).get("type") == "boolean":
+        choices = [True, False]
+    others = [choice for choice in choices or () if choice != exchange.reply]
+    if not others or exchange.reason:
+        return None
+    return Exchange(exchange.query, exchange.context, exchange.schema, others[0])

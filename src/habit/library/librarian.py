@@ -1,0 +1,229 @@
+"""The librarian: chooses an approved habit for a question, and looks after what became of it.
+
+Two gates that are never conflated: *fit* (is this question, about this input, one that the habit answers?) and *trust*
+(is this version approved, and not suspended?).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from habit.calls.kernel import Kernel
+from habit.config import Settings
+from habit.contexts.context import Context
+from habit.errors import HabitError, RunFailed
+from habit.events import Notice
+from habit.librarian import Asking, Ended
+from habit.library.contract import observe, violated
+from habit.library.evidence import Evidence, Outcome, Use
+from habit.library.habit import Habit
+from habit.library.match import Match, Matcher
+from habit.library.repair import Breakage, repair
+from habit.library.repository import Repository
+from habit.library.using import chosen, filled, judge_of
+from habit.resources import Resources
+from habit.run import Run, plain
+from habit.schedulers.habit import MATCH_SESSION, Choice, Chosen, hint_after
+from habit.schedulers.scheduler import Task
+
+_HOW = {
+    "phrasing": "the question is put as one of its phrasings",
+    "remembered phrasing": "the question is put as one that it answered before",
+    "model": "a model said so, and nothing in the question speaks against it",
+}
+"""Why a habit was chosen, by how it was matched."""
+SHADOWS_LOOKED_AT = 5
+SHADOWS_THAT_FAIL = 2
+"""A version is suspended when so many of its latest shadows disagree."""
+
+
+class LibraryLibrarian:
+    """Chooses among the approved habits of the library that the settings name, and keeps the evidence."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._evidence = Evidence(evidence_path(resources.settings))
+        self._matcher = Matcher(self._evidence)
+        self._repository: Repository | None = None
+
+    async def choose(self, kernel: Kernel, task: Task, strategy: str) -> Choice:
+        """A habit that fits the question and its input, else why there is none. Raises RunFailed where ``strategy``
+        demands one."""
+        choice = await self._choose(kernel, task)
+        if strategy == "habit" and choice.chosen is None:
+            raise RunFailed(f"No habit answers this: {choice.why}; let the model write a program with --strategy rlm.")
+        return choice
+
+    async def _choose(self, kernel: Kernel, task: Task) -> Choice:
+        habits, kept_out = await anyio.to_thread.run_sync(self._trusted)
+        if not habits:
+            return Choice(None, kept_out)
+        facts = await anyio.to_thread.run_sync(observe, task.context)
+        found = await self._matcher.match(
+            task.query, facts, habits, returns=task.returns, kernel=kernel, session=MATCH_SESSION
+        )
+        if isinstance(found, Match):
+            return Choice(
+                await anyio.to_thread.run_sync(chosen, found.habit, found.parameters, facts),
+                _HOW[found.how],
+                parameters=found.parameters,
+                phrasing=(found.phrasing or "") if found.how == "model" else "",
+            )
+        if found.unfit is None:
+            return Choice(None, found.reason)
+        return _drifted(found.unfit.habit, found.unfit.parameters, found.unfit.violations[0])
+
+    def repository(self) -> Repository:
+        """The library's repository, opened at first use. Blocks. Raises UsageError when there is none."""
+        if self._repository is None:
+            self._repository = Repository.open(self._resources.settings.library)
+        return self._repository
+
+    def _trusted(self) -> tuple[list[Habit], str]:
+        """The approved habits that nothing suspends, and why others are left out."""
+        repository = self.repository()
+        left_out = "; ".join(repository.warnings())
+        return repository.habits(), left_out or f"the library {self._resources.settings.library} has no approved habit"
+
+    def judge_of(self, chosen: Chosen, context: Context) -> Callable[[Any], Sequence[str]]:
+        """The judge of a habit that was chosen before this process began."""
+        return judge_of(chosen, context)
+
+    async def after(self, ended: Ended, ask: Asking) -> None:
+        """Note what became of the run, and do what it calls for."""
+        try:
+            await anyio.to_thread.run_sync(self._note, ended)
+            if ended.run.habit is not None:
+                await self._maybe_shadow(ended, ask)
+            elif not self._resources.settings.no_repair and ended.run.status == "answered":
+                await self._maybe_repair(ended, ask)
+        except HabitError as problem:
+            ended.tell(Notice(f"The answer stands; looking after the library failed: {problem}"))
+
+    def _note(self, ended: Ended) -> None:
+        run, choice = ended.run, ended.choice
+        if run.habit is not None and choice.chosen is not None:
+            self._evidence.note(_use(run, choice.chosen.name, choice.chosen.version, "hit", run.why))
+            if choice.phrasing:
+                self._evidence.add(choice.chosen.name, choice.phrasing)
+        elif choice.chosen is not None:
+            self._evidence.note(_use(run, choice.chosen.name, choice.chosen.version, "fallback", ended.gave_up))
+        elif choice.drift:
+            name, _, version = choice.drift.partition("@")
+            self._evidence.note(_use(run, name, int(version), "violated", run.why))
+        else:
+            self._evidence.note(_use(run, "", 0, "abstained", run.why))
+
+    async def _maybe_shadow(self, ended: Ended, ask: Asking) -> None:
+        """Solve a share of the hits afresh, and compare; a version whose shadows keep disagreeing is suspended."""
+        run, used = ended.run, ended.choice.chosen
+        if (
+            used is None
+            or not _is_drawn(run.id, self._resources.settings.shadow)
+            or (left := ended.budget_left) is None
+        ):
+            return
+        ended.tell(Notice(f"Solving this afresh as well, to compare with {used.full_name} (--shadow)."))
+        fresh = await ask(run.query, returns=ended.returns, budget=left, use_cache=False)
+        same = fresh.status == "answered" and plain(fresh.answer) == plain(run.answer)
+        outcome: Outcome = "agreed" if same else "disagreed"
+        reason = (
+            "" if same else f"{str(plain(run.answer))[:80]} against {str(plain(fresh.answer))[:80]}, run {fresh.id}"
+        )
+
+        def note() -> list[Use]:
+            self._evidence.note(_use(fresh, used.name, used.version, outcome, reason))
+            return self._evidence.uses(used.name)
+
+        uses = await anyio.to_thread.run_sync(note)
+        if same:
+            return
+        ended.tell(Notice(f"{used.full_name} and a fresh scheduler disagree: {reason}."))
+        shadows = [use for use in uses if use.version == used.version and use.outcome in ("agreed", "disagreed")]
+        failed = sum(use.outcome == "disagreed" for use in shadows[-SHADOWS_LOOKED_AT:])
+        if failed >= SHADOWS_THAT_FAIL:
+            why = f"{failed} of its last {min(len(shadows), SHADOWS_LOOKED_AT)} shadow runs disagreed"
+            await anyio.to_thread.run_sync(lambda: self.repository().suspend(used.name, why))
+            ended.tell(Notice(f"{used.full_name} is suspended, because {why}; see: habit stats {used.name}"))
+
+    async def aclose(self) -> None:
+        """Close the evidence."""
+        await anyio.to_thread.run_sync(self._evidence.close)
+
+    async def _maybe_repair(self, ended: Ended, ask: Asking) -> None:
+        """Open a repair of a habit that this question was for and that could not answer it."""
+        choice = ended.choice
+        if choice.chosen is not None:
+            name, parameters, clause = choice.chosen.name, choice.chosen.parameters, ended.gave_up
+        elif choice.drift:
+            name, parameters, clause = choice.drift.partition("@")[0], choice.parameters, ended.run.why
+        else:
+            return
+        left = ended.budget_left
+        if left is None:
+            return
+        repository = await anyio.to_thread.run_sync(self.repository)
+        habit = await anyio.to_thread.run_sync(repository.get, name)
+        breakage = Breakage(habit, ended.context, parameters, ended.run, clause, ended.returns)
+        ended.tell(Notice(f"Repairing {habit.label}: {clause}"))
+        outcome = await repair(breakage, self._resources, repository, ask, left)
+        ended.tell(Notice(outcome))
+
+
+class NamedLibrarian(LibraryLibrarian):
+    """Chooses the habit that was named, with the parameters that were given: nothing is matched."""
+
+    def __init__(self, resources: Resources, name: str, version: int | None, parameters: Mapping[str, Any]) -> None:
+        super().__init__(resources)
+        self._name = name
+        self._version = version
+        self._given = parameters
+
+    async def named(self) -> tuple[Habit, dict[str, Any]]:
+        """The habit and its parameters. Raises UsageError."""
+        habit = await anyio.to_thread.run_sync(lambda: self.repository().get(self._name, self._version))
+        return habit, filled(habit.spec, self._given)
+
+    async def _choose(self, kernel: Kernel, task: Task) -> Choice:
+        habit, parameters = await self.named()
+        facts = await anyio.to_thread.run_sync(observe, task.context)
+        broken = violated(habit.spec, facts)
+        if broken:
+            return _drifted(habit, parameters, broken[0])
+        use = await anyio.to_thread.run_sync(chosen, habit, parameters, facts)
+        return Choice(use, "it was named", parameters=parameters)
+
+
+def _drifted(habit: Habit, parameters: Mapping[str, Any], clause: str) -> Choice:
+    """The question is the habit's, and the input is not."""
+    return Choice(
+        None,
+        f"{habit.label} answers this question, but not about this input: {clause}",
+        drift=habit.label,
+        parameters=parameters,
+        hint=hint_after(habit.source, clause),
+    )
+
+
+def evidence_path(settings: Settings) -> Path | None:
+    """Where the evidence is kept: beside the journal; None where there is none."""
+    return None if settings.no_journal else Path(settings.journal).with_name("evidence.db")
+
+
+def _use(run: Run, habit: str, version: int, outcome: Outcome, reason: str) -> Use:
+    usage = run.usage
+    root = usage.root.input_tokens + usage.root.output_tokens
+    leaf = usage.leaf.input_tokens + usage.leaf.output_tokens
+    return Use(habit, version, run.id, time.time(), outcome, reason, root + leaf, root, usage.usd, run.seconds)
+
+
+def _is_drawn(run_id: str, share: float) -> bool:
+    """Whether this run is among the share that is drawn; the same run is always drawn alike."""
+    number = int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:8], "big")
+    return number < share * 2**64

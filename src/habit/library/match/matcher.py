@@ -1,0 +1,236 @@
+"""The matcher: hard filters, then learned phrasings, then at most one question to the leaf model; else it abstains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from habit.calls.kernel import Kernel
+from habit.calls.returns import Returns
+from habit.contexts.context import Context
+from habit.contexts.display import clean
+from habit.library.case import Case
+from habit.library.contract import Facts, observe, violated
+from habit.library.match.align import readings, trimmed
+from habit.library.match.asking import ask_model
+from habit.library.match.guards import objection, template_of
+from habit.library.match.phrasings import Phrasings, RememberedPhrasings
+from habit.library.match.shortlist import shortlist
+from habit.library.match.templates import Slot, variants
+from habit.library.match.values import Filler, Places, ValuesOf
+from habit.library.match.words import MOST_CHARS, Token, tokens_of
+from habit.library.spec import HabitSpec
+
+_MOST_ALIGNED = 50
+"""Habits whose phrasings are tried on a question."""
+_MOST_SHOWN = 8
+"""Habits that a model is asked to choose from: what fits a small model's attention."""
+_MOST_REMEMBERED = 200
+_ANY: dict[str, Any] = {}
+
+
+class Matchable(Protocol):
+    """What matching needs of a habit; ``library.habit.Habit`` is one."""
+
+    @property
+    def spec(self) -> HabitSpec:
+        """What it says of itself."""
+        ...
+
+    @property
+    def cases(self) -> Mapping[str, Case]:
+        """What it was seen to do."""
+        ...
+
+    @property
+    def version(self) -> int | None:
+        """Its number, once approved."""
+        ...
+
+
+H = TypeVar("H", bound=Matchable)
+
+
+@dataclass(frozen=True)
+class Match(Generic[H]):
+    """A habit that answers the question about this input, and the values to run it with."""
+
+    habit: H
+    parameters: Mapping[str, Any]
+    how: Literal["phrasing", "remembered phrasing", "model"]
+    phrasing: str | None = None
+    """The template that the question is an instance of; to be remembered once the answer is confirmed."""
+
+
+@dataclass(frozen=True)
+class Unfit(Generic[H]):
+    """A habit that answers the question, but of inputs of another format: a repair may be due."""
+
+    habit: H
+    parameters: Mapping[str, Any]
+    violations: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Abstained(Generic[H]):
+    """No habit surely answers the question; the reason is one sentence."""
+
+    reason: str
+    unfit: Unfit[H] | None = None
+    likely: Match[H] | None = None
+    """What a model took the question for, where the rules could not confirm it: to be offered, never to be run."""
+
+
+@dataclass(frozen=True)
+class Open(Generic[H]):
+    """No phrasing matched; what a model may still be asked."""
+
+    result: Abstained[H]
+    candidates: Sequence[H] = field(default=())
+    values: ValuesOf | None = None
+
+
+class Matcher:
+    """Matches questions with habits. Holds what was found out about habits, so that it is found out once."""
+
+    def __init__(self, phrasings: Phrasings | None = None) -> None:
+        self.phrasings: Phrasings = phrasings if phrasings is not None else RememberedPhrasings()
+        self._places: dict[int, tuple[Any, Places]] = {}
+
+    async def match(
+        self,
+        query: str,
+        context: Context | Facts,
+        habits: Sequence[H],
+        *,
+        returns: Returns | None = None,
+        kernel: Kernel | None = None,
+        session: str = "0",
+    ) -> Match[H] | Abstained[H]:
+        """The habit that answers ``query`` about ``context`` with an answer of type ``returns``, or why there is none.
+
+        Without ``kernel`` no model is asked. Blocking for what ``observe`` takes; give Facts to have that done before.
+        ``session`` is the one that a call is journalled under.
+        """
+        found = self.match_known(query, context, habits, returns=returns)
+        if isinstance(found, Match):
+            return found
+        if kernel is None or not found.candidates:
+            return found.result
+        said = await ask_model(kernel, query, [habit.spec for habit in found.candidates], session)
+        return Abstained(said) if isinstance(said, str) else self.confirm(query, found, *said)
+
+    def confirm(self, query: str, known: Open[H], name: str, parameters: Mapping[str, Any]) -> Match[H] | Abstained[H]:
+        """What is left of a model's word that ``query`` is for the habit ``name``, once the rules have judged it."""
+        habit = next((one for one in known.candidates if one.spec.name == name), None)
+        if habit is None or known.values is None:
+            return Abstained(f"The model named {clean(name, 40)!r}, which is none of the habits it was shown.")
+        filler = self._filler(habit, known.values)
+        problem = objection(query, parameters, habit.spec, filler, self._remembered(habit))
+        match = Match(habit, parameters, "model", self._learned(query, parameters, habit, filler))
+        if problem:
+            return Abstained(
+                f"{habit.spec.name} may be meant, but {problem}.", likely=match if match.phrasing else None
+            )
+        return match
+
+    def match_known(
+        self, query: str, context: Context | Facts, habits: Sequence[H], *, returns: Returns | None = None
+    ) -> Match[H] | Open[H]:
+        """The same with learned phrasings alone."""
+        tokens = tokens_of(query)
+        if not habits:
+            return Open(Abstained("The library has no habit that is approved."))
+        if not tokens:
+            return Open(Abstained(f"The question is empty or longer than {MOST_CHARS:,} characters."))
+        typed = [habit for habit in habits if answers_as(habit.spec.answer_type, returns)]
+        if not typed:
+            wanted = returns.name if returns is not None else "str"
+            return Open(Abstained(f"No habit gives an answer of type {wanted}."))
+        known = [(habit.spec, self._remembered(habit)) for habit in typed]
+        near = [typed[index] for index in shortlist(query, known, _MOST_ALIGNED)]
+        values = ValuesOf(context if isinstance(context, Facts) else observe(context))
+        fit, unfit = [], []
+        for habit in near:
+            problems = violated(habit.spec, values.facts)
+            if problems:
+                unfit += [Unfit(one.habit, one.parameters, problems) for one in self._aligned(habit, tokens, values)]
+            else:
+                fit.append(habit)
+        found = [match for habit in fit for match in self._aligned(habit, tokens, values)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = sorted({match.habit.spec.name for match in found})
+            if len(names) > 1:
+                return Open(Abstained(f"Several habits answer this question: {' and '.join(names)}; name one."))
+            return Open(Abstained(f"The question can be read in several ways by {names[0]}."))
+        if unfit:
+            first = unfit[0]
+            return Open(Abstained(f"{first.habit.spec.name} answers this question, but {first.violations[0]}", first))
+        if not fit:
+            return Open(Abstained("No habit with words of this question takes an input of this format."))
+        shown = shortlist(query, [(habit.spec, self._remembered(habit)) for habit in fit], _MOST_SHOWN)
+        said = Abstained[H]("The question has no phrasing that a habit was learned for.")
+        return Open(said, [fit[index] for index in shown], values)
+
+    def _learned(self, query: str, parameters: Mapping[str, Any], habit: H, filler: Filler) -> str | None:
+        """The template to remember once this match is confirmed; None when it would not give the same values back."""
+        if set(parameters) != set(habit.spec.parameters):
+            return None
+        template = template_of(query, parameters, habit.spec, filler)
+        if template is None:
+            return None
+        again = self._readings(habit, [template], tokens_of(query), filler)
+        return template if [values for values, _ in again] == [parameters] else None
+
+    def _remembered(self, habit: Matchable) -> Sequence[str]:
+        return self.phrasings.lookup(habit.spec.name)[:_MOST_REMEMBERED]
+
+    def _filler(self, habit: Matchable, values: ValuesOf) -> Filler:
+        held = self._places.get(id(habit))
+        if held is None:
+            held = self._places[id(habit)] = habit, Places(habit.spec.parameters, list(habit.cases.values()))
+        return Filler(habit.spec.parameters, held[1], values)
+
+    def _aligned(self, habit: H, tokens: Sequence[Token], values: ValuesOf) -> list[Match[H]]:
+        """The ways in which the question is an instance of one of the habit's phrasings: different values each."""
+        learned = habit.spec.intent.phrasings
+        templates = [*learned, *self._remembered(habit)]
+        found = self._readings(habit, templates, tokens, self._filler(habit, values))
+        return [
+            Match(habit, given, "phrasing" if template in learned else "remembered phrasing", template)
+            for given, template in found
+        ]
+
+    @staticmethod
+    def _readings(
+        habit: H, templates: Sequence[str], tokens: Sequence[Token], filler: Filler
+    ) -> list[tuple[dict[str, Any], str]]:
+        """Different values that the question states when it is read as one of ``templates``, and as which."""
+        parameters = habit.spec.parameters
+        choices = frozenset(name for name, one in parameters.items() if one.type == "choice")
+        lists = frozenset(name for name, one in parameters.items() if one.type == "list")
+        found: list[tuple[dict[str, Any], str]] = []
+        for template in templates:
+            for elements in variants(template, choices):
+                slots = {element.name: element for element in elements if isinstance(element, Slot)}
+                if set(slots) != set(parameters):
+                    continue
+                for said in (tokens, trimmed(tokens)):
+                    for spans in readings(elements, said, lists):
+                        given = {name: filler.fill(slots[name], said[a:b]) for name, (a, b) in spans.items()}
+                        fits = all(value is not None and parameters[n].accepts(value) for n, value in given.items())
+                        if fits and all(given != known for known, _ in found):
+                            found.append((given, template))
+        return found
+
+
+def answers_as(given: Returns, wanted: Returns | None) -> bool:
+    """Whether an answer of type ``given`` is one of type ``wanted`` (None: text) in every case."""
+    if wanted is None or wanted.is_text:
+        return given.is_text or given.choices is not None or given.schema in ({"type": "integer"}, {"type": "number"})
+    if wanted.schema == _ANY or wanted.schema == given.schema:
+        return True
+    return wanted.schema == {"type": "number"} and given.schema == {"type": "integer"}

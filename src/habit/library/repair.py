@@ -1,0 +1,189 @@
+"""Repair: a habit met an input it can't answer. A fresh scheduler did; from both comes a version that does both.
+
+The model is shown the failing case, the clause that was violated and the old code. What it writes must keep every rule,
+pass every old case, and give the fresh scheduler's answer on the new input; it arrives as a candidate with its diff,
+for people to review like any other.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio.to_thread
+
+from habit.calls.budget import Budget
+from habit.contexts.context import Context
+from habit.errors import RunError
+from habit.librarian import Asking
+from habit.library.case import Case
+from habit.library.checks import examine
+from habit.library.contract import infer_contract, observe
+from habit.library.crystallise.recording import record_run
+from habit.library.habit import Habit
+from habit.library.repository import Repository
+from habit.library.spec import Provenance
+from habit.library.using import budget_of
+from habit.resources import Resources
+from habit.run import Run, plain
+from habit.schedulers.habit import Chosen
+
+ROUNDS = 2
+"""How often the model may try; the second time it is told what was wrong with the first."""
+_SHOWN = 1_500
+"""Characters of an old input that the model is shown."""
+_FENCE = re.compile(r"\A\s*```[a-z]*\n(.*?)\n```\s*\Z", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Breakage:
+    """A question that was a habit's, about an input that it could not answer, and how it was answered then."""
+
+    habit: Habit
+    context: Context
+    parameters: Mapping[str, Any]
+    run: Run
+    """The run of the fresh scheduler."""
+    clause: str
+    """What was violated, or why the habit gave up."""
+    returns: Any
+
+
+async def repair(breakage: Breakage, resources: Resources, repository: Repository, ask: Asking, budget: Budget) -> str:
+    """Try to open a candidate that mends ``breakage``; what to tell people, in one sentence. Raises HabitError when
+    the machine, not the model, is at fault."""
+    habit = breakage.habit
+    trouble = source = ""
+    for _ in range(ROUNDS):
+        try:
+            written = await ask(_request(breakage, source, trouble), returns=str, budget=budget)
+        except RunError as failure:
+            return f"No repair of {habit.label} was found: {failure}"
+        if written.status != "answered":
+            return f"No repair of {habit.label} was found: {written.error or 'the model came to no end with it'}."
+        source = _code(str(written.answer))
+        trouble = await _tried(breakage, source, written, resources, repository, ask, budget)
+        if not trouble:
+            return f"A repair of {habit.label} passes its old cases and this one: habit review {habit.name}"
+    return f"No repair of {habit.label} was found: {trouble}."
+
+
+async def _tried(
+    breakage: Breakage,
+    source: str,
+    written: Run,
+    resources: Resources,
+    repository: Repository,
+    ask: Asking,
+    budget: Budget,
+) -> str:
+    """Try ``source`` on everything; propose it when it does all. What is wrong with it, else empty."""
+    candidate = _candidate(breakage, source, written)
+    sandbox = await resources.sandbox(resources.settings.sandbox)
+    report = await examine(sandbox, candidate, mutants=0)
+    if not report.green:
+        return report.troubles()[0]
+    facts = await anyio.to_thread.run_sync(observe, breakage.context)
+    ceiling = report.ceiling or candidate.spec.ceiling
+    trial = Chosen(
+        candidate.name,
+        (breakage.habit.version or 0) + 1,
+        source,
+        breakage.parameters,
+        budget_of(ceiling, facts),
+    )
+    try:
+        run = await ask(breakage.run.query, returns=breakage.returns, budget=budget, chosen=trial)
+    except RunError as failure:
+        return f"on the new input it fails: {failure}"
+    expected = plain(breakage.run.answer)
+    if plain(run.answer) != expected:
+        return f"on the new input it answers {_short(plain(run.answer))} and the right answer is {_short(expected)}"
+    record = await (await resources.store()).run(run.id)
+    recorded = await record_run(record, resources)
+    case = Case(
+        dict(breakage.parameters), breakage.context, recorded.exchanges, expected, breakage.run.id, breakage.run.query
+    )
+    whole = replace(
+        candidate,
+        spec=candidate.spec.model_copy(update={"ceiling": ceiling}),
+        cases={**candidate.cases, _case_name(candidate, breakage.run): case},
+    )
+    report = await examine(sandbox, whole, mutants=0)
+    if not report.green:
+        return report.troubles()[0]
+    await anyio.to_thread.run_sync(lambda: repository.propose(whole))
+    return ""
+
+
+def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:
+    """The habit with the new code; it takes the new layout of input beside the old ones."""
+    old = breakage.habit.spec
+    new_layout = infer_contract(
+        [breakage.context],
+        answer_type=old.answer_type,
+        answers=[plain(breakage.run.answer)],
+    )
+    fits_already = any(
+        (one.kind, one.shape, one.fields) == (new_layout.kind, new_layout.shape, new_layout.fields)
+        for one in old.contracts
+    )
+    spec = old.model_copy(
+        update={
+            "also": old.also if fits_already else (*old.also, new_layout),
+            "provenance": Provenance(
+                runs=(*old.provenance.runs, breakage.run.id, written.id),
+                model=old.provenance.model,
+                learned=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                contexts=(*old.provenance.contexts, breakage.context.digest),
+                repairs=breakage.habit.label,
+                notes=(f"repaired because {breakage.clause}",),
+            ),
+        }
+    )
+    return replace(breakage.habit, spec=spec, source=source, version=None)
+
+
+def _request(breakage: Breakage, tried: str, trouble: str) -> str:
+    """What the model is asked; the failing input is the context of the run."""
+    habit = breakage.habit
+    old_input = next(iter(habit.cases.values())).context.payload[:_SHOWN].decode("utf-8", "replace")
+    again = f"\nYour last attempt was this; it does not do, because {trouble}:\n{_fenced(tried)}\n" if trouble else ""
+    right = _short(plain(breakage.run.answer))
+    return f"""Mend a Python program. What it is for: {habit.spec.intent.summary}
+It does not work on `context` any more: {breakage.clause}
+For `context` and the parameters {json.dumps(dict(breakage.parameters))} the right answer is {right}.
+It must go on working for inputs like the one it was written for, which begins:
+{_fenced(old_input)}
+This is the program:
+{_fenced(habit.source)}
+{again}
+Write the whole program anew so that it works for both kinds of input: `def scheduler(context, recursive_llm, *, ...)`
+with the same parameters, plain Python, imports of text-handling standard modules only, no input or output, loops over
+what is in `context`. Wherever it asks recursive_llm(query, item, returns=...) for old inputs, keep query and returns to
+the letter. Look at `context` first. Never put the answer or a value of this one input into the program.
+Give the source as a string: answer(source)."""
+
+
+def _fenced(text: str) -> str:
+    fence = "~" * max(3, 1 + max((len(run) for run in re.findall("~+", text)), default=0))
+    return f"{fence}\n{text.rstrip()}\n{fence}"
+
+
+def _code(text: str) -> str:
+    """The program of a reply, without a fence that a model may have put around it."""
+    fenced = _FENCE.match(text)
+    return (fenced[1] if fenced else text).strip("\n") + "\n"
+
+
+def _case_name(habit: Habit, run: Run) -> str:
+    return f"repair-{len(habit.cases) + 1}-{run.id[-8:]}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 200 else text[:200] + "…"

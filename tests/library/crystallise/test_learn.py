@@ -1,0 +1,37 @@
+"""Runs as models write them become habits that answer other questions about other inputs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from habit.library.crystallise.learn import learn
+from habit.sandbox.cpython import CPythonSandbox
+
+from .bench import answered, use
+from .scripts import SCRIPTS, Script
+
+
+@pytest.fixture(scope="module")
+async def sandbox() -> AsyncIterator[CPythonSandbox]:
+    made = CPythonSandbox()
+    yield made
+    await made.aclose()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+async def test_a_run_becomes_a_habit(sandbox: CPythonSandbox, script: Script) -> None:
+    async with answered(sandbox, script) as engine:
+        learned = await learn(engine.resources, ["last"])
+    habit = learned.habit
+    print(habit.source, learned.lifted)
+    assert learned.report.green, learned.report.troubles()
+    assert next(iter(habit.cases.values())).parameters == script.parameters
+    for text in script.gone:
+        assert text not in habit.source
+    if script.elsewhere is not None:
+        context, parameters, expected = script.elsewhere
+        used = await use(sandbox, habit, context, parameters, script.leaf)
+        assert used.trouble == ""
+        assert used.answer == expected
