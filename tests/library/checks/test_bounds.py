@@ -100,6 +100,13 @@ def test_calls_over_json_are_counted(body: str, calls: tuple[float, float, float
     assert (ceiling.base_calls, ceiling.calls_per_record, ceiling.calls_per_byte) == calls
 
 
+def test_code_for_two_layouts_is_counted() -> None:
+    both = TEXT.model_copy(update={"also": (JSON.contract,)})
+    body = "rows = context.splitlines() if isinstance(context, str) else context['rows']\n"
+    findings, ceiling = read(f"{body}return [recursive_llm('q', row) for row in rows]", both)
+    assert (findings, ceiling) == ([], Ceiling(calls_per_record=1.0))
+
+
 def test_the_helper_for_many_calls_counts_its_items_once() -> None:
     body = "return ask_each(recursive_llm, 'q', context.splitlines(), returns=['a', 'b'])"
     findings, ceiling = read(body, head=HELPER)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from habit.contexts.context import Context
@@ -167,6 +167,7 @@ TEXTS = st.text(st.sampled_from("ab win1.5:\n'\"\\{}\u2028é"), max_size=12)
 REPLIES = st.sampled_from(["a", "b"]) | st.booleans() | st.integers(0, 3)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXTS, REPLIES), min_size=1, max_size=12), st.lists(TEXTS, max_size=5))
 def test_rules_never_contradict_their_examples_and_their_code_says_the_same(
     examples: list[tuple[str, Any]], others: list[str]

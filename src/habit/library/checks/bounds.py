@@ -29,9 +29,8 @@ _HIGHER = frozenset(
 def count_calls(tree: ast.Module, scheduler: ast.FunctionDef, spec: HabitSpec) -> tuple[Growth, list[Finding]]:
     """The most leaf calls one use can make, and what stands in the way of knowing it."""
     counter = _Counter(Lengths(tree, reply="a reply decides how often"))
-    text = spec.contract.kind == "text"
-    context = Value(BYTES, BYTES, lines=RECORDS) if text else Value(RECORDS, BYTES, deep=True)
-    arguments = {"context": context, "recursive_llm": Value(callee=LLM)}
+    kinds = {contract.kind for contract in (spec.contract, *spec.also)}
+    arguments = {"context": _context(kinds), "recursive_llm": Value(callee=LLM)}
     for name, parameter in spec.parameters.items():
         items = max(LIST_ITEMS, len(parameter.example)) if isinstance(parameter.example, list) else 0
         known = Growth(float(items)) if items else Growth.unseen(f"the parameter {name} decides how often")
@@ -45,6 +44,15 @@ def count_calls(tree: ast.Module, scheduler: ast.FunctionDef, spec: HabitSpec) -
         why = f"its leaf calls have no bound that can be seen, because {total.beyond}"
         findings = [Finding("calls", scheduler.lineno, why, _REMEDY)]
     return total, findings
+
+
+def _context(kinds: set[str]) -> Value:
+    """What is known of a context: a text, parsed JSON, or now one and now the other."""
+    if kinds == {"text"}:
+        return Value(BYTES, BYTES, lines=RECORDS)
+    if kinds == {"json"}:
+        return Value(RECORDS, BYTES, deep=True)
+    return Value(BYTES.join(RECORDS), BYTES, lines=RECORDS, deep=True)
 
 
 @dataclass

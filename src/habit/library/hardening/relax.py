@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from habit.errors import UsageError
 from habit.library.case import Case, Replies
 from habit.library.checks import Report, check, examine
+from habit.library.evidence import Use
 from habit.library.habit import Habit
 from habit.library.hardening.rewriting import without_rules
 from habit.library.rehearsal import stage
@@ -43,6 +44,13 @@ class Signals:
         if self.broken_relations:
             parts.append(f"{', '.join(self.broken_relations)} no longer holds")
         return "; ".join(parts)
+
+
+def signals_of(uses: Iterable[Use], version: int | None) -> Signals:
+    """What the evidence says against one version."""
+    outcomes = [use.outcome for use in uses if use.version == version]
+    tried = sum(outcome in ("hit", "fallback", "violated") for outcome in outcomes)
+    return Signals(tried, outcomes.count("violated"), outcomes.count("disagreed"))
 
 
 @dataclass(frozen=True)
