@@ -7,7 +7,7 @@ at each place that calls them. What cannot be counted is refused with what to wr
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from habit.library.checks.growth import BYTES, NOTHING, ONE, RECORDS, Growth
@@ -46,11 +46,11 @@ def count_calls(tree: ast.Module, scheduler: ast.FunctionDef, spec: HabitSpec) -
     return total, findings
 
 
-def _context(kinds: set[str]) -> Value:
+def _context(kinds: Collection[str]) -> Value:
     """What is known of a context: a text, parsed JSON, or now one and now the other."""
-    if kinds == {"text"}:
+    if set(kinds) == {"text"}:
         return Value(BYTES, BYTES, lines=RECORDS)
-    if kinds == {"json"}:
+    if set(kinds) == {"json"}:
         return Value(RECORDS, BYTES, deep=True)
     return Value(BYTES.join(RECORDS), BYTES, lines=RECORDS, deep=True)
 
