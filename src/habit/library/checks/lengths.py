@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from habit.library.checks.growth import BYTES, NOTHING, ONE, RECORDS, Growth
@@ -51,19 +51,37 @@ class Value:
     """For something to call: LLM, ``map``, or the Frame of a function of the file."""
     exact: float | None = None
     """For a number: the one it is."""
+    width: float = 0.0
+    """For a collection of tuples, as ``enumerate`` and ``items`` give: how many values each of them wraps."""
     deep: bool = False
     """Whether it is the parsed context itself, whose lists are counted as its records."""
 
     def join(self, other: Value) -> Value:
         """What is known when it may be either."""
-        lines = self.lines.join(other.lines) if self.lines and other.lines else None
-        callee = self.callee if self.callee is not None else other.callee
-        exact = self.exact if self.exact == other.exact else None
-        return Value(self.length.join(other.length), self.inside.join(other.inside), lines, callee, exact)
+        return Value(
+            self.length.join(other.length),
+            self.inside.join(other.inside),
+            self.lines.join(other.lines) if self.lines and other.lines else None,
+            self.callee if self.callee is not None else other.callee,
+            self.exact if self.exact == other.exact else None,
+            max(self.width, other.width),
+        )
 
-    def element(self) -> Value:
+    def same(self, length: Growth | None = None) -> Value:
+        """The same elements in another collection, of ``length`` at most."""
+        kept = self.length if length is None else length.least(self.length)
+        return Value(kept, self.inside, self.lines, width=self.width)
+
+    def parts(self, *, unpacked: bool) -> Value:
+        """All of its elements together; ``unpacked``: the values that tuples wrap rather than the tuples."""
+        if unpacked or not self.width:
+            return Value(self.inside, self.inside, self.lines)
+        together = self.inside + self.length.scaled(self.width)
+        return Value(together, together)
+
+    def element(self, *, unpacked: bool = False) -> Value:
         """One of its elements: no longer than all of them together."""
-        return Value(self.inside, self.inside, self.lines)
+        return self.parts(unpacked=unpacked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,8 +220,7 @@ class Lengths:
             case ast.Subscript(value=ast.Name(id=group), slice=ast.Name(id=key)) if (
                 part := self._part_named(key, node, frame)
             ) and _iterated(part[0]) == group:
-                whole = self._named(group, frame)
-                return part[0], Value(whole.inside, whole.inside, whole.lines)
+                return part[0], self._named(group, frame).parts(unpacked=True)
             case ast.Subscript(value=base):
                 return self._part(base, frame)
             case ast.Call(func=ast.Attribute(value=ast.Constant(value=str())), args=[pieces]):  # "\n".join(pieces)
@@ -231,8 +248,7 @@ class Lengths:
                 continue
             targets = [inner.id for inner in ast.walk(loop.target) if isinstance(inner, ast.Name)]
             if name in targets:
-                whole = self.value(loop.iter, frame)
-                return loop, Value(whole.inside, whole.inside, whole.lines)
+                return loop, self.value(loop.iter, frame).parts(unpacked=not isinstance(loop.target, ast.Name))
         assigned = self._assigned(name, frame.node)
         if len(assigned) == 1 and name not in frame.arguments and isinstance(assigned[0], (ast.Assign, ast.AnnAssign)):
             value = assigned[0].value
@@ -332,11 +348,11 @@ class Lengths:
                 whole = self.value(base, frame)
                 exact = None if upper is None else self.value(upper, frame).exact
                 if exact is not None and exact >= 0:
-                    return Value(Growth(exact).least(whole.length), whole.inside, whole.lines)
+                    return whole.same(Growth(exact))
                 match lower:
                     case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(last))) if upper is None:
-                        return Value(Growth(float(last)).least(whole.length), whole.inside, whole.lines)
-                return Value(whole.length, whole.inside, whole.lines)
+                        return whole.same(Growth(float(last)))
+                return whole.same()
             case ast.Subscript(value=base):
                 whole = self.value(base, frame)
                 return Value(RECORDS, BYTES, None) if whole.deep else whole.element()
@@ -379,15 +395,17 @@ class Lengths:
                 whole = self.value(base, frame)
                 if method == "most_common" and arguments:
                     exact = self.value(arguments[0], frame).exact
-                    return Value(whole.length if exact is None else Growth(exact).least(whole.length), whole.inside)
+                    return replace(whole.same(None if exact is None else Growth(exact)), width=2.0)
                 if method in _CUTTING:
                     return self._cut(whole, method, arguments, ONE)
                 if method == "join" and arguments:
                     pieces = self.value(arguments[0], frame)
                     lines = pieces.length if pieces.lines is None else pieces.lines.join(pieces.length)
                     return Value(pieces.inside + pieces.length, pieces.inside + pieces.length, lines)
+                if method == "items":
+                    return replace(whole.same(), width=2.0)
                 if method in _SAME_METHODS:
-                    return Value(whole.length, whole.inside, whole.lines, deep=whole.deep and method == "copy")
+                    return replace(whole.same(), deep=whole.deep and method == "copy")
                 if method == "get":
                     return Value(RECORDS, BYTES) if whole.deep else whole.element()
                 return Value()
@@ -404,22 +422,24 @@ class Lengths:
             # A text is read line by line; a list of lines is one already.
             length = first.lines.least(first.length) if first.lines else first.length
             return Value(length, first.inside, first.lines)
+        if name == "enumerate":
+            return replace(first.same(), width=2.0 + first.width)
         if name in _SAME:
-            return Value(first.length, first.inside, first.lines)
+            return first.same()
         if name == "loads":
             return Value(first.length, first.length)
         if name in ("wrap", "groupby"):
-            return Value(first.length, first.length)
+            return Value(first.length, first.length, width=2.0 if name == "groupby" else 0.0)
         if name == "batched" and len(values) > 1:
             return Value(first.length.scaled(1 / (values[1].exact or 1.0)) + ONE, first.length, first.lines)
         if name == "zip":
             length, inside = first.length, first.inside
             for other in values[1:]:
                 length, inside = length.least(other.length), inside + other.inside
-            return Value(length, inside)
+            return Value(length, inside, width=float(len(values)) + sum(value.width for value in values))
         if name in ("islice", "nlargest", "nsmallest") and len(values) == 2:
             many, whole = (values[1], first) if name == "islice" else (first, values[1])
-            return Value(whole.length if many.exact is None else Growth(many.exact).least(whole.length), whole.inside)
+            return whole.same(None if many.exact is None else Growth(many.exact))
         if name in ("product", "combinations") and len(values) == 2:
             return Value(first.length * (first if name == "combinations" else values[1]).length)
         if name == "chain":
@@ -430,7 +450,7 @@ class Lengths:
         if name in _SECOND and len(values) > 1:
             pieces = name in ("findall", "finditer", "split")
             whole = values[1]
-            return Value(whole.length + ONE if pieces else whole.length, whole.inside, whole.lines)
+            return Value(whole.length + ONE, whole.inside, whole.lines) if pieces else whole.same()
         return Value()
 
     def _cut(self, whole: Value, method: str, arguments: list[ast.expr], pieces: Growth) -> Value:
@@ -550,7 +570,9 @@ class Lengths:
                         value = Value()
                     else:
                         value = self.value(expression, around)
-                case ast.For(iter=source) | ast.Assign(value=source):
+                case ast.For(target=target, iter=source):
+                    value = self.value(source, around).element(unpacked=not isinstance(target, ast.Name))
+                case ast.Assign(value=source):
                     value = self.value(source, around).element()
                 case ast.NamedExpr(value=source):
                     value = self.value(source, around)
@@ -579,7 +601,7 @@ class Lengths:
                 if isinstance(node, ast.comprehension) and any(
                     isinstance(inner, ast.Name) and inner.id == name for inner in ast.walk(node.target)
                 ):
-                    value = self.value(node.iter, here).element()
+                    value = self.value(node.iter, here).element(unpacked=not isinstance(node.target, ast.Name))
                     found = value if found is None else found.join(value)
             here = here.outer
         return found or Value()
