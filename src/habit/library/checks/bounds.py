@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from habit.library.checks.growth import BYTES, NOTHING, ONE, RECORDS, Growth
-from habit.library.checks.lengths import LLM, Frame, Lengths, Value
+from habit.library.checks.lengths import Lengths
 from habit.library.checks.report import Finding
+from habit.library.checks.values import LLM, Frame, Value
 from habit.library.spec import HabitSpec
 
 MOST_DEPTH = 20
@@ -28,7 +29,7 @@ _HIGHER = frozenset(
 
 def count_calls(tree: ast.Module, scheduler: ast.FunctionDef, spec: HabitSpec) -> tuple[Growth, list[Finding]]:
     """The most leaf calls one use can make, and what stands in the way of knowing it."""
-    counter = _Counter(Lengths(tree, reply="a reply decides how often"))
+    counter = _Counter(Lengths(tree))
     kinds = {contract.kind for contract in (spec.contract, *spec.also)}
     arguments = {"context": _context(kinds), "recursive_llm": Value(callee=LLM)}
     for name, parameter in spec.parameters.items():
