@@ -115,6 +115,8 @@ def test_the_helper_for_many_calls_counts_its_items_once() -> None:
 
 
 UNBOUNDED = [
+    ("def part(chunk, whole):\n    return [recursive_llm('q', x) for x in whole.splitlines()]\n"
+     "for chunk in context.split(','):\n    part(chunk, context)\nreturn 1", "square"),
     ("for a in context.splitlines():\n    for b in context.splitlines():\n        recursive_llm(a, b)\nreturn 1", "square"),
     ("for x in recursive_llm('list', context, returns=list):\n    recursive_llm('q', x)\nreturn 1", "reply decides"),
     ("for i in range(recursive_llm('how many?', returns=int)):\n    recursive_llm('q', i)\nreturn 1", "decides how often"),

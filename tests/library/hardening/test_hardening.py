@@ -145,6 +145,13 @@ def numbers(limit: int) -> list[tuple[str, Any]]:
         ([(f"write to {name}@example.org today", f"{name}@example.org") for name in NAMES * 2], None),
         ([(f"mail {name}{i}@x.org", f"{name}{i}@x.org") for name in NAMES for i in (1, 2)], Taken),
         ([(city, country) for city, country in (("Paris", "FR"), ("Rome", "IT"), ("Oslo", "NO"))] * 8, Lookup),
+        # Without the one line that speaks against it, "zed" would seem as good a sign as "win".
+        (
+            [(f"{name} zed win", "spam") for name in NAMES]
+            + [(f"{name} lunch", "ham") for name in NAMES[1:]]
+            + [("ada zed tea", "ham")],
+            None,
+        ),
         ([(line, "spam") for line in LINES], None),
         ([(line, label(line)) for line in LINES[:18]], None),
         ([(f"{name} says {word}", i % 2 == 0) for i, name in enumerate(NAMES) for word in ("yes", "no")], None),
