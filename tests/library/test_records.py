@@ -7,7 +7,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from habit.contexts.context import Context
@@ -26,6 +26,7 @@ def table(*names: str, shape: str = "csv", **more: Any) -> Contract:
     return Contract(kind="text", shape=shape, fields=tuple(RecordField(name=name) for name in names), **more)
 
 
+@settings(deadline=None, max_examples=60)
 @given(TEXTS, st.sampled_from(["lines", "log", "csv", "tsv", "json-lines", "text"]), st.sampled_from(["", ";", "||"]))
 def test_texts_are_joined_without_loss(text: str, shape: str, delimiter: str) -> None:
     context = Context.of(text)
@@ -34,6 +35,7 @@ def test_texts_are_joined_without_loss(text: str, shape: str, delimiter: str) ->
         assert records.join(records.items).payload == context.payload
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.lists(st.text(st.sampled_from('ab,"\n é'), max_size=6), min_size=2, max_size=2), max_size=6),
     st.booleans(),
@@ -52,6 +54,7 @@ def test_rows_of_tables_are_records_whatever_their_cells_hold(rows: list[list[st
     assert list(csv.reader(io.StringIO(half, newline=""))) == [["name", "size"], *rows[len(rows) // 2 :]]
 
 
+@settings(deadline=None, max_examples=60)
 @given(JSON, st.sampled_from(["records", "rows", "strings", "list", "mapping", "texts", "object"]))
 def test_json_is_joined_without_loss(value: Any, shape: str) -> None:
     if isinstance(value, str):
@@ -104,7 +107,7 @@ def test_records_inside_an_object_keep_what_is_around_them() -> None:
 
 @pytest.mark.parametrize(
     ("value", "count"),
-    [("a\nb\n\nc", 4), ("", 0), ([1, 2, 3], 3), ({"a": 1, "b": 2}, 2), ({"m": [1, 2, 3], "n": {"x": 1}}, 4), (7, 1)],
+    [("a\nb\n\nc", 4), ("", 1), ([1, 2, 3], 3), ({"a": 1, "b": 2}, 2), ({"m": [1, 2, 3], "n": {"x": 1}}, 4), (7, 1)],
 )
 def test_a_ceiling_counts_no_fewer_records_than_there_are(value: Any, count: int) -> None:
     assert count_for_ceiling(Context.of(value)) == count

@@ -93,12 +93,10 @@ def _lines(context: Context, contract: Contract) -> Records | None:
     text = str(context.payload, "utf-8", "surrogatepass")
     parts = text.split("\n")
     ends = "\r\n" if len(parts) > 1 and all(part.endswith("\r") for part in parts[:-1]) else "\n"
-    if ends == "\n" and any("\r" in part for part in parts):
-        return None  # Mixed line ends: what a line is depends on who reads it.
     trailing = parts[-1] == ""
     lines = [part.removesuffix("\r") if ends == "\r\n" else part for part in (parts[:-1] if trailing else parts)]
     if any("\r" in line for line in lines):
-        return None
+        return None  # Mixed line ends: what a line is depends on who reads it.
     head = 0
     if contract.shape in ("csv", "tsv"):
         delimiter = contract.delimiter or ("\t" if contract.shape == "tsv" else ",")

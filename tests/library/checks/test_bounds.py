@@ -100,6 +100,13 @@ def test_calls_over_json_are_counted(body: str, calls: tuple[float, float, float
     assert (ceiling.base_calls, ceiling.calls_per_record, ceiling.calls_per_byte) == calls
 
 
+def test_code_for_two_layouts_is_counted() -> None:
+    both = TEXT.model_copy(update={"also": (JSON.contract,)})
+    body = "rows = context.splitlines() if isinstance(context, str) else context['rows']\n"
+    findings, ceiling = read(f"{body}return [recursive_llm('q', row) for row in rows]", both)
+    assert (findings, ceiling) == ([], Ceiling(calls_per_record=1.0))
+
+
 def test_the_helper_for_many_calls_counts_its_items_once() -> None:
     body = "return ask_each(recursive_llm, 'q', context.splitlines(), returns=['a', 'b'])"
     findings, ceiling = read(body, head=HELPER)
@@ -108,6 +115,8 @@ def test_the_helper_for_many_calls_counts_its_items_once() -> None:
 
 
 UNBOUNDED = [
+    ("def part(chunk, whole):\n    return [recursive_llm('q', x) for x in whole.splitlines()]\n"
+     "for chunk in context.split(','):\n    part(chunk, context)\nreturn 1", "square"),
     ("for a in context.splitlines():\n    for b in context.splitlines():\n        recursive_llm(a, b)\nreturn 1", "square"),
     ("for x in recursive_llm('list', context, returns=list):\n    recursive_llm('q', x)\nreturn 1", "reply decides"),
     ("for i in range(recursive_llm('how many?', returns=int)):\n    recursive_llm('q', i)\nreturn 1", "decides how often"),

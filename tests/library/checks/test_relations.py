@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from habit.contexts.context import Context
@@ -105,6 +105,17 @@ async def test_labels_are_renamed_in_prompts_and_tables(sandbox: Sandbox) -> Non
         assert (await verdicts(sandbox, made))["label-renaming"] == verdict
 
 
+async def test_a_case_of_another_layout_is_taken_apart_by_that_layout(sandbox: Sandbox) -> None:
+    source = (
+        "def scheduler(context, recursive_llm):\n"
+        "    return len(context.splitlines() if isinstance(context, str) else context)\n"
+    )
+    spec = spec_of(also=(Contract(kind="json", shape="list"),))
+    made = Made(spec, source, {"a": case("x\ny\nz", [], 3), "b": case([1, 2, 3], [], 3)})
+    report = await examine(sandbox, made, mutants=0)
+    assert [one.verdict for one in report.relations if one.relation == "additivity"] == [HOLDS, HOLDS]
+
+
 def play(program: Callable[[list[str]], Any], scene: Scene) -> Played:
     answer = program(scene.context.value().splitlines())
     return Played(Rehearsed(CellResult("answered", answer=answer), [], []), 0)
@@ -122,6 +133,7 @@ def results(program: Callable[[list[str]], Any], lines: list[str]) -> dict[str, 
 WORDS = st.lists(st.text("abc", min_size=1, max_size=3), min_size=2, max_size=12)
 
 
+@settings(deadline=None, max_examples=50)
 @given(WORDS, st.sampled_from("abc"))
 def test_counts_and_sums_are_never_said_to_break(lines: list[str], letter: str) -> None:
     programs: list[Callable[[list[str]], Any]] = [
@@ -135,6 +147,7 @@ def test_counts_and_sums_are_never_said_to_break(lines: list[str], letter: str) 
         assert found["padding"].verdict in (HOLDS, NONE)
 
 
+@settings(deadline=None, max_examples=50)
 @given(WORDS)
 def test_answers_over_sets_are_never_said_to_break_by_order_or_padding(lines: list[str]) -> None:
     programs: list[Callable[[list[str]], Any]] = [
@@ -148,6 +161,7 @@ def test_answers_over_sets_are_never_said_to_break_by_order_or_padding(lines: li
         assert found["padding"].verdict in (HOLDS, NONE)
 
 
+@settings(deadline=None, max_examples=50)
 @given(WORDS)
 def test_lists_of_records_are_concatenations(lines: list[str]) -> None:
     found = results(lambda items: [item for item in items if "a" in item], lines)

@@ -17,6 +17,7 @@ def found(body: str, *, head: str = "") -> list[Finding]:
 
 
 HONEST = [
+    "class A:\n    size = 1\n    twice = size * 2\nreturn A.twice",
     "return sum(recursive_llm('spam?', line) == label for line in context.splitlines())",
     "import re\nreturn len(re.findall(r'\\d+', context))",
     "import collections.abc, csv, io\nrows = list(csv.DictReader(io.StringIO(context)))\nreturn len(rows)",

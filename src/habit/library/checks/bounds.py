@@ -7,12 +7,13 @@ at each place that calls them. What cannot be counted is refused with what to wr
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from habit.library.checks.growth import BYTES, NOTHING, ONE, RECORDS, Growth
-from habit.library.checks.lengths import LLM, Frame, Lengths, Value
+from habit.library.checks.lengths import Lengths
 from habit.library.checks.report import Finding
+from habit.library.checks.values import LLM, Frame, Value
 from habit.library.spec import HabitSpec
 
 MOST_DEPTH = 20
@@ -28,10 +29,9 @@ _HIGHER = frozenset(
 
 def count_calls(tree: ast.Module, scheduler: ast.FunctionDef, spec: HabitSpec) -> tuple[Growth, list[Finding]]:
     """The most leaf calls one use can make, and what stands in the way of knowing it."""
-    counter = _Counter(Lengths(tree, reply="a reply decides how often"))
-    text = spec.contract.kind == "text"
-    context = Value(BYTES, BYTES, lines=RECORDS) if text else Value(RECORDS, BYTES, deep=True)
-    arguments = {"context": context, "recursive_llm": Value(callee=LLM)}
+    counter = _Counter(Lengths(tree))
+    kinds = {contract.kind for contract in (spec.contract, *spec.also)}
+    arguments = {"context": _context(kinds), "recursive_llm": Value(callee=LLM)}
     for name, parameter in spec.parameters.items():
         items = max(LIST_ITEMS, len(parameter.example)) if isinstance(parameter.example, list) else 0
         known = Growth(float(items)) if items else Growth.unseen(f"the parameter {name} decides how often")
@@ -45,6 +45,15 @@ def count_calls(tree: ast.Module, scheduler: ast.FunctionDef, spec: HabitSpec) -
         why = f"its leaf calls have no bound that can be seen, because {total.beyond}"
         findings = [Finding("calls", scheduler.lineno, why, _REMEDY)]
     return total, findings
+
+
+def _context(kinds: Collection[str]) -> Value:
+    """What is known of a context: a text, parsed JSON, or now one and now the other."""
+    if set(kinds) == {"text"}:
+        return Value(BYTES, BYTES, lines=RECORDS)
+    if set(kinds) == {"json"}:
+        return Value(RECORDS, BYTES, deep=True)
+    return Value(BYTES.join(RECORDS), BYTES, lines=RECORDS, deep=True)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from habit.library.checks.mutants import Mutant, mutants_of
 from habit.library.checks.relations import Trial, trials_of
 from habit.library.checks.report import CaseResult, Finding, Mutation, RelationResult, Report, Survivor
 from habit.library.checks.rules import check_rules, parse, scheduler_of
-from habit.library.checks.scenes import Played, Scene, Theatre, leaves_traces, theatre
+from habit.library.checks.scenes import Played, Scene, Script, Theatre, theatre
 from habit.library.records import count_for_ceiling
 from habit.library.rehearsal import LIMITS, replay_case, what_is_wrong
 from habit.library.spec import Ceiling, HabitSpec
@@ -120,8 +120,7 @@ async def try_relations(
     stage: Theatre, subject: Subject, names: Sequence[str], *, only: Sequence[str] | None = None
 ) -> tuple[list[RelationResult], list[Trial]]:
     """Try relations on the cases called ``names``; also the trials that held."""
-    tree = ast.parse(subject.source)
-    fresh = leaves_traces(tree)
+    script = Script.of(ast.parse(subject.source))
     results: list[RelationResult] = []
     held: list[Trial] = []
     for name in names:
@@ -131,17 +130,17 @@ async def try_relations(
             if isinstance(trial, RelationResult):
                 results.append(trial)
                 continue
-            result = trial.result(await _play(stage, tree, trial.scenes, fresh=fresh))
+            result = trial.result(await _play(stage, script, trial.scenes))
             results.append(result)
             held += [trial] if result.verdict == "holds" else []
     return results, held
 
 
-async def _play(stage: Theatre, tree: ast.Module, scenes: Sequence[Scene], *, fresh: bool) -> list[Played]:
+async def _play(stage: Theatre, script: Script, scenes: Sequence[Scene]) -> list[Played]:
     """Play scenes until one asks what is not there or gives no answer: the rest would change nothing."""
     played = []
     for scene in scenes:
-        one = await stage.play(tree, scene, fresh=fresh)
+        one = await stage.play(script, scene)
         played.append(one)
         if not one.rehearsed.answered:
             break
@@ -164,12 +163,12 @@ async def _mutate(stage: Theatre, subject: Subject, trials: Sequence[Trial], mos
 
 
 async def _is_noticed(stage: Theatre, subject: Subject, mutant: Mutant, trials: Sequence[Trial]) -> bool:
-    fresh = leaves_traces(mutant.tree)
+    script = Script.of(mutant.tree)
     for case in subject.cases.values():
-        played = await stage.play(mutant.tree, Scene.of(case), fresh=fresh)
+        played = await stage.play(script, Scene.of(case))
         if what_is_wrong(case, played.rehearsed, played.unused):
             return True
     for trial in trials:
-        if trial.result(await _play(stage, mutant.tree, trial.scenes, fresh=fresh)).verdict != "holds":
+        if trial.result(await _play(stage, script, trial.scenes)).verdict != "holds":
             return True
     return False

@@ -7,137 +7,31 @@ it is added. Parts of a whole, as in a loop over groups with a loop over each gr
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from habit.library.checks.builtin_lengths import ADDING, CUTTING, EXTENDING, SAME_METHODS, given_by, split_up
 from habit.library.checks.growth import BYTES, NOTHING, ONE, RECORDS, Growth
-from habit.library.checks.names import arguments_of, bound_in
+from habit.library.checks.parts import Parts
+from habit.library.checks.syntax import Loop, depth_of, one_by_one, shrinks
+from habit.library.checks.values import LLM, UNSEEN, Frame, Value
 from habit.library.checks.whiles import rounds
 
-LLM: Final = "recursive_llm"
-Function = ast.FunctionDef | ast.Lambda
-Loop = ast.For | ast.While | ast.comprehension
 MOST_DEPTH = 20
 """Calls of functions inside one another that are followed."""
 MOST_STEPS = 100_000
 """Expressions looked at before the code is called too entangled."""
-_UNSEEN = Growth.unseen("it is not seen how long the list is")
-_SAME = frozenset({
-    "list", "tuple", "set", "frozenset", "sorted", "reversed", "iter", "deque", "dict", "Counter", "enumerate", "str",
-    "OrderedDict", "StringIO", "reader", "DictReader", "fromkeys", "deepcopy",
-})  # fmt: skip
-"""What gives as many elements as it is given."""
-_SAME_METHODS = frozenset({
-    "items", "keys", "values", "copy", "strip", "lstrip", "rstrip", "lower", "upper", "casefold", "most_common",
-    "title", "removeprefix", "removesuffix", "union", "intersection",
-})  # fmt: skip
-_SECOND = frozenset({"filter", "map", "findall", "finditer", "split", "sub", "filterfalse", "takewhile", "dropwhile"})
-_CUTTING = frozenset({"split", "rsplit", "partition", "rpartition", "splitlines"})
-_ADDING = frozenset({"append", "add", "appendleft", "insert", "setdefault"})
-_EXTENDING = frozenset({"extend", "update", "extendleft"})
-_GROUPING = frozenset({"groupby", "batched"})
-
-
-@dataclass(frozen=True)
-class Value:
-    """What is known of a value: how long it is, and how much is inside of its elements all together."""
-
-    length: Growth = _UNSEEN
-    inside: Growth = _UNSEEN
-    lines: Growth | None = None
-    """For a text, or pieces of one: the lines of them all together."""
-    callee: Any = None
-    """For something to call: LLM, ``map``, or the Frame of a function of the file."""
-    exact: float | None = None
-    """For a number: the one it is."""
-    deep: bool = False
-    """Whether it is the parsed context itself, whose lists are counted as its records."""
-
-    def join(self, other: Value) -> Value:
-        """What is known when it may be either."""
-        lines = self.lines.join(other.lines) if self.lines and other.lines else None
-        callee = self.callee if self.callee is not None else other.callee
-        exact = self.exact if self.exact == other.exact else None
-        return Value(self.length.join(other.length), self.inside.join(other.inside), lines, callee, exact)
-
-    def element(self) -> Value:
-        """One of its elements: no longer than all of them together."""
-        return Value(self.inside, self.inside, self.lines)
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """A function with what it is given, inside the function that defines it."""
-
-    node: Function
-    arguments: Mapping[str, Value]
-    outer: Frame | None
-    depth: int = 0
-
-    def called(self, arguments: Mapping[str, Value], caller: Frame) -> Frame:
-        """The same function as ``caller`` calls it."""
-        return Frame(self.node, arguments, self.outer, caller.depth + 1)
 
 
 @dataclass
-class Lengths:
+class Lengths(Parts):
     """Reads the values of one module."""
 
-    tree: ast.Module
-    reply: str
-    _parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+    reply: str = "a reply decides how often"
+    """Why what a model replies has no bound."""
     _steps: int = 0
     _known: dict[tuple[ast.AST, Frame], Value | None] = field(default_factory=dict)
-    _bound: dict[ast.AST, frozenset[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for node in ast.walk(self.tree):
-            for child in ast.iter_child_nodes(node):
-                self._parents[child] = node
-
-    # -- the tree ------------------------------------------------------------------------------------------------
-
-    def position(self, node: ast.AST) -> int:
-        """How deep ``node`` lies."""
-        depth = 0
-        while node in self._parents:
-            node, depth = self._parents[node], depth + 1
-        return depth
-
-    def parent(self, node: ast.AST) -> ast.AST | None:
-        """What ``node`` is a part of."""
-        return self._parents.get(node)
-
-    def bound(self, scope: ast.AST) -> frozenset[str]:
-        """The names that a function, or the module, binds itself."""
-        if scope not in self._bound:
-            self._bound[scope] = bound_in(scope)
-        return self._bound[scope]
-
-    def parameters(self, function: Function) -> list[str]:
-        """The names of its parameters."""
-        return [argument.arg for argument in arguments_of(function.args)]
-
-    def _loops(self, node: ast.AST, frame: Frame) -> list[Loop]:
-        """The loops of the function that go round for ``node``, outermost first."""
-        found: list[Loop] = []
-        child, parent = node, self._parents.get(node)
-        while parent is not None and child is not frame.node:
-            match parent:
-                case ast.For() if child is not parent.iter and child not in parent.orelse:
-                    found.append(parent)
-                case ast.While() if child not in parent.orelse:
-                    found.append(parent)
-                case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
-                    until = parent.generators
-                    if isinstance(child, ast.comprehension):
-                        until = until[: until.index(child)]
-                    found += reversed(until)
-                case ast.comprehension() if child is not parent.iter:
-                    found.append(parent)
-            child, parent = parent, self._parents.get(parent)
-        return list(dict.fromkeys(reversed(found)))
 
     # -- how often -----------------------------------------------------------------------------------------------
 
@@ -157,11 +51,6 @@ class Lengths:
         for inner in loops[at + 1 :]:
             total *= self._rounds(inner, frame)
         return total
-
-    def loop_of(self, node: ast.expr, frame: Frame) -> Loop | None:
-        """The loop whose parts ``node`` is one of."""
-        part = self._part(node, frame)
-        return part[0] if part and part[0] in self._loops(node, frame) else None
 
     def _total(self, loops: list[Loop], frame: Frame, items: ast.expr | None = None) -> Growth:
         totals = [ONE]
@@ -189,86 +78,6 @@ class Lengths:
         if found.uses_up:
             return self.value(found.bound, frame).length
         return self.number(found.bound, frame).scaled(1 / found.step) + ONE
-
-    # -- parts of a whole ----------------------------------------------------------------------------------------
-
-    def _part(self, node: ast.expr, frame: Frame) -> tuple[Loop, Value] | None:
-        """The loop that ``node`` is one part of each round, and what all these parts are together."""
-        match node:
-            case ast.Name(id=name):
-                return self._part_named(name, node, frame)
-            case ast.Subscript(value=base, slice=ast.Slice() as cut):
-                return self._window(base, cut, frame) or self._part(base, frame)
-            case ast.Subscript(value=ast.Name(id=group), slice=ast.Name(id=key)) if (
-                part := self._part_named(key, node, frame)
-            ) and _iterated(part[0]) == group:
-                whole = self._named(group, frame)
-                return part[0], Value(whole.inside, whole.inside, whole.lines)
-            case ast.Subscript(value=base):
-                return self._part(base, frame)
-            case ast.Call(func=ast.Attribute(value=ast.Constant(value=str())), args=[pieces]):  # "\n".join(pieces)
-                part = self._part(pieces, frame)
-                return part and (part[0], Value(part[1].inside + part[1].length, part[1].inside, part[1].length))
-            case ast.Call(func=ast.Attribute(value=base, attr=method), args=arguments) if not any(
-                isinstance(inner, ast.Name) and inner.id in ("re", "csv", "json", "io") for inner in [base]
-            ):
-                part = self._part(base, frame)
-                if part is None or method not in _SAME_METHODS | _CUTTING | {"get"}:
-                    return None
-                if method in _CUTTING:
-                    return part[0], self._cut(part[1], method, arguments, self.value(_iter_of(part[0]), frame).length)
-                return part
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[first, *_]):
-                if name in _SAME | {"loads"}:
-                    return self._part(first, frame)
-                if name in _SECOND and len(node.args) > 1:
-                    return self._part(node.args[1], frame)
-        return None
-
-    def _part_named(self, name: str, node: ast.AST, frame: Frame) -> tuple[Loop, Value] | None:
-        for loop in reversed(self._loops(node, frame)):
-            if isinstance(loop, ast.While):
-                continue
-            targets = [inner.id for inner in ast.walk(loop.target) if isinstance(inner, ast.Name)]
-            if name in targets:
-                whole = self.value(loop.iter, frame)
-                return loop, Value(whole.inside, whole.inside, whole.lines)
-        assigned = self._assigned(name, frame.node)
-        if len(assigned) == 1 and name not in frame.arguments and isinstance(assigned[0], (ast.Assign, ast.AnnAssign)):
-            value = assigned[0].value
-            if value is not None and not self._is_inside(node, value):
-                return self._part(value, frame)
-        return None
-
-    def _window(self, base: ast.expr, cut: ast.Slice, frame: Frame) -> tuple[Loop, Value] | None:
-        """``text[i:i + n]`` in a loop over ``range(0, …, m)``: together the whole, n/m times."""
-        if not isinstance(cut.lower, ast.Name) or cut.upper is None:
-            return None
-        for loop in reversed(self._loops(cut, frame)):
-            match loop:
-                case ast.For(target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), args=[_, _, by])):
-                    pass
-                case ast.comprehension(
-                    target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), args=[_, _, by])
-                ):
-                    pass
-                case _:
-                    continue
-            upper = cut.upper
-            if isinstance(upper, ast.Call) and upper.args:  # min(i + n, len(text))
-                upper = upper.args[0]
-            if name != cut.lower.id or not isinstance(upper, ast.BinOp) or not isinstance(upper.op, ast.Add):
-                continue
-            step, width = self.value(by, frame).exact, self.value(upper.right, frame).exact
-            same = ast.dump(by) == ast.dump(upper.right)
-            if not same and not (step and width and step > 0):
-                continue
-            times = 1.0 if same or not step or not width else -(-width // step)
-            whole = self.value(base, frame)
-            pieces = self.value(loop.iter, frame).length
-            lines = None if whole.lines is None else whole.lines.scaled(times) + pieces
-            return loop, Value(whole.length.scaled(times), whole.inside.scaled(times), lines)
-        return None
 
     # -- values --------------------------------------------------------------------------------------------------
 
@@ -303,7 +112,7 @@ class Lengths:
             case ast.Constant(value=int() | float() as number):
                 return Value(NOTHING, NOTHING, exact=float(number))
             case ast.Name(id=name):
-                return self._named(name, frame)
+                return self.named(name, frame)
             case ast.Lambda():
                 return Value(callee=Frame(node, {}, frame))
             case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts):
@@ -332,11 +141,11 @@ class Lengths:
                 whole = self.value(base, frame)
                 exact = None if upper is None else self.value(upper, frame).exact
                 if exact is not None and exact >= 0:
-                    return Value(Growth(exact).least(whole.length), whole.inside, whole.lines)
+                    return whole.same(Growth(exact))
                 match lower:
                     case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(last))) if upper is None:
-                        return Value(Growth(float(last)).least(whole.length), whole.inside, whole.lines)
-                return Value(whole.length, whole.inside, whole.lines)
+                        return whole.same(Growth(float(last)))
+                return whole.same()
             case ast.Subscript(value=base):
                 whole = self.value(base, frame)
                 return Value(RECORDS, BYTES, None) if whole.deep else whole.element()
@@ -379,70 +188,23 @@ class Lengths:
                 whole = self.value(base, frame)
                 if method == "most_common" and arguments:
                     exact = self.value(arguments[0], frame).exact
-                    return Value(whole.length if exact is None else Growth(exact).least(whole.length), whole.inside)
-                if method in _CUTTING:
-                    return self._cut(whole, method, arguments, ONE)
+                    return replace(whole.same(None if exact is None else Growth(exact)), width=2.0)
+                if method in CUTTING:
+                    return split_up(whole, method, arguments, ONE)
                 if method == "join" and arguments:
                     pieces = self.value(arguments[0], frame)
                     lines = pieces.length if pieces.lines is None else pieces.lines.join(pieces.length)
                     return Value(pieces.inside + pieces.length, pieces.inside + pieces.length, lines)
-                if method in _SAME_METHODS:
-                    return Value(whole.length, whole.inside, whole.lines, deep=whole.deep and method == "copy")
+                if method == "items":
+                    return replace(whole.same(), width=2.0)
+                if method in SAME_METHODS:
+                    return replace(whole.same(), deep=whole.deep and method == "copy")
                 if method == "get":
                     return Value(RECORDS, BYTES) if whole.deep else whole.element()
                 return Value()
             case ast.Name(id=name) | ast.Attribute(attr=name):
-                return self._builtin(name, arguments, frame)
+                return given_by(name, [self.value(one, frame) for one in arguments])
         return Value()
-
-    def _builtin(self, name: str, arguments: list[ast.expr], frame: Frame) -> Value:
-        values = [self.value(one, frame) for one in arguments]
-        if not values or (name == "defaultdict" and len(values) == 1):
-            return Value(NOTHING, NOTHING) if name in _SAME | {"defaultdict"} else Value()
-        first = values[0]
-        if name in ("StringIO", "reader", "DictReader"):
-            # A text is read line by line; a list of lines is one already.
-            length = first.lines.least(first.length) if first.lines else first.length
-            return Value(length, first.inside, first.lines)
-        if name in _SAME:
-            return Value(first.length, first.inside, first.lines)
-        if name == "loads":
-            return Value(first.length, first.length)
-        if name in ("wrap", "groupby"):
-            return Value(first.length, first.length)
-        if name == "batched" and len(values) > 1:
-            return Value(first.length.scaled(1 / (values[1].exact or 1.0)) + ONE, first.length, first.lines)
-        if name == "zip":
-            length, inside = first.length, first.inside
-            for other in values[1:]:
-                length, inside = length.least(other.length), inside + other.inside
-            return Value(length, inside)
-        if name in ("islice", "nlargest", "nsmallest") and len(values) == 2:
-            many, whole = (values[1], first) if name == "islice" else (first, values[1])
-            return Value(whole.length if many.exact is None else Growth(many.exact).least(whole.length), whole.inside)
-        if name in ("product", "combinations") and len(values) == 2:
-            return Value(first.length * (first if name == "combinations" else values[1]).length)
-        if name == "chain":
-            total = Value(NOTHING, NOTHING)
-            for value in values:
-                total = Value(total.length + value.length, total.inside + value.inside)
-            return total
-        if name in _SECOND and len(values) > 1:
-            pieces = name in ("findall", "finditer", "split")
-            whole = values[1]
-            return Value(whole.length + ONE if pieces else whole.length, whole.inside, whole.lines)
-        return Value()
-
-    def _cut(self, whole: Value, method: str, arguments: list[ast.expr], pieces: Growth) -> Value:
-        """A text, or ``pieces`` of one, split: into lines, or wherever a separator is, which is at most everywhere."""
-        by_lines = method == "splitlines" or any(
-            isinstance(one, ast.Constant) and one.value in ("\n", b"\n") for one in arguments[:1]
-        )
-        if by_lines and whole.lines is not None:
-            return Value(whole.lines + pieces if method != "splitlines" else whole.lines, whole.length, whole.lines)
-        if method in ("partition", "rpartition"):
-            return Value(pieces.scaled(3.0), whole.length, whole.lines)
-        return Value(whole.length + pieces, whole.length, whole.lines)
 
     def _range(self, arguments: list[ast.expr], frame: Frame) -> Growth:
         numbers = [self.number(one, frame) for one in arguments]
@@ -491,38 +253,8 @@ class Lengths:
 
     # -- names ---------------------------------------------------------------------------------------------------
 
-    def _home(self, name: str, frame: Frame) -> Frame | None:
-        """The frame of the function that binds ``name``; None for the module and built-ins."""
-        here: Frame | None = frame
-        while here is not None and name not in self.bound(here.node) and name not in here.arguments:
-            here = here.outer
-        return here
-
-    def _values(self, frame: Frame) -> frozenset[str]:
-        """The names that stand for values here, not for modules."""
-        modules = {
-            alias.asname or alias.name.partition(".")[0]
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.Import)
-            for alias in node.names
-        }
-        names: set[str] = set(self.bound(self.tree))
-        here: Frame | None = frame
-        while here is not None:
-            names |= self.bound(here.node) | here.arguments.keys() | self._targets(here.node)
-            here = here.outer
-        return frozenset(names - modules)
-
-    def _targets(self, node: ast.AST) -> frozenset[str]:
-        return frozenset(
-            inner.id
-            for part in ast.walk(node)
-            if isinstance(part, ast.comprehension)
-            for inner in ast.walk(part.target)
-            if isinstance(inner, ast.Name)
-        )
-
-    def _named(self, name: str, frame: Frame) -> Value:
+    def named(self, name: str, frame: Frame) -> Value:
+        """What is known of a name: whatever it may hold anywhere in its function."""
         home = self._home(name, frame)
         if home is not None and name in home.arguments:
             found: Value | None = home.arguments[name]
@@ -535,12 +267,12 @@ class Lengths:
             return self._target(name, frame)
         added, inside = NOTHING, NOTHING
         for node in self._assigned(name, scope):
-            match _one_by_one(node, name):
+            match one_by_one(node, name):
                 case ast.FunctionDef() as function:
                     value = Value(callee=Frame(function, {}, home))
                 case ast.Assign(targets=[ast.Name()], value=expression) | ast.AnnAssign(value=ast.expr() as expression):
                     if self._mentions(expression, name):
-                        if _shrinks(expression, name):
+                        if shrinks(expression, name):
                             continue
                         match expression:
                             case ast.BinOp(left=ast.Name(id=left), op=ast.Add(), right=right) if left == name:
@@ -550,7 +282,9 @@ class Lengths:
                         value = Value()
                     else:
                         value = self.value(expression, around)
-                case ast.For(iter=source) | ast.Assign(value=source):
+                case ast.For(target=target, iter=source):
+                    value = self.value(source, around).element(unpacked=not isinstance(target, ast.Name))
+                case ast.Assign(value=source):
                     value = self.value(source, around).element()
                 case ast.NamedExpr(value=source):
                     value = self.value(source, around)
@@ -579,43 +313,10 @@ class Lengths:
                 if isinstance(node, ast.comprehension) and any(
                     isinstance(inner, ast.Name) and inner.id == name for inner in ast.walk(node.target)
                 ):
-                    value = self.value(node.iter, here).element()
+                    value = self.value(node.iter, here).element(unpacked=not isinstance(node.target, ast.Name))
                     found = value if found is None else found.join(value)
             here = here.outer
         return found or Value()
-
-    def _assigned(self, name: str, scope: ast.AST) -> list[ast.AST]:
-        """The nodes of ``scope`` that give ``name`` a value."""
-        found: list[ast.AST] = []
-        for node in self._own(scope):
-            match node:
-                case ast.FunctionDef(name=defined) if defined == name:
-                    found.append(node)
-                case ast.Assign(targets=targets):
-                    if any(_stores(target, name) for target in targets):
-                        found.append(node)
-                case ast.AnnAssign() | ast.AugAssign() | ast.NamedExpr() | ast.For():
-                    if _stores(node.target, name):
-                        found.append(node)
-                case ast.ExceptHandler(name=bound) if bound == name:
-                    found.append(node)
-                case ast.withitem(optional_vars=ast.expr() as target) if _stores(target, name):
-                    found.append(node)
-                case ast.MatchAs(name=bound) | ast.MatchStar(name=bound) | ast.MatchMapping(rest=bound) if (
-                    bound == name
-                ):
-                    found.append(node)
-        return found
-
-    def _own(self, scope: ast.AST) -> Iterator[ast.AST]:
-        """The nodes of a scope's body, without the bodies of functions in it."""
-        body = scope.body if isinstance(scope, (ast.Module, ast.FunctionDef)) else [getattr(scope, "body", scope)]
-        waiting: list[ast.AST] = list(body)
-        while waiting:
-            node = waiting.pop(0)
-            yield node
-            if not isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef)):
-                waiting += ast.iter_child_nodes(node)
 
     def _additions(self, name: str, scope: ast.AST, frame: Frame) -> Iterator[tuple[Growth, Growth]]:
         """What is put into the collection ``name``: how many elements, and how much inside of them."""
@@ -623,12 +324,12 @@ class Lengths:
         for node in ast.walk(scope):
             match node:
                 case ast.Call(func=ast.Attribute(value=target, attr=method), args=arguments):
-                    depth = _depth_of(target, name)
-                    if depth is None or method not in _ADDING | _EXTENDING:
+                    depth = depth_of(target, name)
+                    if depth is None or method not in ADDING | EXTENDING:
                         continue
                     if node not in own:
-                        yield Growth.unseen("a function inside adds to it"), _UNSEEN
-                    elif method in _EXTENDING:
+                        yield Growth.unseen("a function inside adds to it"), UNSEEN
+                    elif method in EXTENDING:
                         many = self.product(node, frame, arguments[0]) if arguments else NOTHING
                         yield many if depth == 0 else self.executions(node, frame), many
                     else:
@@ -636,38 +337,19 @@ class Lengths:
                         content = self.product(node, frame, arguments[-1]) if depth == 0 and arguments else times
                         yield times, content
                 case ast.Assign(targets=[ast.Subscript(value=target)], value=value):
-                    if _depth_of(target, name) is not None:
+                    if depth_of(target, name) is not None:
                         yield self.executions(node, frame), self.product(node, frame, value)
                 case ast.AugAssign(target=ast.Subscript(value=target), value=value):
-                    if _depth_of(target, name) is not None:
+                    if depth_of(target, name) is not None:
                         yield self.executions(node, frame), self.product(node, frame, value)
                 case ast.Call(func=ast.Name(id=function), args=arguments) if any(
                     isinstance(one, ast.Name) and one.id == name for one in arguments
                 ):
                     defined = [one for one in self._assigned(function, self.tree) if isinstance(one, ast.FunctionDef)]
                     if any(self._changes_its_parameters(one) for one in defined):
-                        yield Growth.unseen(f"{function} changes what it is given"), _UNSEEN
-
-    def _changes_its_parameters(self, function: ast.FunctionDef) -> bool:
-        names = self.parameters(function)
-        for node in ast.walk(function):
-            match node:
-                case ast.Call(func=ast.Attribute(value=target, attr=method)) if method in _ADDING | _EXTENDING:
-                    if any(_depth_of(target, name) is not None for name in names):
-                        return True
-                case ast.Assign(targets=[ast.Subscript(value=target)]) | ast.AugAssign(target=target):
-                    if any(_depth_of(target, name) is not None for name in names):
-                        return True
-        return False
+                        yield Growth.unseen(f"{function} changes what it is given"), UNSEEN
 
     # -- functions of the file -----------------------------------------------------------------------------------
-
-    def argument_nodes(self, call: ast.Call, callee: Frame) -> dict[str, ast.expr]:
-        """The expressions that a call gives to the parameters."""
-        arguments = callee.node.args
-        names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
-        given = dict(zip(names, call.args, strict=False))
-        return {**given, **{keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}}
 
     def bind(self, call: ast.Call, callee: Frame, frame: Frame) -> dict[str, Value] | None:
         """What a call gives to the parameters; None when stars hide it."""
@@ -730,83 +412,7 @@ class Lengths:
         defined = [one for one in self._assigned(node.id, self.tree) if isinstance(one, ast.FunctionDef)]
         return Frame(defined[0], {}, None) if defined else None
 
-    def _mentions(self, node: ast.AST, name: str) -> bool:
-        return any(isinstance(inner, ast.Name) and inner.id == name for inner in ast.walk(node))
-
-    def _is_inside(self, node: ast.AST, whole: ast.AST) -> bool:
-        return any(inner is node for inner in ast.walk(whole))
-
-
-def _stores(target: ast.AST, name: str) -> bool:
-    """Whether an assignment to ``target`` gives ``name`` a value; an element of it is no value of its own."""
-    match target:
-        case ast.Name(id=found):
-            return found == name
-        case ast.Tuple(elts=parts) | ast.List(elts=parts):
-            return any(_stores(part, name) for part in parts)
-        case ast.Starred(value=inner):
-            return _stores(inner, name)
-        case _:
-            return False
-
-
-def _one_by_one(node: ast.AST, name: str) -> ast.AST:
-    """Of ``a, b = x, y`` the assignment to ``name`` alone; any other node as it is."""
-    match node:
-        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if len(targets) == len(values):
-            for target, value in zip(targets, values, strict=True):
-                if isinstance(target, ast.Name) and target.id == name:
-                    return ast.copy_location(ast.Assign([target], value), node)
-    return node
-
-
-def _depth_of(target: ast.expr, name: str) -> int | None:
-    """How deep in ``name`` an element lies: 0 for ``name`` itself, 1 for ``name[k]``; None when it is another."""
-    match target:
-        case ast.Name(id=found):
-            return 0 if found == name else None
-        case ast.Subscript(value=inner) | ast.Call(func=ast.Attribute(value=inner, attr="setdefault")):
-            depth = _depth_of(inner, name)
-            return None if depth is None else depth + 1
-        case _:
-            return None
-
-
-def _shrinks(expression: ast.expr, name: str) -> bool:
-    """Whether ``name = expression`` only leaves something out, or puts it in another order."""
-    match expression:
-        case ast.Subscript(value=ast.Name(id=found), slice=ast.Slice()):
-            return found == name
-        case ast.Call(func=ast.Name(id="sorted" | "list" | "set" | "tuple"), args=[ast.Name(id=found), *_]):
-            return found == name
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=found), attr=method)):
-            return found == name and method in _SAME_METHODS
-        case ast.ListComp(
-            elt=ast.Name(id=kept), generators=[ast.comprehension(target=ast.Name(id=target), iter=source)]
-        ):
-            return kept == target and isinstance(source, ast.Name) and source.id == name
-        case _:
-            return False
-
 
 def _joined(first: Value, second: Value) -> Value:
     lines = first.lines + second.lines if first.lines and second.lines else None
     return Value(first.length + second.length, first.inside + second.inside, lines)
-
-
-def _iter_of(loop: Loop) -> ast.expr:
-    assert not isinstance(loop, ast.While)
-    return loop.iter
-
-
-def _iterated(loop: Loop) -> str:
-    """The name of the dict whose keys a loop goes through; empty when it is something else."""
-    source = _iter_of(loop)
-    while isinstance(source, ast.Call):
-        if isinstance(source.func, ast.Attribute) and source.func.attr in ("keys", "items"):
-            source = source.func.value
-        elif isinstance(source.func, ast.Name) and source.func.id in ("sorted", "list") and source.args:
-            source = source.args[0]
-        else:
-            break
-    return source.id if isinstance(source, ast.Name) else ""

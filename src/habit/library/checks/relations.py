@@ -19,7 +19,7 @@ from habit.library.case import Case, Exchange
 from habit.library.checks.report import RelationResult
 from habit.library.checks.scenes import Played, Scene
 from habit.library.records import Records, rename, split
-from habit.library.spec import HabitSpec
+from habit.library.spec import Contract, HabitSpec
 
 MOST_RECORDS = 5_000
 """Cases with more records are not varied: it would take too long."""
@@ -57,9 +57,9 @@ class Trial:
 
 def trials_of(name: str, case: Case, spec: HabitSpec) -> Iterator[Trial | RelationResult]:
     """Every relation, as a trial on this case, or as not applicable to it."""
-    records = split(case.context, spec.contract)
+    contract, records = _taken_apart(case, spec)
     if records is None:
-        why = f"a context of the shape {spec.contract.shape} has no records that can be told apart"
+        why = f"a context of the shape {contract.shape} has no records that can be told apart"
     elif not 2 <= len(records.items) <= MOST_RECORDS:
         why = f"the context has {len(records.items)} records"
     else:
@@ -73,11 +73,21 @@ def trials_of(name: str, case: Case, spec: HabitSpec) -> Iterator[Trial | Relati
             yield RelationResult(relation, name, "not applicable", made)
         else:
             yield Trial(relation, name, *made)
-    renamed = _renaming(case, spec, records)
+    renamed = _renaming(case, spec, contract, records)
     if isinstance(renamed, str):
         yield RelationResult("label-renaming", name, "not applicable", renamed)
     else:
         yield Trial("label-renaming", name, *renamed)
+
+
+def _taken_apart(case: Case, spec: HabitSpec) -> tuple[Contract, Records | None]:
+    """The records of a case, by the first of the habit's layouts that takes it apart."""
+    for contract in (spec.contract, *spec.also):
+        if contract.kind == case.context.kind:
+            records = split(case.context, contract)
+            if records is not None:
+                return contract, records
+    return spec.contract, None
 
 
 Made = tuple[Sequence[Scene], Callable[[Sequence[Any]], tuple[bool | None, str]]] | str
@@ -232,15 +242,15 @@ RELATIONS = (*_BY_RECORDS, "label-renaming")
 """The names of all relations, as ``relations`` in habit.toml may hold them."""
 
 
-def _renaming(case: Case, spec: HabitSpec, records: Records | None) -> Made:
+def _renaming(case: Case, spec: HabitSpec, contract: Contract, records: Records | None) -> Made:
     """Labels change places: in replies, parameters, prompts and label fields of the context, and in the answer."""
-    labels = _labels(case, spec)
+    labels = _labels(case, spec, contract)
     if len(labels) < 2:
         return "the habit knows no set of labels"
     names = dict(zip(labels, [*labels[1:], labels[0]], strict=True))
     context = case.context
-    if any(set(field.labels) & names.keys() for field in spec.contract.fields):
-        renamed = rename(records, spec.contract, names) if records is not None else None
+    if any(set(field.labels) & names.keys() for field in contract.fields):
+        renamed = rename(records, contract, names) if records is not None else None
         if renamed is None:
             return "the labels in the context cannot be told from the rest"
         context = renamed.join(renamed.items)
@@ -270,7 +280,7 @@ def _renaming(case: Case, spec: HabitSpec, records: Records | None) -> Made:
     return [Scene(context, parameters, asked)], judge
 
 
-def _labels(case: Case, spec: HabitSpec) -> list[str]:
+def _labels(case: Case, spec: HabitSpec, contract: Contract) -> list[str]:
     """The first closed set of labels: of a parameter, of the replies, of a field."""
     for parameter in spec.parameters.values():
         if parameter.choices:
@@ -279,7 +289,7 @@ def _labels(case: Case, spec: HabitSpec) -> list[str]:
         choices = (exchange.schema or {}).get("enum")
         if isinstance(choices, list) and all(isinstance(choice, str) for choice in choices):
             return [str(choice) for choice in choices]
-    for field in spec.contract.fields:
+    for field in contract.fields:
         if field.labels:
             return list(field.labels)
     return []

@@ -51,27 +51,42 @@ class Played:
     """Recorded replies that nobody asked for."""
 
 
-def enclosed(tree: ast.Module, parameters: Mapping[str, Any], context: Context | None) -> str:
-    """A cell that answers with what the scheduler of ``tree`` returns, and leaves but one name behind.
+@dataclass(frozen=True)
+class Script:
+    """A scheduler made ready to be played in any scene."""
 
-    Context and parameters are data: they pass through JSON in string literals. ``context`` None: that of the session.
-    """
-    future = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
-    inner = [node for node in tree.body if node not in future]
-    function = ast.parse("def _scheduler(): pass").body[0]
-    assert isinstance(function, ast.FunctionDef)
-    function.body = [*inner, ast.Return(ast.Name("scheduler", ast.Load()))]
-    source = ast.unparse(ast.fix_missing_locations(ast.Module([*future, function], [])))
-    given = "context" if context is None else _literal(context.value())
-    return f"{source}\nanswer(_scheduler()({given}, recursive_llm, **{_literal(dict(parameters))}))\n"
+    code: str
+    """Defines ``_scheduler``, which gives the scheduler, and leaves no other name behind."""
+    leaves_traces: bool
+    """Whether it could leave something behind for the next that runs in the same session."""
+
+    @classmethod
+    def of(cls, tree: ast.Module) -> Script:
+        """The scheduler that ``tree`` defines."""
+        future = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+        inner = [node for node in tree.body if node not in future]
+        function = ast.parse("def _scheduler(): pass").body[0]
+        assert isinstance(function, ast.FunctionDef)
+        function.body = [*inner, ast.Return(ast.Name("scheduler", ast.Load()))]
+        code = ast.unparse(ast.fix_missing_locations(ast.Module([*future, function], [])))
+        return cls(code, _leaves_traces(tree))
+
+    def cell(self, scene: Scene, *, shared: bool) -> str:
+        """The cell that answers with what the scheduler returns.
+
+        Context and parameters are data: they pass through JSON in string literals. ``shared``: the context is that of
+        the session.
+        """
+        given = "context" if shared else _literal(scene.context.value())
+        parameters = _literal(dict(scene.parameters))
+        return f"{self.code}\nanswer(_scheduler()({given}, recursive_llm, **{parameters}))\n"
 
 
 def _literal(value: Any) -> str:
     return f"__import__('json').loads({json.dumps(value, ensure_ascii=True)!r})"
 
 
-def leaves_traces(tree: ast.Module) -> bool:
-    """Whether the code could leave something behind for the next that runs in the same session."""
+def _leaves_traces(tree: ast.Module) -> bool:
     return any(
         (isinstance(node, ast.Attribute) and node.attr in _LEAVES_TRACES)
         or (isinstance(node, ast.ImportFrom) and any(alias.name in _LEAVES_TRACES for alias in node.names))
@@ -89,16 +104,16 @@ class Theatre:
     _empty: SharedContext | None = None
     _session: Session | None = None
 
-    async def play(self, tree: ast.Module, scene: Scene, *, fresh: bool = False) -> Played:
-        """Play the scheduler of ``tree``; ``fresh``: in a session of its own."""
+    async def play(self, script: Script, scene: Scene) -> Played:
+        """Play a scheduler in a scene."""
         replies = Replies(scene.exchanges, again=scene.again)
         host = RecordedHost(replies, self.check)
         if len(scene.context.payload) > _HANDED_OVER:
-            result = await self._in_its_own(enclosed(tree, scene.parameters, None), host, scene.context)
-        elif fresh:
-            result = await self._in_its_own(enclosed(tree, scene.parameters, scene.context), host, Context.of(""))
+            result = await self._in_its_own(script.cell(scene, shared=True), host, scene.context)
+        elif script.leaves_traces:
+            result = await self._in_its_own(script.cell(scene, shared=False), host, Context.of(""))
         else:
-            result = await self._in_the_shared(enclosed(tree, scene.parameters, scene.context), host)
+            result = await self._in_the_shared(script.cell(scene, shared=False), host)
         return Played(Rehearsed(result, host.asked, host.missing), replies.unused())
 
     async def _in_its_own(self, cell: str, host: RecordedHost, context: Context) -> CellResult:
