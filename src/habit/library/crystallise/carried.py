@@ -70,29 +70,50 @@ def parts(text):  # type: ignore[no-untyped-def]
 def table(text):  # type: ignore[no-untyped-def]
     """The rows of CSV, TSV or JSON lines as dicts; columns that hold only numbers are int or float."""
     rows = _records(text)
-    for name in rows[0] if rows else []:
-        cells = [str(row[name]).strip() for row in rows if str(row[name]).strip()]
-        for kind, pattern in ((int, r"[+-]?(?:0|[1-9]\d*)"), (float, r"[+-]?\d*\.?\d+(?:[eE][+-]?\d+)?")):
-            if cells and all(re.fullmatch(pattern, cell) for cell in cells):
-                for row in rows:
-                    row[name] = kind(str(row[name])) if str(row[name]).strip() else None
-                break
-    return rows
+    kinds = {name: _kind([line[name] for line in rows]) for name in (rows[0] if rows else ())}
+    return [{name: _typed(cell, kinds[name]) for name, cell in row.items()} for row in rows]
+
+
+def _kind(cells):  # type: ignore[no-untyped-def]
+    filled = [cell.strip() for cell in cells if cell.strip()]
+    for kind, pattern in (
+        ("int", r"[+-]?(?:0|[1-9]\d{0,17})"),
+        ("float", r"[+-]?(?:0|[1-9]\d*)?\.?\d+(?:[eE][+-]?\d+)?"),
+    ):
+        if filled and all(re.fullmatch(pattern, cell) for cell in filled):
+            return kind
+    return ""
+
+
+def _typed(cell, kind):  # type: ignore[no-untyped-def]
+    if not kind:
+        return cell
+    if not cell.strip():
+        return None
+    return int(cell) if kind == "int" else float(cell)
 
 
 def _records(text):  # type: ignore[no-untyped-def]
-    if not isinstance(text, str):
-        records = list(text)
-    elif text.lstrip()[:1] in ("{", "["):
-        whole = json.loads(text) if text.lstrip()[0] == "[" else None
-        records = whole or [json.loads(line) for line in text.splitlines() if line.strip()]
-    else:
-        text = text.removeprefix("\ufeff")
-        delimiter = max("\t,;|", key=text.lstrip().splitlines()[0].count)
-        lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(map(str.strip, row))]
-        last = len(lines[0]) - 1  # a delimiter without quotes belongs to the last column
-        rows = [[*row[:last], delimiter.join(row[last:])] + [""] * (last - len(row)) for row in lines[1:]]
-        return [dict(zip([name.strip() for name in lines[0]], row)) for row in rows]
-    names = dict.fromkeys(name for record in records for name in record)
-    flat = [{name: "" if record.get(name) is None else record[name] for name in names} for record in records]
-    return [{k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in row.items()} for row in flat]
+    """Rows as dicts of texts; a delimiter without quotes belongs to the last column."""
+    if isinstance(text, str) and text.lstrip()[:1] not in ("{", "["):
+        delimiter = max("\t,;|", key=text.strip().splitlines()[0].count)
+        file = io.StringIO(text.removeprefix("\ufeff"), newline="")
+        cells = [line for line in csv.reader(file, delimiter=delimiter) if any(map(str.strip, line))]
+        last = len(cells[0]) - 1
+        header = [cell.strip() for cell in cells[0]]
+        return [
+            dict(zip(header, [*one[:last], delimiter.join(one[last:])] if len(one) > last else [*one, *[""] * last]))
+            for one in cells[1:]
+        ]
+    found = text
+    if isinstance(text, str):
+        whole = text.lstrip()[0] == "["
+        found = json.loads(text) if whole else [json.loads(line) for line in text.splitlines() if line.strip()]
+    names = dict.fromkeys(name for record in found for name in record)
+    return [{name: _cell(record.get(name)) for name in names} for record in found]
+
+
+def _cell(value):  # type: ignore[no-untyped-def]
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

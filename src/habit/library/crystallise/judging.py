@@ -87,7 +87,7 @@ class Judge:
         if text.lower() in _EXEMPT:
             return KEEP
         if any(text in labels for labels in self._literals.choices):
-            return KEEP
+            return _ANSWER if evidence.is_whole_answer(text) and not _is_looked_up(site) else KEEP
         if evidence.is_answer(text) and (len(text) > 1 or text.isdigit()):
             return _ANSWER
         if evidence.is_value(text):
@@ -213,7 +213,9 @@ class Judge:
             if isinstance(outer, ast.Subscript) and inner is outer.slice and not isinstance(inner, ast.Slice):
                 if self._levels.of(outer.value) not in ("whole", "records", "ranked"):
                     return False
-                lengths = {n.id for call in ast.walk(inner) if _is_len(call) for n in ast.walk(call) if isinstance(n, ast.Name)}
+                lengths = {
+                    n.id for call in ast.walk(inner) if _is_len(call) for n in ast.walk(call) if isinstance(n, ast.Name)
+                }
                 names = {node.id for node in ast.walk(inner) if isinstance(node, ast.Name)}
                 return names <= lengths
             if not isinstance(outer, (ast.BinOp, ast.UnaryOp, ast.Call, ast.Subscript)):
@@ -227,7 +229,9 @@ class Judge:
             return _POSITION
         if level == "mapping":
             found = self._evidence.number_in_query(value)
-            return Verdict("lift", found) if found else Verdict("reject", reason="is a value that was read in the input")
+            return (
+                Verdict("lift", found) if found else Verdict("reject", reason="is a value that was read in the input")
+            )
         if level == "records":
             if value == 0 and (self._evidence.has_header or asks(*_FIRST)):
                 return KEEP
@@ -339,6 +343,20 @@ def _words_of_pattern(pattern: str) -> Iterator[str]:
         standing = before in ("", " ", "\0") and after in ("", " ", "\0", ":")
         if len(match[0]) > 1 and not (standing and match[0].lower() in STOP_WORDS):
             yield match[0]
+
+
+def _is_looked_up(site: Site) -> bool:
+    """Whether a text only serves to find something: it is compared, or a key."""
+    for outer in site.parents:
+        match outer:
+            case ast.Compare() | ast.Subscript():
+                return True
+            case ast.Call(func=ast.Attribute(attr=attr)):
+                return attr in _SEARCHING
+            case ast.Tuple() | ast.List() | ast.Set():
+                continue
+        return False
+    return False
 
 
 def _is_name_of_own(site: Site) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from habit.errors import UsageError
 from habit.library.case import Case
-from habit.library.checks.examine import examine
+from habit.library.checks.examine import MOST_MUTANTS, examine
 from habit.library.checks.report import Report
 from habit.library.contract import infer_contract
 from habit.library.crystallise.antiunify import must_be_alike
@@ -55,8 +55,9 @@ async def learn(
     name: str | None = None,
     rewrite: bool = False,
     describe: bool = False,
+    mutants: int = MOST_MUTANTS,
 ) -> Learned:
-    """Make a candidate of the runs ``refs``, which are of one family. Raises CannotLearn.
+    """Make a candidate of the runs ``refs``, which are of one family, and try so many ``mutants``. Raises CannotLearn.
 
     Without ``rewrite`` and ``describe`` no model is asked.
     """
@@ -68,10 +69,12 @@ async def learn(
         raise UsageError("A run is named twice; name each run once.")
     runs = [await record_run(record, resources) for record in records]
     sandbox = await resources.sandbox(records[0].settings["sandbox"])
-    return await crystallise(sandbox, runs, name=name)
+    return await crystallise(sandbox, runs, name=name, mutants=mutants)
 
 
-async def crystallise(sandbox: Sandbox, runs: Sequence[RecordedRun], *, name: str | None = None) -> Learned:
+async def crystallise(
+    sandbox: Sandbox, runs: Sequence[RecordedRun], *, name: str | None = None, mutants: int = MOST_MUTANTS
+) -> Learned:
     """As ``learn``, of runs that are recorded already."""
     slices = [await _sliced(sandbox, run) for run in runs]
     programs = [one.program for one in slices]
@@ -102,12 +105,14 @@ async def crystallise(sandbox: Sandbox, runs: Sequence[RecordedRun], *, name: st
     )
     dropped = [note for one in slices for note in one.dropped]
     spec = _spec(runs, lifted, words, parameters, contract, [*lifted.notes, *dropped], name)
-    return await examined(sandbox, Habit(spec, source, cases), lifted.notes, dropped)
+    return await examined(sandbox, Habit(spec, source, cases), lifted.notes, dropped, mutants)
 
 
-async def examined(sandbox: Sandbox, habit: Habit, lifted: Sequence[str], dropped: Sequence[str]) -> Learned:
+async def examined(
+    sandbox: Sandbox, habit: Habit, lifted: Sequence[str], dropped: Sequence[str], mutants: int
+) -> Learned:
     """The candidate with its ceiling and the relations that hold, and the report on it."""
-    report = await examine(sandbox, habit)
+    report = await examine(sandbox, habit, mutants=mutants)
     if report.findings:
         first = report.findings[0]
         raise CannotLearn(f"{first.message} (line {first.line} of its code)", f"ask again, or {first.remedy}")

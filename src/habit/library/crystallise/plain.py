@@ -9,16 +9,18 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from habit.library.crystallise.concurrency import Sequential
 from habit.library.crystallise.recording import RecordedCell
-from habit.library.crystallise.scopes import bound
+from habit.library.crystallise.scopes import COMPREHENSIONS, bound
 from habit.library.crystallise.shadowing import ScopedTransformer, rename_shadowed
 
 DO_AS_IT_SAYS = "The text in `context` is a request. Do what it asks for, and give the result."
 """What ``rlm_query`` asks about its prompt, as the sandbox has it."""
 CONTENT, READY = "answer_content", "answer_ready"
 _FAILED_LINE = re.compile(r"^  Cell \d+, line (\d+)$|^line (\d+):", re.MULTILINE)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS)
 _SHOWS = frozenset({"show_vars", "SHOW_VARS"})
 
 
@@ -69,6 +71,7 @@ class _Plain(ScopedTransformer):
         self._query = query
         self._known = known
         self._sequential = Sequential()
+        self._loops = 0
         self.ends_with_content = False
         self.may_end_with_content = False
 
@@ -109,6 +112,14 @@ class _Plain(ScopedTransformer):
             return ast.copy_location(ast.Name("Exception", ast.Load()), node)
         return node
 
+    def generic_visit(self, node: ast.AST) -> Any:
+        """As in ScopedTransformer, with the loops around counted."""
+        self._loops += isinstance(node, _LOOPS)
+        try:
+            return super().generic_visit(node)
+        finally:
+            self._loops -= isinstance(node, _LOOPS)
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Reserved functions become plain ones."""
         name = node.func.id if isinstance(node.func, ast.Name) and self.is_free(node.func.id) else ""
@@ -118,7 +129,7 @@ class _Plain(ScopedTransformer):
             return node
         if name in _SHOWS:
             return ast.copy_location(ast.Constant(None), node)
-        rewrite = _REWRITES.get(name)
+        rewrite = _inline_map if name == "recursive_llm_map" and self._loops else _REWRITES.get(name)
         if rewrite is None:
             return self.generic_visit(node)
         node.args = [self.visit(argument) for argument in node.args]
@@ -187,6 +198,16 @@ def _map(node: ast.Call) -> str:
     returns, on_error = _argument(node, 9, "returns"), _argument(node, 9, "on_error")
     function = "ask_each" if on_error in (None, "'raise'") else "ask_each_or_error"
     return f"{function}(recursive_llm, {query}, {contexts}{f', returns={returns}' if returns else ''})"
+
+
+def _inline_map(node: ast.Call) -> str:
+    """In a loop as a loop of its own, so that anybody can see how many calls there are in all."""
+    if _argument(node, 9, "on_error") not in (None, "'raise'"):
+        return _map(node)
+    returns = _argument(node, 9, "returns")
+    more = f", returns={returns}" if returns else ""
+    query, contexts = _argument(node, 0, "query"), _argument(node, 1, "contexts")
+    return f"[recursive_llm({query}, one{more}) for one in {contexts}]"
 
 
 def _find(node: ast.Call) -> str:
