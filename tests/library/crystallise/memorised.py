@@ -181,8 +181,8 @@ MEMORISED = [
         "a name in a prompt",
         "Who has a fever?",
         NOTES,
-        "for v in context.split('\\n\\n'):\n    if recursive_llm('Is the patient Ben ill with a fever?', v, returns=bool):\n"
-        "        answer(v.splitlines()[1].split(': ')[1])",
+        "for v in context.split('\\n\\n'):\n    q = 'Is the patient Ben ill with a fever?'\n"
+        "    if recursive_llm(q, v, returns=bool):\n        answer(v.splitlines()[1].split(': ')[1])",
         "Ben",
         returns=str,
         leaf=doctor,
@@ -226,7 +226,8 @@ MEMORISED = [
         "a topic that was read",
         "Which topic is most common?",
         TICKETS,
-        "kinds = [recursive_llm('Topic?', t['text'], returns=['delivery', 'refund', 'crash', 'other']) for t in context]\n"
+        "labels = ['delivery', 'refund', 'crash', 'other']\n"
+        "kinds = [recursive_llm('Topic?', t['text'], returns=labels) for t in context]\n"
         "answer('delivery' if kinds else '')",
         "delivery",
         returns=str,

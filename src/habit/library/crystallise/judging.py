@@ -15,13 +15,14 @@ from typing import Any, Literal
 from habit.library.crystallise.evidence import STOP_WORDS, WORD, Evidence, Found
 from habit.library.crystallise.levels import Levels
 from habit.library.crystallise.literals import Literals, Site
+from habit.library.crystallise.scopes import words
 
 Kind = Literal["lift", "format", "own", "reject"]
 _UNITS = frozenset(
     {0.5, 2, 3, 4, 7, 10, 12, 24, 30, 60, 100, 365, 1000, 1024, 3600, 86400, 1e6, 1e9, 0.01, 0.001, 1024**2}
 )
 _ROUND_SIZES = frozenset({3, 5, 10, 20, 25, 50, 100})
-_EXEMPT = frozenset("yes no true false none null unknown other n/a na not found nothing neither both tie equal".split())
+_EXEMPT = words("yes no true false none null unknown other n/a na not found nothing neither both tie equal")
 _SIZE_WORDS = re.compile(
     r"chunk|size|batch|window|overlap|limit|max|min|width|step|worker|top|budget|chars", re.IGNORECASE
 )
@@ -168,9 +169,9 @@ class Judge:
         for word in WORD.findall(text):
             known = evidence.in_query(word) or word.lower() in _EXEMPT | STOP_WORDS or word in ("0", "1")
             labels = {part for labels in self._literals.choices for label in labels for part in WORD.findall(label)}
-            if not known and word not in labels and evidence.is_whole_answer(word):
-                if not word.isdigit() or not evidence.number_in_query(float(word)):
-                    return word
+            said = word.isdigit() and evidence.number_in_query(float(word))
+            if not known and not said and word not in labels and evidence.is_whole_answer(word):
+                return str(word)
         return ""
 
     # -- numbers -----------------------------------------------------------------------------------------------------
@@ -259,7 +260,7 @@ class Judge:
             return KEEP
         if level == "records" and value in (1, -1):
             wanted = _FIRST if value == 1 else _LAST
-            return KEEP if self._evidence.asks_for(*wanted) or node.lower is None and value == -1 else _CUT
+            return KEEP if self._evidence.asks_for(*wanted) or (node.lower is None and value == -1) else _CUT
         return _CUT
 
     def _argument(self, call: ast.Call, site: Site, value: float) -> Verdict:
@@ -318,9 +319,9 @@ _STRUCTURAL_WORDS = frozenset(
 )
 
 
-_SEARCHING = frozenset(
+_SEARCHING = words(
     "startswith endswith find rfind index rindex count split rsplit partition rpartition replace get search match "
-    "fullmatch findall finditer sub".split()
+    "fullmatch findall finditer sub"
 )
 
 
@@ -384,9 +385,9 @@ def _particular(text: str) -> Iterator[str]:
             yield token
     for match in re.finditer(r"(?<=[a-z,;:] )[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*", text):
         yield match[0]
-    words = text.split()
-    for start in range(len(words) - 4):
-        yield " ".join(words[start : start + 5]).strip(".,;:?!")
+    split = text.split()
+    for start in range(len(split) - 4):
+        yield " ".join(split[start : start + 5]).strip(".,;:?!")
 
 
 def _number_of(text: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from habit.library.crystallise.concurrency import Sequential
@@ -31,7 +32,10 @@ def program_of(cells: Sequence[RecordedCell]) -> list[ast.stmt]:
         if cell.result.status == "died":
             program = []
             continue
-        program += _statements(cell, bound(program))
+        statements = _statements(cell, bound(program))
+        if cell is not cells[-1] and cell.result.status == "answered":  # that was another question
+            statements = list(takewhile(lambda one: not any(returns_in([one])), statements))
+        program += statements
     return _return_what_functions_answer(program)
 
 
@@ -84,23 +88,23 @@ class _Plain(ScopedTransformer):
             flat += part if isinstance(part, list) else [part] if part is not None else []
         return [after for part in flat for after in self._sequential.statement(part)]
 
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+    def visit_Expr(self, node: ast.Expr) -> Any:  # noqa: N802
         """A statement that gives the answer becomes ``return``."""
         value = self._answer_given(node.value)
         if value is not None:
             made = ast.copy_location(ast.Return(self.visit(value)), node)
             made.gives_answer = True  # type: ignore[attr-defined]
             return made
-        return self.generic_visit(node)  # type: ignore[no-any-return]
+        return self.generic_visit(node)
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:
+    def visit_Assign(self, node: ast.Assign) -> Any:  # noqa: N802
         """The ``answer`` dict, inside of something else."""
         parts = self._of_answer_dict(node, top=False)
         if parts is None:
             return self.generic_visit(node)
-        return [self.generic_visit(part) for part in parts]  # type: ignore[misc]
+        return [self.generic_visit(part) for part in parts]
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
         """The question is a text, other systems' names are ours."""
         if not isinstance(node.ctx, ast.Load) or not self.is_free(node.id):
             return node
@@ -120,12 +124,12 @@ class _Plain(ScopedTransformer):
         finally:
             self._loops -= isinstance(node, _LOOPS)
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:
+    def visit_Call(self, node: ast.Call) -> Any:  # noqa: N802
         """Reserved functions become plain ones."""
         name = node.func.id if isinstance(node.func, ast.Name) and self.is_free(node.func.id) else ""
         if name == "print":
             node.args = [self.visit(argument) for argument in node.args]
-            node.keywords = [self.generic_visit(word) for word in node.keywords]  # type: ignore[misc]
+            node.keywords = [self.generic_visit(word) for word in node.keywords]
             return node
         if name in _SHOWS:
             return ast.copy_location(ast.Constant(None), node)
