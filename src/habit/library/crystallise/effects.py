@@ -23,6 +23,7 @@ from habit.library.crystallise.scopes import (
     used,
     words,
 )
+from habit.library.crystallise.unchanging import unchanging
 
 _READING = words("""
     split rsplit splitlines strip lstrip rstrip lower upper title capitalize casefold swapcase replace join
@@ -111,6 +112,7 @@ class Facts:
         self.functions: dict[str, FunctionFacts] = {
             name: FunctionFacts() for name, nodes_ in self._definitions.items() if nodes_
         }
+        self._unchanging = unchanging(nodes, self._definitions)
         self._groups = _Groups()
         self._iterators: set[str] = set()
         for node in nodes:
@@ -222,9 +224,10 @@ class Facts:
                             self._share([word.arg], word.value)
 
     def _share(self, names: Iterable[str], value: ast.expr) -> None:
+        apart = self._unchanging | self.modules.keys()
         for name in names:
             for other in _shared(value):
-                if other not in self.modules and name not in self.modules:
+                if name not in apart and other not in apart:
                     self._groups.join(name, other)
 
     def _spread_iterators(self, nodes: Sequence[ast.AST]) -> bool:
