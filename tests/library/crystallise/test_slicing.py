@@ -99,7 +99,7 @@ def sliced(*cells: str, result: CellResult | None = None) -> str:
     return compose(slice_of(program_of(recorded)), {}, returns="object")
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(STATEMENTS, min_size=1, max_size=8), st.sampled_from(["a", "b", "x", "z", "(a, y)"]))
 def test_a_slice_keeps_the_answer(statements: list[str], wanted: str) -> None:
     code = START + "\n".join(statements) + f"\nanswer(repr({wanted}))\n"
