@@ -175,3 +175,24 @@ async def test_a_call_made_while_learning_is_not_replayed(sandbox: CPythonSandbo
 def test_the_part_that_differs_is_found_in_whole_words() -> None:
     assert differing_segment(["Is it about a refund?", "Is it about late parcels?"]) == ["a refund", "late parcels"]
     assert differing_segment(["the same", "the same"]) is None
+
+
+async def test_code_that_asked_again_gets_the_replies_that_it_got(sandbox: CPythonSandbox) -> None:
+    cells = [
+        "rows = table()\nfirst = recursive_llm('spam or ham?', rows[0]['text'], returns=['spam', 'ham'])\nprint(first)",
+        "kinds = [recursive_llm('spam or ham?', r['text'], returns=['spam', 'ham']) for r in rows]\n"
+        "answer(kinds.count('spam'))",
+    ]
+    asked_before: set[str] = set()
+
+    def changing(question: str, text: str) -> str:
+        first = "WIN a prize" in text and text not in asked_before
+        asked_before.add(text)
+        return "ham" if first else is_spam(question, text)
+
+    async with engine_for(sandbox, provider(cells, changing)) as engine:
+        run = await engine.ask("How many messages are spam?", MESSAGES, returns=int)
+        assert run.answer == 5
+        learned = await learn(engine.resources, ["last"], mutants=0)
+    assert learned.report.green
+    assert learned.dropped[-1] == "dropped 1 of 13 model calls whose replies do not reach the answer"

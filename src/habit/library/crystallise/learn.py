@@ -30,6 +30,7 @@ from habit.library.crystallise.scopes import used
 from habit.library.crystallise.slicing import slice_of
 from habit.library.crystallise.wording import worded
 from habit.library.habit import Habit
+from habit.library.rehearsal import Rehearsed
 from habit.library.spec import MOST_NAME_CHARS, NAME, Contract, HabitSpec, Intent, Parameter, Provenance
 from habit.resources import Resources
 from habit.sandbox.session import Sandbox
@@ -75,6 +76,7 @@ async def learn(
     runs = [await record_run(record, resources) for record in records]
     sandbox = await resources.sandbox(records[0].settings["sandbox"])
     slices = [await _sliced(sandbox, run) for run in runs]
+    runs = [one.run for one in slices]
     draft = _draft([one.program for one in slices], runs)
     rejected: list[str] = []
     if describe:
@@ -160,22 +162,46 @@ async def _examined(sandbox: Sandbox, habit: Habit, mutants: int) -> tuple[Habit
 class _Slice:
     program: Sequence[ast.stmt]
     dropped: Sequence[str]
+    run: RecordedRun
+    """With the replies that this code got."""
 
 
-async def _sliced(sandbox: Sandbox, run: RecordedRun) -> _Slice:
-    """The code of ``run`` that reaches its answer, shown to give that answer again with the replies of the run."""
-    program = program_of(run.cells)
+async def _sliced(sandbox: Sandbox, recorded: RecordedRun) -> _Slice:
+    """The code of a run that reaches its answer, shown to give that answer again with the replies of the run."""
+    program = program_of(recorded.cells)
     kept = slice_of(program)
     _must_compute(kept)
     source = compose(kept, {}, returns="object")
-    rehearsed = await rehearse(sandbox, source, run, {})
+    run, rehearsed = await _with_its_replies(sandbox, source, kept, recorded)
     dropped = []
     if len(kept) < len(program):
         dropped.append(f"dropped {len(program) - len(kept)} of {len(program)} statements that do not reach the answer")
-    unused = len(run.exchanges) - len(rehearsed.asked)
+    unused = len(recorded.exchanges) - len(rehearsed.asked)
     if unused:
-        dropped.append(f"dropped {unused} of {len(run.exchanges)} model calls whose replies do not reach the answer")
-    return _Slice(kept, dropped)
+        dropped.append(
+            f"dropped {unused} of {len(recorded.exchanges)} model calls whose replies do not reach the answer"
+        )
+    return _Slice(kept, dropped, run)
+
+
+async def _with_its_replies(
+    sandbox: Sandbox, source: str, kept: Sequence[ast.stmt], run: RecordedRun
+) -> tuple[RecordedRun, Rehearsed]:
+    """The run with the replies that the kept code got, which may have asked what other code asked before it."""
+    cells = {getattr(statement, "of_cell", -1) for statement in kept}
+    of_kept = [cell if number in cells else replace(cell, exchanges=[]) for number, cell in enumerate(run.cells)]
+    latest = {exchange.key: exchange for exchange in run.exchanges}
+    last_ones = [
+        replace(cell, exchanges=[one for one in cell.exchanges if latest[one.key] is one]) for cell in run.cells
+    ]
+    refusals = []
+    for attempt in (of_kept, run.cells, last_ones):
+        chosen = replace(run, cells=attempt)
+        try:
+            return chosen, await rehearse(sandbox, source, chosen, {})
+        except CannotLearn as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
 
 
 def _must_compute(kept: Sequence[ast.stmt]) -> None:

@@ -26,15 +26,20 @@ _SHOWS = frozenset({"show_vars", "SHOW_VARS"})
 
 
 def program_of(cells: Sequence[RecordedCell]) -> list[ast.stmt]:
-    """The statements that were executed, in order; those that give the answer have become ``return``."""
+    """The statements that were executed, in order; those that give the answer have become ``return``.
+
+    Each knows the number of its cell (``of_cell``).
+    """
     program: list[ast.stmt] = []
-    for cell in cells:
+    for number, cell in enumerate(cells):
         if cell.result.status == "died":
             program = []
             continue
         statements = _statements(cell, bound(program))
         if cell is not cells[-1] and cell.result.status == "answered":  # that was another question
             statements = list(takewhile(lambda one: not any(returns_in([one])), statements))
+        for statement in statements:
+            statement.of_cell = number  # type: ignore[attr-defined]
         program += statements
     return _return_what_functions_answer(program)
 
@@ -103,6 +108,22 @@ class _Plain(ScopedTransformer):
         if parts is None:
             return self.generic_visit(node)
         return [self.generic_visit(part) for part in parts]
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> Any:  # noqa: N802
+        """What catches everything would catch the end of a run, too, in a session that did not see to it."""
+        if node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "BaseException"):
+            node.type = ast.copy_location(ast.Name("Exception", ast.Load()), node)
+        return self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> Any:  # noqa: N802
+        """``if __name__ == "__main__":`` holds in every cell."""
+        match node.test:
+            case ast.Compare(left=ast.Name("__name__"), ops=[ast.Eq()], comparators=[ast.Constant("__main__")]):
+                return [part for one in node.body for part in self._flat(self.visit(one))]
+        return self.generic_visit(node)
+
+    def _flat(self, made: Any) -> list[ast.stmt]:
+        return made if isinstance(made, list) else [made]
 
     def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
         """The question is a text, other systems' names are ours."""
@@ -248,7 +269,7 @@ def _return_what_functions_answer(program: list[ast.stmt]) -> list[ast.stmt]:
     if not answering:
         return program
     return [
-        ast.copy_location(ast.Return(statement.value), statement)
+        _returning(statement)
         if isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Call)
         and isinstance(statement.value.func, ast.Name)
@@ -256,6 +277,12 @@ def _return_what_functions_answer(program: list[ast.stmt]) -> list[ast.stmt]:
         else statement
         for statement in program
     ]
+
+
+def _returning(statement: ast.Expr) -> ast.stmt:
+    made = ast.copy_location(ast.Return(statement.value), statement)
+    made.of_cell = statement.of_cell  # type: ignore[attr-defined]
+    return made
 
 
 def _gives_answer(node: ast.AST) -> bool:
