@@ -272,6 +272,8 @@ async def rebuild(last: RunRecord, resources: Resources, stack: AsyncExitStack) 
 
 async def job_again(record: RunRecord, resources: Resources, returns: Any, before: Before | None, *, live: bool) -> Job:
     """What a recorded run works from, found again: its context, its settings and its replies."""
+    if record.strategy == "learn":
+        raise UsageError(f"Run {record.id} is one call made while learning a habit; ask or learn again instead.")
     settings = settings_of(record, resources.settings)
     store = await resources.store()
     calls = await store.calls(record.id)

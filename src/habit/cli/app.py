@@ -17,7 +17,7 @@ from habit.cli.doctor import doctor
 from habit.cli.explaining import explain
 from habit.cli.groups import HabitGroup, help_without_command
 from habit.cli.history import runs, show
-from habit.cli.learning import learn
+from habit.cli.learning import learn, suggest
 from habit.cli.local_models import models
 from habit.cli.output import settle_streams
 from habit.cli.repeat import replay, resume
@@ -41,7 +41,7 @@ def cli(context: click.Context) -> None:
 
 for command in (
     *(ask, run, runs, show, explain_run, resume, replay),
-    *(learn, *LIBRARY, *CHECKING, stats),
+    *(learn, suggest, *LIBRARY, *CHECKING, stats),
     *(models, doctor, completion),
 ):
     cli.add_command(command)

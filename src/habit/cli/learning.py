@@ -8,11 +8,13 @@ import click
 
 from habit.cli import completing, options, status
 from habit.cli.journals import must_exist
-from habit.cli.output import count_of, note_line, visible, warning_line, write, write_json
+from habit.cli.output import count_of, note_line, one_line, visible, warning_line, write, write_json
 
 if TYPE_CHECKING:
     from habit.engine import Engine
+    from habit.journal.records import RunRecord
     from habit.library.crystallise.learn import Learned
+    from habit.library.crystallise.suggest import Family
     from habit.library.repository import Candidate
 
 _library_option = click.option(
@@ -65,6 +67,72 @@ def learn(
         warning_line(trouble)
     note_line(f"To look at it: habit review {learned.habit.name}")
     return code
+
+
+@click.command(short_help="Say which runs are worth a habit, and what it would have saved.")
+@_library_option
+@options.journal_option
+@options.json_flag
+def suggest(library: str, as_json: bool, **flags: Any) -> None:
+    """Look through the journal for families of runs that recur, and print the line to type for each."""
+    import anyio
+
+    from habit.config import load
+    from habit.library.crystallise.suggest import MOST_RUNS, suggestions
+
+    settings = load(flags)
+    must_exist(settings)
+
+    async def read() -> list[RunRecord]:
+        from habit.journal.sqlite import SqliteStore
+
+        store = await SqliteStore.open(settings.journal)
+        try:
+            return await store.runs(MOST_RUNS)
+        finally:
+            await store.aclose()
+
+    worth, others = suggestions(anyio.run(read), _learned_runs(library))
+    if as_json:
+        write_json({"worth": [_family(one) for one in worth], "not_worth": [_family(one) for one in others]})
+        return
+    lines = []
+    for family in worth:
+        usd = family.saved_usd
+        money = f", ${usd:.2f}" if usd else ""
+        lines.append(f"{count_of(len(family.runs), 'run')} ({family.kind}): {one_line(family.query)}")
+        saved = f"{family.saved_tokens:,} root tokens{money}, {family.saved_seconds:.0f} s"
+        lines.append(f"  would have saved {saved}: {family.command}")
+    if not worth:
+        lines.append("No family of runs is worth learning yet.")
+    if others:
+        lines.append("Not worth learning:")
+        lines += [f"  {one_line(family.query)} ({family.against})" for family in others]
+    write(visible("\n".join(lines)))
+
+
+def _learned_runs(library: str) -> set[str]:
+    """The runs that habits and candidates of the library were learned from."""
+    from habit.library.repository import Repository
+
+    repository = Repository.find(library)
+    if repository is None:
+        return set()
+    habits = [*repository.habits(), *(candidate.habit for candidate in repository.candidates())]
+    return {run for habit in habits for run in habit.spec.provenance.runs}
+
+
+def _family(family: Family) -> dict[str, Any]:
+    return {
+        "query": family.query,
+        "kind": family.kind,
+        "runs": [run.id for run in family.runs],
+        "learn": family.command,
+        "saved_root_tokens": family.saved_tokens,
+        "saved_usd": family.saved_usd,
+        "saved_seconds": round(family.saved_seconds, 3),
+        "against": family.against,
+    }
 
 
 def _as_text(learned: Learned) -> str:

@@ -703,16 +703,16 @@ i = 1
 total = 0
 seen = []
 while i < len(lines):
+    line = lines[i]
+    i += 1
     try:
-        date, city, product, price, units = lines[i].split(",")
+        date, city, product, price, units = line.split(",")
         number = int(units)
     except ValueError:
-        i += 1
         continue
     seen.append(product)
     if city == "Paris":
         total += number
-    i += 1
 print(seen)
 answer(total)
 """,
@@ -861,8 +861,9 @@ chunk_size = 50
 total = 0
 for start in range(0, len(context), chunk_size):
     batch = context[start:start + chunk_size]
-    labels = recursive_llm_map("Topic?", [t["text"] for t in batch], returns=["delivery", "refund", "crash", "other"])
-    total += sum(label == "delivery" for label in labels)
+    for t in batch:
+        label = recursive_llm("Topic?", t["text"], returns=["delivery", "refund", "crash", "other"])
+        total += label == "delivery"
 answer(total)
 """,
         ],

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from habit.library.crystallise.learn import learn
+from habit.library.crystallise.refusal import CannotLearn
 from habit.sandbox.cpython import CPythonSandbox
 
 from .bench import answered, use
+from .memorised import MEMORISED
 from .scripts import SCRIPTS, Script
 
 
@@ -23,7 +25,7 @@ async def sandbox() -> AsyncIterator[CPythonSandbox]:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 async def test_a_run_becomes_a_habit(sandbox: CPythonSandbox, script: Script) -> None:
     async with answered(sandbox, script) as engine:
-        learned = await learn(engine.resources, ["last"])
+        learned = await learn(engine.resources, ["last"], mutants=0)
     habit = learned.habit
     print(habit.source, learned.lifted)
     assert learned.report.green, learned.report.troubles()
@@ -35,3 +37,11 @@ async def test_a_run_becomes_a_habit(sandbox: CPythonSandbox, script: Script) ->
         used = await use(sandbox, habit, context, parameters, script.leaf)
         assert used.trouble == ""
         assert used.answer == expected
+
+
+@pytest.mark.parametrize("script", MEMORISED, ids=lambda script: script.name)
+async def test_what_was_memorised_never_becomes_a_habit(sandbox: CPythonSandbox, script: Script) -> None:
+    async with answered(sandbox, script) as engine:
+        with pytest.raises(CannotLearn) as refusal:
+            await learn(engine.resources, ["last"], mutants=0)
+    assert "does not run by itself" not in str(refusal.value)

@@ -1,4 +1,4 @@
-"""Anti-unification: what several runs of a family have in common is the program, what varies can only be a parameter."""
+"""Anti-unification: what runs of a family have in common is the program, what varies can only be a parameter."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Masked(ast.NodeTransformer):
 
 
 def differing_segment(texts: Sequence[str]) -> Sequence[str] | None:
-    """What texts that are else the same have between their common beginning and end, in whole words; None if nothing."""
+    """What texts have between their common beginning and their common end, in whole words; None if nothing."""
     words = [text.split(" ") for text in texts]
     shortest = min(len(one) for one in words)
     start = 0

@@ -1,4 +1,4 @@
-"""Composing: the text of ``scheduler.py`` from a slice: imports, carried helpers, functions, and ``scheduler`` itself."""
+"""Composing: the text of ``scheduler.py`` from a slice: imports, carried helpers, functions, ``scheduler``."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def compose(
 ) -> str:
     """The source of a scheduler whose body is ``statements``. Raises CannotLearn when a name is left unexplained."""
     statements = [copy.deepcopy(statement) for statement in statements]
-    imports = [node for node in statements if isinstance(node, (ast.Import, ast.ImportFrom))]
+    imports: list[ast.stmt] = [node for node in statements if isinstance(node, (ast.Import, ast.ImportFrom))]
     body = [node for node in statements if node not in imports]
     helpers = _helpers_for(used(body) - bound(body))
-    top = {name for name in bound(imports)} | {helper.name for helper in helpers}
+    top = bound(imports) | {helper.name for helper in helpers}
     known = {**_READY_MADE, **(_OF_HELPERS if helpers else {})}
     ready = sorted((((used(body) - bound(body)) | used(helpers)) - top) & set(known))
-    imports += [ast.parse(known[name]).body[0] for name in ready]  # type: ignore[misc]
+    imports += [ast.parse(known[name]).body[0] for name in ready]
     top |= set(ready)
     functions = _free_standing(body, top)
     body = [node for node in body if node not in functions]
@@ -90,7 +90,7 @@ def _free_standing(body: Sequence[ast.stmt], top: set[str]) -> list[ast.Function
                 found.append(node)
                 known.add(node.name)
                 grown = True
-    return [node for node in body if node in found]  # type: ignore[misc]
+    return [node for node in body if node in found]
 
 
 def _globals_to_nonlocals(node: ast.stmt) -> None:
@@ -105,6 +105,12 @@ def _globals_to_nonlocals(node: ast.stmt) -> None:
 def _carried() -> Mapping[str, ast.FunctionDef]:
     tree = ast.parse(inspect.getsource(carried))
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def is_carried(node: ast.stmt) -> bool:
+    """Whether a statement of a scheduler's file is one of the functions it carries along, unchanged."""
+    known = _carried().get(node.name) if isinstance(node, ast.FunctionDef) else None
+    return known is not None and ast.dump(known) == ast.dump(node)
 
 
 def _helpers_for(names: set[str]) -> list[ast.FunctionDef]:

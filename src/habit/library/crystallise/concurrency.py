@@ -30,8 +30,7 @@ class Sequential(ast.NodeTransformer):
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> Any:
         """A plain function."""
         self.generic_visit(node)
-        fields = {name: value for name, value in ast.iter_fields(node)}
-        return ast.copy_location(ast.FunctionDef(**fields), node)
+        return ast.copy_location(ast.FunctionDef(**dict(ast.iter_fields(node))), node)
 
     def visit_AsyncFor(self, node: ast.AsyncFor) -> Any:
         """A plain loop."""

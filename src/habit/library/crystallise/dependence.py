@@ -54,7 +54,6 @@ def _changed(value: Any, answer: Any) -> Iterator[Any]:
     named = {part for part in _texts(answer) if len(part) > 1}
     yield rebuild([record for record in records if not any(part in _text(record) for part in named)])
     yield rebuild([_scrambled(record) for record in records])
-    yield rebuild([])
 
 
 def _records(value: Any) -> tuple[list[Any], Any]:

@@ -10,7 +10,8 @@ from habit.library.crystallise.evidence import STOP_WORDS, WORD
 from habit.library.spec import MOST_NAME_CHARS, Parameter
 
 _OPERATIONS = (
-    ("compare", r"\b(?:more|less|fewer|higher|lower|larger|smaller|better|greater)\b.*\b(?:than|or)\b|\bcompar|\bdifference\b|\bversus\b|\bvs\b"),
+    ("compare", r"\b(?:more|less|fewer|higher|lower|larger|smaller|better|greater)\b.*\b(?:than|or)\b"),
+    ("compare", r"\bcompar|\bdifference\b|\bversus\b|\bvs\b"),
     ("count", r"\bhow many\b|\bcount\b|\bnumber of\b|\bhow often\b"),
     ("sum", r"\btotal\b|\bsum\b|\bhow much\b|\badd up\b"),
     ("mean", r"\baverage\b|\bmean\b|\bmedian\b"),
@@ -21,6 +22,11 @@ _OPERATIONS = (
     ("extract", r"\bextract\b|\bpull out\b|\bfind all\b"),
     ("list", r"\blist\b|\bwhich\b|\bwhat are\b|\bname\b"),
 )  # fmt: skip
+
+OPERATIONS = (
+    "count", "sum", "mean", "top", "earliest", "latest", "list", "extract", "compare", "classify", "join", "other",
+)  # fmt: skip
+"""What kinds of question there are."""
 
 
 @dataclass(frozen=True)

@@ -21,57 +21,51 @@ from habit.library.crystallise.scopes import (
     own_nodes,
     parameters_of,
     used,
+    words,
 )
+from habit.library.crystallise.unchanging import unchanging
 
-_READING = frozenset(
-    """
-    split rsplit splitlines strip lstrip rstrip lower upper title capitalize casefold swapcase replace join startswith
-    endswith find rfind index rindex count encode decode format format_map partition rpartition removeprefix
-    removesuffix isdigit isalpha isalnum isnumeric isdecimal isspace isupper islower istitle isidentifier zfill center
-    ljust rjust expandtabs translate get items keys values copy most_common elements total group groups groupdict start
-    end span match search fullmatch findall finditer sub subn isoformat strftime date time timestamp weekday isoweekday
-    total_seconds days union intersection difference issubset issuperset isdisjoint symmetric_difference as_integer_ratio
-    is_integer bit_length head tail groupby sum mean median std min max describe info value_counts nunique unique
-    sort_values sort_index reset_index set_index merge apply agg aggregate map to_dict iterrows itertuples query
-    nlargest nsmallest drop dropna fillna rename astype isin contains tolist to_list assign filter size quantile
-    cumsum diff shift duplicated drop_duplicates to_string transpose round abs idxmax idxmin any all
-    """.split()
-)
+_READING = words("""
+    split rsplit splitlines strip lstrip rstrip lower upper title capitalize casefold swapcase replace join
+    startswith endswith find rfind index rindex count encode decode format format_map partition rpartition
+    removeprefix removesuffix isdigit isalpha isalnum isnumeric isdecimal isspace isupper islower istitle
+    isidentifier zfill center ljust rjust expandtabs translate get items keys values copy most_common elements total
+    group groups groupdict start end span match search fullmatch findall finditer sub subn isoformat strftime date
+    time timestamp weekday isoweekday total_seconds days union intersection difference issubset issuperset
+    isdisjoint symmetric_difference as_integer_ratio is_integer bit_length head tail groupby sum mean median std min
+    max describe info value_counts nunique unique sort_values sort_index reset_index set_index merge apply agg
+    aggregate map to_dict iterrows itertuples query nlargest nsmallest drop dropna fillna rename astype isin
+    contains tolist to_list assign filter size quantile cumsum diff shift duplicated drop_duplicates to_string
+    transpose round abs idxmax idxmin any all
+""")
 """Methods that leave their object as it was."""
-_FRESH_METHODS = frozenset(
-    """
+_FRESH_METHODS = words("""
     split rsplit splitlines strip lstrip rstrip lower upper title capitalize casefold swapcase replace join startswith
     endswith find rfind index rindex count encode decode format partition rpartition removeprefix removesuffix zfill
-    isdigit isalpha isalnum group groups groupdict start end span sub strftime isoformat timestamp keys findall
-    """.split()
-)
+    isdigit isalpha isalnum group groups groupdict start end span sub strftime isoformat timestamp keys
+    findall
+    """)
 """Methods whose result shares nothing that could be changed."""
-_FRESH = frozenset(
-    """
+_FRESH = words("""
     len int float str bool sum abs round repr ord chr range Counter set frozenset hash any all isinstance print format
     divmod pow type recursive_llm ask_each classify find parts input hex bin
-    """.split()
-)
+    """)
 _CHANGING_FUNCTIONS = frozenset(
     {"shuffle", "heappush", "heappop", "heapify", "heappushpop", "heapreplace", "insort", "insort_left", "insort_right"}
 )
-_PURE_MODULES = frozenset(
-    """
+_PURE_MODULES = words("""
     re json math collections itertools datetime statistics string csv io textwrap functools operator decimal fractions
     calendar unicodedata difflib html pandas numpy pd np bisect heapq random time dateutil urllib hashlib base64 typing
     dataclasses enum
-    """.split()
+    """)
+_ITERATORS = words(
+    "iter zip map filter enumerate reversed reader DictReader finditer StringIO chain islice groupby count cycle"
 )
-_ITERATORS = frozenset(
-    "iter zip map filter enumerate reversed reader DictReader finditer StringIO chain islice groupby count cycle".split()
-)
-_BUILTIN_READERS = frozenset(
-    """
+_BUILTIN_READERS = words("""
     len int float str bool sum abs round repr ord chr range set frozenset hash any all isinstance print format list
     tuple dict sorted reversed zip enumerate map filter min max iter divmod pow type callable Counter defaultdict
     recursive_llm ask_each ask_each_or_error classify find parts table deque OrderedDict namedtuple bytes slice id
-    """.split()
-)
+    """)
 
 
 @dataclass
@@ -118,6 +112,7 @@ class Facts:
         self.functions: dict[str, FunctionFacts] = {
             name: FunctionFacts() for name, nodes_ in self._definitions.items() if nodes_
         }
+        self._unchanging = unchanging(nodes, self._definitions)
         self._groups = _Groups()
         self._iterators: set[str] = set()
         for node in nodes:
@@ -130,7 +125,7 @@ class Facts:
     def effects(self, node: ast.stmt) -> Effects:
         """Of a simple statement, or of the head of a compound one."""
         binds = bound(node)
-        changes = {name for name in self._changes(node)} | {
+        changes = set(self._changes(node)) | {
             name for inner in own_nodes([node]) if isinstance(inner, ast.AugAssign) for name in bound(inner.target)
         }
         group = {name for change in changes for name in self._groups.of(change)}
@@ -229,9 +224,10 @@ class Facts:
                             self._share([word.arg], word.value)
 
     def _share(self, names: Iterable[str], value: ast.expr) -> None:
+        apart = self._unchanging | self.modules.keys()
         for name in names:
             for other in _shared(value):
-                if other not in self.modules and name not in self.modules:
+                if name not in apart and other not in apart:
                     self._groups.join(name, other)
 
     def _spread_iterators(self, nodes: Sequence[ast.AST]) -> bool:
@@ -281,10 +277,12 @@ class Facts:
         return grown
 
 
-_CONTAINER_METHODS = frozenset(
-    {"append", "add", "insert", "extend", "update", "setdefault", "pop", "remove", "discard", "clear", "sort", "reverse",
-     "appendleft", "popleft", "extendleft", "subtract", "popitem", "move_to_end", "writerow", "write"}
-)  # fmt: skip
+_CONTAINER_METHODS = words(
+    """
+    append add insert extend update setdefault pop remove discard clear sort reverse appendleft popleft extendleft
+    subtract popitem move_to_end writerow write
+    """
+)
 
 
 class _Groups:

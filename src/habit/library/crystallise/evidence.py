@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import re
 from collections import Counter
@@ -12,24 +13,27 @@ from typing import Any
 
 from habit.contexts.context import Context
 from habit.contexts.tables import find_table
+from habit.library.crystallise.scopes import words
 
 Span = tuple[int, int]
 """Where in the question: first character, and the one after the last."""
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _NUMBER = re.compile(r"(?<![\w.])[$€£]?(\d{1,3}(?:[, ]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?:st|nd|rd|th)?(?![\w])")
-_CARDINALS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
-_ORDINALS = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth".split()
-_MONTHS = "january february march april may june july august september october november december".split()
-STOP_WORDS = frozenset(
-    """
+_CARDINALS = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+]  # fmt: skip
+_ORDINALS = [
+    "zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
+]  # fmt: skip
+STOP_WORDS = words("""
     a an the of in on at to for from by with and or not no is are was were be been do does did has have had how many
     much what which who whom whose when where why that this these those there it its than as if all any each per every
     most least more less few fewer between among about over under above below before after first last list give show
     find tell me us you i we they he she them their our your name names count number total sum average mean answer
     question text input data file record records row rows line lines item items value values only just please can could
     should would will into out up down same other another yes true false none null
-    """.split()
-)
+    """)
 _SAMPLE_RECORDS = 2_000
 _FEW_RECORDS = 3
 _FORMAT_SHARE = 0.5
@@ -99,7 +103,7 @@ class Evidence:
         match = re.fullmatch(r"(?:(\d{4})-)?(\d{2})(?:-(\d{2}))?-?", text)
         if match is None or not 1 <= int(match[2]) <= 12:
             return None
-        month = _MONTHS[int(match[2]) - 1]
+        month = calendar.month_name[int(match[2])].lower()
         for position, (word, span) in enumerate(self._words):
             if word.lower() in (month, month[:3]):
                 around = self._words[max(position - 2, 0) : position + 3]

@@ -15,13 +15,14 @@ from typing import Any, Literal
 from habit.library.crystallise.evidence import STOP_WORDS, WORD, Evidence, Found
 from habit.library.crystallise.levels import Levels
 from habit.library.crystallise.literals import Literals, Site
+from habit.library.crystallise.scopes import words
 
 Kind = Literal["lift", "format", "own", "reject"]
 _UNITS = frozenset(
     {0.5, 2, 3, 4, 7, 10, 12, 24, 30, 60, 100, 365, 1000, 1024, 3600, 86400, 1e6, 1e9, 0.01, 0.001, 1024**2}
 )
 _ROUND_SIZES = frozenset({3, 5, 10, 20, 25, 50, 100})
-_EXEMPT = frozenset("yes no true false none null unknown other n/a na not found nothing neither both tie equal".split())
+_EXEMPT = words("yes no true false none null unknown other n/a na not found nothing neither both tie equal")
 _SIZE_WORDS = re.compile(
     r"chunk|size|batch|window|overlap|limit|max|min|width|step|worker|top|budget|chars", re.IGNORECASE
 )
@@ -87,7 +88,7 @@ class Judge:
         if text.lower() in _EXEMPT:
             return KEEP
         if any(text in labels for labels in self._literals.choices):
-            return KEEP
+            return _ANSWER if evidence.is_whole_answer(text) and not _is_looked_up(site) else KEEP
         if evidence.is_answer(text) and (len(text) > 1 or text.isdigit()):
             return _ANSWER
         if evidence.is_value(text):
@@ -168,9 +169,9 @@ class Judge:
         for word in WORD.findall(text):
             known = evidence.in_query(word) or word.lower() in _EXEMPT | STOP_WORDS or word in ("0", "1")
             labels = {part for labels in self._literals.choices for label in labels for part in WORD.findall(label)}
-            if not known and word not in labels and evidence.is_whole_answer(word):
-                if not word.isdigit() or not evidence.number_in_query(float(word)):
-                    return word
+            said = word.isdigit() and evidence.number_in_query(float(word))
+            if not known and not said and word not in labels and evidence.is_whole_answer(word):
+                return str(word)
         return ""
 
     # -- numbers -----------------------------------------------------------------------------------------------------
@@ -213,7 +214,9 @@ class Judge:
             if isinstance(outer, ast.Subscript) and inner is outer.slice and not isinstance(inner, ast.Slice):
                 if self._levels.of(outer.value) not in ("whole", "records", "ranked"):
                     return False
-                lengths = {n.id for call in ast.walk(inner) if _is_len(call) for n in ast.walk(call) if isinstance(n, ast.Name)}
+                lengths = {
+                    n.id for call in ast.walk(inner) if _is_len(call) for n in ast.walk(call) if isinstance(n, ast.Name)
+                }
                 names = {node.id for node in ast.walk(inner) if isinstance(node, ast.Name)}
                 return names <= lengths
             if not isinstance(outer, (ast.BinOp, ast.UnaryOp, ast.Call, ast.Subscript)):
@@ -227,7 +230,9 @@ class Judge:
             return _POSITION
         if level == "mapping":
             found = self._evidence.number_in_query(value)
-            return Verdict("lift", found) if found else Verdict("reject", reason="is a value that was read in the input")
+            return (
+                Verdict("lift", found) if found else Verdict("reject", reason="is a value that was read in the input")
+            )
         if level == "records":
             if value == 0 and (self._evidence.has_header or asks(*_FIRST)):
                 return KEEP
@@ -255,7 +260,7 @@ class Judge:
             return KEEP
         if level == "records" and value in (1, -1):
             wanted = _FIRST if value == 1 else _LAST
-            return KEEP if self._evidence.asks_for(*wanted) or node.lower is None and value == -1 else _CUT
+            return KEEP if self._evidence.asks_for(*wanted) or (node.lower is None and value == -1) else _CUT
         return _CUT
 
     def _argument(self, call: ast.Call, site: Site, value: float) -> Verdict:
@@ -314,9 +319,9 @@ _STRUCTURAL_WORDS = frozenset(
 )
 
 
-_SEARCHING = frozenset(
+_SEARCHING = words(
     "startswith endswith find rfind index rindex count split rsplit partition rpartition replace get search match "
-    "fullmatch findall finditer sub".split()
+    "fullmatch findall finditer sub"
 )
 
 
@@ -339,6 +344,20 @@ def _words_of_pattern(pattern: str) -> Iterator[str]:
         standing = before in ("", " ", "\0") and after in ("", " ", "\0", ":")
         if len(match[0]) > 1 and not (standing and match[0].lower() in STOP_WORDS):
             yield match[0]
+
+
+def _is_looked_up(site: Site) -> bool:
+    """Whether a text only serves to find something: it is compared, or a key."""
+    for outer in site.parents:
+        match outer:
+            case ast.Compare() | ast.Subscript():
+                return True
+            case ast.Call(func=ast.Attribute(attr=attr)):
+                return attr in _SEARCHING
+            case ast.Tuple() | ast.List() | ast.Set():
+                continue
+        return False
+    return False
 
 
 def _is_name_of_own(site: Site) -> bool:
@@ -366,9 +385,9 @@ def _particular(text: str) -> Iterator[str]:
             yield token
     for match in re.finditer(r"(?<=[a-z,;:] )[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*", text):
         yield match[0]
-    words = text.split()
-    for start in range(len(words) - 4):
-        yield " ".join(words[start : start + 5]).strip(".,;:?!")
+    split = text.split()
+    for start in range(len(split) - 4):
+        yield " ".join(split[start : start + 5]).strip(".,;:?!")
 
 
 def _number_of(text: str) -> Any:

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from habit.errors import UsageError
-from habit.library.case import Case
-from habit.library.checks.examine import examine
+from habit.library.checks.examine import MOST_MUTANTS, examine
 from habit.library.checks.report import Report
 from habit.library.contract import infer_contract
 from habit.library.crystallise.antiunify import must_be_alike
 from habit.library.crystallise.composing import compose
-from habit.library.crystallise.cutting import case_context
+from habit.library.crystallise.cutting import case_of
 from habit.library.crystallise.dependence import must_depend
-from habit.library.crystallise.description import Description, describe
+from habit.library.crystallise.description import Description
+from habit.library.crystallise.description import describe as describe_question
 from habit.library.crystallise.evidence import Evidence
 from habit.library.crystallise.lifting import Lifted, lift
 from habit.library.crystallise.plain import program_of, returns_in
 from habit.library.crystallise.recording import RecordedRun, record_run
 from habit.library.crystallise.refusal import CannotLearn
 from habit.library.crystallise.rehearsing import rehearse
+from habit.library.crystallise.rewriting import rewritten
 from habit.library.crystallise.scopes import used
 from habit.library.crystallise.slicing import slice_of
+from habit.library.crystallise.wording import worded
 from habit.library.habit import Habit
 from habit.library.rehearsal import Rehearsed
-from habit.library.spec import Contract, HabitSpec, Intent, Parameter, Provenance
+from habit.library.spec import MOST_NAME_CHARS, NAME, Contract, HabitSpec, Intent, Parameter, Provenance
 from habit.resources import Resources
 from habit.sandbox.session import Sandbox
 
@@ -55,86 +58,150 @@ async def learn(
     name: str | None = None,
     rewrite: bool = False,
     describe: bool = False,
+    mutants: int = MOST_MUTANTS,
 ) -> Learned:
-    """Make a candidate of the runs ``refs``, which are of one family. Raises CannotLearn.
+    """Make a candidate of the runs ``refs``, which are of one family, and try so many ``mutants``. Raises CannotLearn.
 
     Without ``rewrite`` and ``describe`` no model is asked.
     """
-    if not refs:
-        raise UsageError("Name a run to learn from: habit learn last.")
+    if name is not None and not (NAME.fullmatch(name) and len(name) <= MOST_NAME_CHARS):
+        raise UsageError(f"{name!r} is no name for a habit: use lower-case words joined by hyphens.")
     store = await resources.store()
     records = [await store.run(ref) for ref in refs]
-    if len({record.id for record in records}) < len(records):
-        raise UsageError("A run is named twice; name each run once.")
+    if not records or len({record.id for record in records}) < len(records):
+        raise UsageError("Name the runs to learn from, each once: habit learn last.")
+    for record in records:
+        if record.strategy not in ("rlm", "auto"):
+            raise CannotLearn(f"run {record.id} was not answered by a program of its own", "learn from another run")
     runs = [await record_run(record, resources) for record in records]
     sandbox = await resources.sandbox(records[0].settings["sandbox"])
-    return await crystallise(sandbox, runs, name=name)
-
-
-async def crystallise(sandbox: Sandbox, runs: Sequence[RecordedRun], *, name: str | None = None) -> Learned:
-    """As ``learn``, of runs that are recorded already."""
     slices = [await _sliced(sandbox, run) for run in runs]
-    programs = [one.program for one in slices]
+    runs = [one.run for one in slices]
+    draft = _draft([one.program for one in slices], runs)
+    rejected: list[str] = []
+    if describe:
+        source = draft.source(runs[0])
+        template = draft.lifted.phrasings[0]
+        draft.words, refused = await worded(resources, draft.words, template, draft.lifted.parameters, source)
+        rejected += refused
+    dropped = [note for one in slices for note in one.dropped]
+    habit = await _candidate(sandbox, draft, runs, dropped, name)
+    habit, report = await _examined(sandbox, habit, mutants)
+    if rewrite:
+        habit, report, refusal = await rewritten(resources, sandbox, habit, report, runs, draft.lifted.values, mutants)
+        rejected += [refusal] if refusal else []
+    relations = {"relations": tuple(report.held)}
+    habit = replace(habit, spec=habit.spec.model_copy(update=relations))
+    return Learned(habit, report, draft.lifted.notes, dropped, rejected)
+
+
+@dataclass
+class _Draft:
+    """A program with parameters, and the words about it."""
+
+    lifted: Lifted
+    words: Description
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """With what each means."""
+        return {
+            key: parameter.model_copy(update={"description": self.words.parameters.get(key, "")})
+            for key, parameter in self.lifted.parameters.items()
+        }
+
+    def source(self, run: RecordedRun) -> str:
+        """The text of scheduler.py."""
+        returns = annotation_of(run)
+        return compose(self.lifted.program, self.parameters, returns=returns, summary=self.words.summary)
+
+
+def _draft(programs: Sequence[Sequence[ast.stmt]], runs: Sequence[RecordedRun]) -> _Draft:
+    """What ``programs`` have in common. Raises CannotLearn."""
     must_be_alike(programs, [run.record.id for run in runs])
-    if len({run.returns for run in runs}) > 1:
+    if len({run.returns.name for run in runs}) > 1:
         raise CannotLearn("the runs were asked for answers of different types", "learn from runs of one type")
-    evidences = [Evidence(run.query, run.context, run.answer) for run in runs]
-    lifted = lift(programs, evidences)
-    words = describe(lifted.phrasings[0], runs[0].query, lifted.parameters)
-    parameters = {
-        key: parameter.model_copy(update={"description": words.parameters.get(key, "")})
-        for key, parameter in lifted.parameters.items()
-    }
-    source = compose(lifted.program, parameters, returns=annotation_of(runs[0]), summary=words.summary)
-    cases = {}
-    for number, (run, values) in enumerate(zip(runs, lifted.values, strict=True), 1):
-        rehearsed = await rehearse(sandbox, source, run, values)
-        await must_depend(sandbox, source, run, values)
-        cases[f"run-{number}"] = await case_context(sandbox, source, run, values, rehearsed)
+    lifted = lift(programs, [Evidence(run.query, run.context, run.answer) for run in runs])
+    return _Draft(lifted, describe_question(lifted.phrasings[0], runs[0].query, lifted.parameters))
+
+
+async def _candidate(
+    sandbox: Sandbox, draft: _Draft, runs: Sequence[RecordedRun], dropped: Sequence[str], name: str | None
+) -> Habit:
+    """The habit, rehearsed on every run it is learned from. Raises CannotLearn."""
+    lifted, source = draft.lifted, draft.source(runs[0])
     contract = infer_contract(
         [run.context for run in runs],
         answer_type=runs[0].returns,
         answers=[run.answer for run in runs],
-        operation=words.operation,
+        operation=draft.words.operation,
         parameters=lifted.values,
         format_literals=[value for value in lifted.format_literals if isinstance(value, (str, int, float))],
         **_columns_used(lifted),
     )
-    dropped = [note for one in slices for note in one.dropped]
-    spec = _spec(runs, lifted, words, parameters, contract, [*lifted.notes, *dropped], name)
-    return await examined(sandbox, Habit(spec, source, cases), lifted.notes, dropped)
+    cases = {}
+    for number, (run, values) in enumerate(zip(runs, lifted.values, strict=True), 1):
+        rehearsed = await rehearse(sandbox, source, run, values)
+        await must_depend(sandbox, source, run, values)
+        cases[f"run-{number}"] = await case_of(sandbox, source, run, values, rehearsed, contract)
+    return Habit(_spec(runs, draft, contract, [*lifted.notes, *dropped], name), source, cases)
 
 
-async def examined(sandbox: Sandbox, habit: Habit, lifted: Sequence[str], dropped: Sequence[str]) -> Learned:
-    """The candidate with its ceiling and the relations that hold, and the report on it."""
-    report = await examine(sandbox, habit)
+async def _examined(sandbox: Sandbox, habit: Habit, mutants: int) -> tuple[Habit, Report]:
+    """The habit with its ceiling, and the report on it. Raises CannotLearn when its code breaks a rule."""
+    report = await examine(sandbox, habit, mutants=mutants)
     if report.findings:
         first = report.findings[0]
         raise CannotLearn(f"{first.message} (line {first.line} of its code)", f"ask again, or {first.remedy}")
-    changes = {"relations": tuple(report.held), **({"ceiling": report.ceiling} if report.ceiling else {})}
-    return Learned(replace(habit, spec=habit.spec.model_copy(update=changes)), report, lifted, dropped)
+    if report.ceiling is not None:
+        habit = replace(habit, spec=habit.spec.model_copy(update={"ceiling": report.ceiling}))
+    return habit, report
 
 
 @dataclass(frozen=True)
 class _Slice:
     program: Sequence[ast.stmt]
     dropped: Sequence[str]
+    run: RecordedRun
+    """With the replies that this code got."""
 
 
-async def _sliced(sandbox: Sandbox, run: RecordedRun) -> _Slice:
-    """The code of ``run`` that reaches its answer, shown to give that answer again with the replies of the run."""
-    program = program_of(run.cells)
+async def _sliced(sandbox: Sandbox, recorded: RecordedRun) -> _Slice:
+    """The code of a run that reaches its answer, shown to give that answer again with the replies of the run."""
+    program = program_of(recorded.cells)
     kept = slice_of(program)
     _must_compute(kept)
     source = compose(kept, {}, returns="object")
-    rehearsed = await rehearse(sandbox, source, run, {})
+    run, rehearsed = await _with_its_replies(sandbox, source, kept, recorded)
     dropped = []
     if len(kept) < len(program):
         dropped.append(f"dropped {len(program) - len(kept)} of {len(program)} statements that do not reach the answer")
-    unused = len(run.exchanges) - len(rehearsed.asked)
+    unused = len(recorded.exchanges) - len(rehearsed.asked)
     if unused:
-        dropped.append(f"dropped {unused} of {len(run.exchanges)} model calls whose replies do not reach the answer")
-    return _Slice(kept, dropped)
+        dropped.append(
+            f"dropped {unused} of {len(recorded.exchanges)} model calls whose replies do not reach the answer"
+        )
+    return _Slice(kept, dropped, run)
+
+
+async def _with_its_replies(
+    sandbox: Sandbox, source: str, kept: Sequence[ast.stmt], run: RecordedRun
+) -> tuple[RecordedRun, Rehearsed]:
+    """The run with the replies that the kept code got, which may have asked what other code asked before it."""
+    cells = {getattr(statement, "of_cell", -1) for statement in kept}
+    of_kept = [cell if number in cells else replace(cell, exchanges=[]) for number, cell in enumerate(run.cells)]
+    latest = {exchange.key: exchange for exchange in run.exchanges}
+    last_ones = [
+        replace(cell, exchanges=[one for one in cell.exchanges if latest[one.key] is one]) for cell in run.cells
+    ]
+    refusals = []
+    for attempt in (of_kept, run.cells, last_ones):
+        chosen = replace(run, cells=attempt)
+        try:
+            return chosen, await rehearse(sandbox, source, chosen, {})
+        except CannotLearn as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
 
 
 def _must_compute(kept: Sequence[ast.stmt]) -> None:
@@ -170,24 +237,15 @@ def _columns_used(lifted: Lifted) -> dict[str, Any]:
 
 
 def _spec(
-    runs: Sequence[RecordedRun],
-    lifted: Lifted,
-    words: Description,
-    parameters: Mapping[str, Parameter],
-    contract: Contract,
-    notes: Sequence[str],
-    name: str | None,
+    runs: Sequence[RecordedRun], draft: _Draft, contract: Contract, notes: Sequence[str], name: str | None
 ) -> HabitSpec:
-    import json
-
     schema = runs[0].returns.schema
+    words, phrasings = draft.words, draft.lifted.phrasings
     return HabitSpec(
         name=name or words.name,
         description=words.description,
-        intent=Intent(
-            summary=words.summary, operation=words.operation, phrasings=tuple(dict.fromkeys(lifted.phrasings))
-        ),
-        parameters=parameters,
+        intent=Intent(summary=words.summary, operation=words.operation, phrasings=tuple(dict.fromkeys(phrasings))),
+        parameters=draft.parameters,
         returns="" if schema is None else json.dumps(schema),
         contract=contract,
         provenance=Provenance(

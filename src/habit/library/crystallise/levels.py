@@ -10,16 +10,16 @@ import ast
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from habit.library.crystallise.scopes import COMPREHENSIONS, all_arguments, bound
+from habit.library.crystallise.scopes import COMPREHENSIONS, all_arguments, bound, words
 
 Level = Literal["whole", "records", "ranked", "mapping", "record", "reply", "other"]
 _ORDER: tuple[Level, ...] = ("whole", "ranked", "records", "mapping", "record", "reply", "other")
 """What a name is that has been several of these; a list that was sorted somewhere counts as ranked."""
-_WHOLE_STAYS = frozenset(
-    "strip lstrip rstrip lower upper replace encode decode expandtabs removeprefix removesuffix casefold copy".split()
+_WHOLE_STAYS = words(
+    "strip lstrip rstrip lower upper replace encode decode expandtabs removeprefix removesuffix casefold copy"
 )
-_FIRST_ARGUMENT = frozenset(
-    "list tuple filter reversed enumerate zip iter StringIO reader DictReader islice fromkeys deque chain".split()
+_FIRST_ARGUMENT = words(
+    "list tuple filter reversed enumerate zip iter StringIO reader DictReader islice fromkeys deque chain"
 )
 _RECORDS = frozenset({"table", "parts", "find", "classify", "ask_each", "ask_each_or_error"})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,14 +15,14 @@ from habit.library.crystallise.levels import Levels
 from habit.library.crystallise.literals import Literals, Site
 from habit.library.crystallise.naming import name_for
 from habit.library.crystallise.refusal import CannotLearn
-from habit.library.crystallise.scopes import bound, used
+from habit.library.crystallise.scopes import bound, used, words
 from habit.library.crystallise.templates import Substitution, substitute
 from habit.library.spec import Parameter
 
 _UNIT = re.compile(
     r"\b(?:how many|which|what|number of|count(?: of)?|list|each|per|every|all)(?: of)?(?: the| all)* ([^\W\d_]+)", re.I
 )
-_LINKS = frozenset("about of with for from in on to mention mentions concerning regarding by as".split())
+_LINKS = words("about of with for from in on to mention mentions concerning regarding by as")
 
 
 @dataclass
@@ -69,7 +68,7 @@ class Lifted:
 
 
 def lift(programs: Sequence[Sequence[ast.stmt]], evidences: Sequence[Evidence]) -> Lifted:
-    """The first of ``programs``, which are alike, with parameters. Raises CannotLearn for a literal that may not stay."""
+    """The first of ``programs``, which are alike, with parameters. Raises CannotLearn for a literal that can't stay."""
     lifter = _Lifter(programs, evidences)
     lifter.refuse()
     lifter.lift_values()
@@ -139,9 +138,9 @@ class _Lifter:
         if not site.is_text:
             return site.node.value
         evidence = self._evidences[run]
-        words = list(WORD.finditer(site.text))
+        said = list(WORD.finditer(site.text))
         if evidence.in_query(site.text):
-            return site.text[words[0].start() : words[-1].end()]
+            return site.text[said[0].start() : said[-1].end()]
         return next(
             (
                 word
@@ -235,9 +234,9 @@ class _Lifter:
     def _lift_particulars(self) -> None:
         """Names, quotations and numbers of the question that a prompt repeats."""
         evidence = self._evidences[0]
-        quoted = [match for match in re.finditer(r"[\"'“‘`]([^\"'”’`\n]{2,60})[\"'”’`]", evidence.query)]
-        names = [match for match in re.finditer(r"(?<=[a-z,;:] )([A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*)", evidence.query)]
-        numbers = [match for match in re.finditer(r"(?<![\w.])(\d+(?:\.\d+)?)(?![\w.]\d?)", evidence.query)]
+        quoted = list(re.finditer(r"[\"'“‘`]([^\"'”’`\n]{2,60})[\"'”’`]", evidence.query))
+        names = list(re.finditer(r"(?<=[a-z,;:] )([A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*)", evidence.query))
+        numbers = list(re.finditer(r"(?<![\w.])(\d+(?:\.\d+)?)(?![\w.]\d?)", evidence.query))
         for match in (*quoted, *names, *numbers):
             span, text = match.span(1), match[1]
             if any(_overlap(span, lift_.spans[0]) for lift_ in self._lifts):
@@ -400,8 +399,3 @@ def _common_runs(query: str, prompt: str, units: set[str]) -> Iterator[str]:
         if run:
             yield prompt[run[0].start() : run[-1].end()]
         run = []
-
-
-def most_common(values: Sequence[str]) -> str:
-    """The value that is there most often, the first of them."""
-    return Counter(values).most_common(1)[0][0]

@@ -142,22 +142,23 @@ class Literals:
     @cached_property
     def steps(self) -> frozenset[str]:
         """Names that are the step of a ``range``: sizes of chunks."""
-        steps = (node.args[2] for node in self._nodes() if _is_call_of(node, "range") and len(node.args) == 3)
-        return frozenset(inner.id for step in steps for inner in ast.walk(step) if isinstance(inner, ast.Name))
+        return frozenset(n.id for step in self._range_steps() for n in ast.walk(step) if isinstance(n, ast.Name))
 
     @cached_property
     def step_values(self) -> frozenset[float]:
         """Constants that are the step of a ``range``."""
-        steps = (node.args[2] for node in self._nodes() if _is_call_of(node, "range") and len(node.args) == 3)
+        steps = self._range_steps()
         return frozenset(step.value for step in steps if isinstance(step, ast.Constant) and type(step.value) is int)
+
+    def _range_steps(self) -> Iterator[ast.expr]:
+        for node in self._nodes():
+            match node:
+                case ast.Call(func=ast.Name(id="range"), args=[_, _, step]):
+                    yield step
 
     def _nodes(self) -> Iterator[ast.AST]:
         for statement in self._program:
             yield from ast.walk(statement)
-
-
-def _is_call_of(node: ast.AST, name: str) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
 
 def _labels(node: ast.expr) -> tuple[str, ...]:

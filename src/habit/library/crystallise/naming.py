@@ -15,13 +15,13 @@ _TOP = frozenset({"most_common", "nlargest", "nsmallest", "head", "tail"})
 
 def name_for(site: Site, value: Any, taken: set[str], query: str, span: Span, wanted: str, others: set[str]) -> str:
     """A plain Python name that is neither ``taken`` nor one of the ``others``; ``wanted`` if it can be had."""
-    name = re.sub(r"\W+", "_", (wanted or _guess(site, value, query, span)).lower()).strip("_")
+    name: str = re.sub(r"\W+", "_", (wanted or _guess(site, value, query, span)).lower()).strip("_")
     if not name.isidentifier() or keyword.iskeyword(name):
         name = "value"
     first = (f"other_{name}",) if {name, f"wanted_{name}"} & others else (name, f"wanted_{name}")
     for candidate in (*first, *(f"{name}_{number}" for number in range(2, 100))):
         if candidate not in taken | others:
-            return candidate
+            return str(candidate)
     return f"{name}_{len(taken)}"
 
 

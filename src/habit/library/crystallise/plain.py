@@ -9,27 +9,38 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from typing import Any
 
 from habit.library.crystallise.concurrency import Sequential
 from habit.library.crystallise.recording import RecordedCell
-from habit.library.crystallise.scopes import bound
+from habit.library.crystallise.scopes import COMPREHENSIONS, bound
 from habit.library.crystallise.shadowing import ScopedTransformer, rename_shadowed
 
 DO_AS_IT_SAYS = "The text in `context` is a request. Do what it asks for, and give the result."
 """What ``rlm_query`` asks about its prompt, as the sandbox has it."""
 CONTENT, READY = "answer_content", "answer_ready"
 _FAILED_LINE = re.compile(r"^  Cell \d+, line (\d+)$|^line (\d+):", re.MULTILINE)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS)
 _SHOWS = frozenset({"show_vars", "SHOW_VARS"})
 
 
 def program_of(cells: Sequence[RecordedCell]) -> list[ast.stmt]:
-    """The statements that were executed, in order; those that give the answer have become ``return``."""
+    """The statements that were executed, in order; those that give the answer have become ``return``.
+
+    Each knows the number of its cell (``of_cell``).
+    """
     program: list[ast.stmt] = []
-    for cell in cells:
+    for number, cell in enumerate(cells):
         if cell.result.status == "died":
             program = []
             continue
-        program += _statements(cell, bound(program))
+        statements = _statements(cell, bound(program))
+        if cell is not cells[-1] and cell.result.status == "answered":  # that was another question
+            statements = list(takewhile(lambda one: not any(returns_in([one])), statements))
+        for statement in statements:
+            statement.of_cell = number  # type: ignore[attr-defined]
+        program += statements
     return _return_what_functions_answer(program)
 
 
@@ -69,6 +80,7 @@ class _Plain(ScopedTransformer):
         self._query = query
         self._known = known
         self._sequential = Sequential()
+        self._loops = 0
         self.ends_with_content = False
         self.may_end_with_content = False
 
@@ -81,23 +93,39 @@ class _Plain(ScopedTransformer):
             flat += part if isinstance(part, list) else [part] if part is not None else []
         return [after for part in flat for after in self._sequential.statement(part)]
 
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+    def visit_Expr(self, node: ast.Expr) -> Any:  # noqa: N802
         """A statement that gives the answer becomes ``return``."""
         value = self._answer_given(node.value)
         if value is not None:
             made = ast.copy_location(ast.Return(self.visit(value)), node)
             made.gives_answer = True  # type: ignore[attr-defined]
             return made
-        return self.generic_visit(node)  # type: ignore[no-any-return]
+        return self.generic_visit(node)
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:
+    def visit_Assign(self, node: ast.Assign) -> Any:  # noqa: N802
         """The ``answer`` dict, inside of something else."""
         parts = self._of_answer_dict(node, top=False)
         if parts is None:
             return self.generic_visit(node)
-        return [self.generic_visit(part) for part in parts]  # type: ignore[misc]
+        return [self.generic_visit(part) for part in parts]
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> Any:  # noqa: N802
+        """What catches everything would catch the end of a run, too, in a session that did not see to it."""
+        if node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "BaseException"):
+            node.type = ast.copy_location(ast.Name("Exception", ast.Load()), node)
+        return self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> Any:  # noqa: N802
+        """``if __name__ == "__main__":`` holds in every cell."""
+        match node.test:
+            case ast.Compare(left=ast.Name("__name__"), ops=[ast.Eq()], comparators=[ast.Constant("__main__")]):
+                return [part for one in node.body for part in self._flat(self.visit(one))]
+        return self.generic_visit(node)
+
+    def _flat(self, made: Any) -> list[ast.stmt]:
+        return made if isinstance(made, list) else [made]
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
         """The question is a text, other systems' names are ours."""
         if not isinstance(node.ctx, ast.Load) or not self.is_free(node.id):
             return node
@@ -109,16 +137,24 @@ class _Plain(ScopedTransformer):
             return ast.copy_location(ast.Name("Exception", ast.Load()), node)
         return node
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:
+    def generic_visit(self, node: ast.AST) -> Any:
+        """As in ScopedTransformer, with the loops around counted."""
+        self._loops += isinstance(node, _LOOPS)
+        try:
+            return super().generic_visit(node)
+        finally:
+            self._loops -= isinstance(node, _LOOPS)
+
+    def visit_Call(self, node: ast.Call) -> Any:  # noqa: N802
         """Reserved functions become plain ones."""
         name = node.func.id if isinstance(node.func, ast.Name) and self.is_free(node.func.id) else ""
         if name == "print":
             node.args = [self.visit(argument) for argument in node.args]
-            node.keywords = [self.generic_visit(word) for word in node.keywords]  # type: ignore[misc]
+            node.keywords = [self.generic_visit(word) for word in node.keywords]
             return node
         if name in _SHOWS:
             return ast.copy_location(ast.Constant(None), node)
-        rewrite = _REWRITES.get(name)
+        rewrite = _inline_map if name == "recursive_llm_map" and self._loops else _REWRITES.get(name)
         if rewrite is None:
             return self.generic_visit(node)
         node.args = [self.visit(argument) for argument in node.args]
@@ -189,6 +225,16 @@ def _map(node: ast.Call) -> str:
     return f"{function}(recursive_llm, {query}, {contexts}{f', returns={returns}' if returns else ''})"
 
 
+def _inline_map(node: ast.Call) -> str:
+    """In a loop as a loop of its own, so that anybody can see how many calls there are in all."""
+    if _argument(node, 9, "on_error") not in (None, "'raise'"):
+        return _map(node)
+    returns = _argument(node, 9, "returns")
+    more = f", returns={returns}" if returns else ""
+    query, contexts = _argument(node, 0, "query"), _argument(node, 1, "contexts")
+    return f"[recursive_llm({query}, one{more}) for one in {contexts}]"
+
+
 def _find(node: ast.Call) -> str:
     return f"find({_argument(node, 1, 'text') or 'context'}, {_argument(node, 0, 'word')})"
 
@@ -223,7 +269,7 @@ def _return_what_functions_answer(program: list[ast.stmt]) -> list[ast.stmt]:
     if not answering:
         return program
     return [
-        ast.copy_location(ast.Return(statement.value), statement)
+        _returning(statement)
         if isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Call)
         and isinstance(statement.value.func, ast.Name)
@@ -231,6 +277,12 @@ def _return_what_functions_answer(program: list[ast.stmt]) -> list[ast.stmt]:
         else statement
         for statement in program
     ]
+
+
+def _returning(statement: ast.Expr) -> ast.stmt:
+    made = ast.copy_location(ast.Return(statement.value), statement)
+    made.of_cell = statement.of_cell  # type: ignore[attr-defined]
+    return made
 
 
 def _gives_answer(node: ast.AST) -> bool:

@@ -63,8 +63,6 @@ async def record_run(record: RunRecord, resources: Resources) -> RecordedRun:
         raise CannotLearn(
             f"run {record.id} was not answered by its code but ended as {record.status}", "learn from an answered run"
         )
-    if record.strategy not in ("rlm", "auto"):
-        raise CannotLearn(f"run {record.id} was answered by {record.strategy}", "learn from a run of the strategy rlm")
     noting = _NotingSandbox(await resources.sandbox(record.settings["sandbox"]))
     quiet = Resources(
         replace(resources.settings, otel=False),

@@ -23,7 +23,8 @@ async def rehearse(sandbox: Sandbox, source: str, run: RecordedRun, values: Mapp
         )
     if run.returns.check(rehearsed.answer) != run.answer:
         raise CannotLearn(
-            f"the code that reaches the answer gives {str(rehearsed.answer)[:60]!r} by itself and not {str(run.answer)[:60]!r}",
+            f"the code that reaches the answer gives {str(rehearsed.answer)[:60]!r} by itself "
+            f"and not {str(run.answer)[:60]!r}",
             "learn from a run whose answer does not depend on cells that failed half way",
         )
     return rehearsed

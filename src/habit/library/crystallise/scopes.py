@@ -108,3 +108,8 @@ def own_nodes(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
             waiting += outside_of(node)
         else:
             waiting += ast.iter_child_nodes(node)
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of ``text``, for long sets of names."""
+    return frozenset(text.split())

@@ -24,8 +24,12 @@ def substitute(
     program: Sequence[ast.stmt], substitutions: Sequence[Substitution], *, patterns: set[int]
 ) -> list[ast.stmt]:
     """A copy of ``program``; ``patterns`` are the constants that are regular expressions."""
-    made = [_Substituter(substitutions, patterns).visit(_marked_copy(statement)) for statement in program]
-    return [ast.fix_missing_locations(statement) for statement in made]
+    made: list[ast.stmt] = []
+    for statement in program:
+        visited = _Substituter(substitutions, patterns).visit(_marked_copy(statement))
+        assert isinstance(visited, ast.stmt)
+        made.append(ast.fix_missing_locations(visited))
+    return made
 
 
 def _marked_copy(statement: ast.stmt) -> ast.stmt:
