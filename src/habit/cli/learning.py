@@ -17,24 +17,18 @@ if TYPE_CHECKING:
     from habit.library.crystallise.suggest import Family
     from habit.library.repository import Candidate
 
-_library_option = click.option(
-    "--library", default="habits", metavar="DIR", help="The library of habits (default ./habits)."
-)
-
 
 @click.command(short_help="Make a habit of a run, or of several of a family: a candidate to review.")
 @click.argument("refs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.runs)
 @click.option("--name", default=None, metavar="NAME", help="What to call it (default: from the question).")
 @click.option("--rewrite", is_flag=True, help="Let a model write the code more cleanly; kept only if all checks pass.")
 @click.option("--describe", is_flag=True, help="Let a model name and describe it, in one call.")
-@_library_option
+@options.library_option
 @options.model_options
 @options.budget_options
 @options.journal_option
 @options.json_flag
-def learn(
-    refs: tuple[str, ...], name: str | None, rewrite: bool, describe: bool, library: str, as_json: bool, **flags: Any
-) -> int:
+def learn(refs: tuple[str, ...], name: str | None, rewrite: bool, describe: bool, as_json: bool, **flags: Any) -> int:
     """Make a candidate habit of RUN, an id, a unique prefix of one, or last; of several runs, what they have in common.
 
     The code that reaches the answer is kept, what the question says becomes a parameter, and what was copied from the
@@ -47,17 +41,19 @@ def learn(
     settings = load(flags)
     must_exist(settings)
 
-    async def work(engine: Engine) -> tuple[Learned, Candidate]:
+    async def work(engine: Engine) -> tuple[Learned, Candidate, int | None]:
         import anyio.to_thread
 
         from habit.library.crystallise.learn import learn as learn_from
         from habit.library.repository import Repository
+        from habit.library.review.policy import settle
 
         learned = await learn_from(engine.resources, refs, name=name, rewrite=rewrite, describe=describe)
-        repository = await anyio.to_thread.run_sync(Repository.init, library)
-        return learned, await anyio.to_thread.run_sync(repository.propose, learned.habit)
+        repository = await anyio.to_thread.run_sync(Repository.init, settings.library)
+        candidate = await anyio.to_thread.run_sync(repository.propose, learned.habit)
+        return learned, candidate, await anyio.to_thread.run_sync(settle, repository, candidate, learned.report)
 
-    learned, candidate = run_on_engine(settings, work)
+    learned, candidate, version = run_on_engine(settings, work)
     code = status.ANSWERED if learned.report.green else status.FAILED
     if as_json:
         write_json(_as_json(learned, candidate), code=code)
@@ -65,15 +61,18 @@ def learn(
     write(visible(_as_text(learned)), code=code)
     for trouble in learned.report.troubles():
         warning_line(trouble)
-    note_line(f"To look at it: habit review {learned.habit.name}")
+    if version is not None:
+        note_line(f"Approved by its policy, pure and green: {learned.habit.name}@{version}")
+    else:
+        note_line(f"To look at it: habit review {learned.habit.name}")
     return code
 
 
 @click.command(short_help="Say which runs are worth a habit, and what it would have saved.")
-@_library_option
+@options.library_option
 @options.journal_option
 @options.json_flag
-def suggest(library: str, as_json: bool, **flags: Any) -> None:
+def suggest(as_json: bool, **flags: Any) -> None:
     """Look through the journal for families of runs that recur, and print the line to type for each."""
     import anyio
 
@@ -92,7 +91,7 @@ def suggest(library: str, as_json: bool, **flags: Any) -> None:
         finally:
             await store.aclose()
 
-    worth, others = suggestions(anyio.run(read), _learned_runs(library))
+    worth, others = suggestions(anyio.run(read), _learned_runs(settings.library))
     if as_json:
         write_json({"worth": [_family(one) for one in worth], "not_worth": [_family(one) for one in others]})
         return

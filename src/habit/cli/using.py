@@ -89,7 +89,7 @@ def _parameters(given: Sequence[str]) -> dict[str, str]:
 @options.journal_option
 @options.json_flag
 def explain(ref: str, as_json: bool, **flags: Any) -> None:
-    """Say how RUN (an id, a unique prefix, or last) was answered: by which habit with which parameters, or why by none."""
+    """Say how RUN (an id, a unique prefix, or last) was answered: by which habit, or why by none."""
     from habit.config import load
 
     settings = load(flags)

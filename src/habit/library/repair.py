@@ -26,6 +26,7 @@ from habit.library.contract import infer_contract, observe
 from habit.library.crystallise.recording import record_run
 from habit.library.habit import Habit
 from habit.library.repository import Repository
+from habit.library.review.policy import settle
 from habit.library.spec import Provenance
 from habit.library.using import budget_of
 from habit.resources import Resources
@@ -108,15 +109,27 @@ async def _tried(
     case = Case(
         dict(breakage.parameters), breakage.context, recorded.exchanges, expected, breakage.run.id, breakage.run.query
     )
+    name = _case_name(candidate, breakage.run)
     whole = replace(
         candidate,
         spec=candidate.spec.model_copy(update={"ceiling": ceiling}),
-        cases={**candidate.cases, _case_name(candidate, breakage.run): case},
+        cases={**candidate.cases, name: case},
     )
     report = await examine(sandbox, whole, mutants=0)
+    refuted = {one.relation for one in report.broken if one.case == name}
+    if refuted:  # the right answer itself says that they do not hold, so they never were tests
+        kept = tuple(relation for relation in whole.spec.relations if relation not in refuted)
+        whole = replace(whole, spec=whole.spec.model_copy(update={"relations": kept}))
+        report = await examine(sandbox, whole, mutants=0)
     if not report.green:
         return report.troubles()[0]
-    await anyio.to_thread.run_sync(lambda: repository.propose(whole))
+    if whole.spec.policy == "pure-and-green":
+        report = await examine(sandbox, whole)
+
+    def propose() -> None:
+        settle(repository, repository.propose(whole), report)
+
+    await anyio.to_thread.run_sync(propose)
     return ""
 
 

@@ -310,12 +310,25 @@ def _keys_in(value: Any, depth: int = 0) -> Iterator[str]:
 def _is_keyed_by_values(value: Mapping[str, Any], depth: int) -> bool:
     """Whether a dict holds records by their names or numbers, rather than being a record itself."""
     items = list(value.values())
-    if len(items) > _MANY_KEYS or (depth == 0 and len(items) > 1 and all(isinstance(item, str) for item in items)):
+    if len(items) > _MANY_KEYS:
         return True
+    if depth == 0 and len(items) > 1 and all(isinstance(item, str) for item in items):
+        return not _are_different_tables(items)
     if len(items) < _FEW_RECORDS or not all(isinstance(item, dict) and item for item in items):
         return False
     common = set(items[0]).intersection(*items[1:])
     return 2 * len(common) >= max(len(item) for item in items)
+
+
+def _are_different_tables(texts: Sequence[str]) -> bool:
+    """Whether files are each a table of columns of its own: such as users and orders, whose names are their roles."""
+    headers = []
+    for text in texts:
+        table = find_table(text[:20_000].removeprefix("\ufeff").splitlines()[:100])
+        if table is None or not table.header:
+            return False
+        headers.append(frozenset(table.header))
+    return len(set(headers)) == len(headers)
 
 
 def _strings_in(value: Any) -> Iterator[str]:
