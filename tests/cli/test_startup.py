@@ -62,7 +62,7 @@ def test_the_version(habit: InProcess) -> None:
     [
         (["aks"], "There is no command 'aks'; did you mean ask?"),
         (["models", "pll"], "There is no command 'pll'; did you mean pull?"),
-        (["xyzzy"], "the commands are ask, runs, show, resume, replay, models, doctor, completion"),
+        (["xyzzy"], "the commands are ask, runs, show, resume, replay"),
         (["How many are there?"], "to ask a question, type: habit ask QUERY [PATH ...]"),
         (["ask"], "QUERY"),
         (["ask", "?", "--max-cals", "1"], "--max-calls"),
