@@ -61,6 +61,8 @@ class Answer:
     finish: str = "stop"
     usage: tuple[int, int] | None = (10, 5)
     """Tokens of prompt and reply; None leaves them out."""
+    cached: int | None = None
+    """Tokens of the prompt that came from a cache, as servers tell it."""
     tool_calls: Sequence[tuple[str, str]] = ()
     """(name, arguments) of each tool call; arguments are JSON, or what a test wants in its place."""
     reasoning: str | None = None
@@ -310,6 +312,8 @@ def _completion(request: Request, answer: Answer) -> dict[str, Any]:
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
         }
+        if answer.cached is not None:
+            reply["usage"]["prompt_tokens_details"] = {"cached_tokens": answer.cached}
     return reply
 
 
@@ -346,7 +350,7 @@ def _response(request: Request, answer: Answer) -> dict[str, Any]:
         "tools": [],
         "usage": {
             "input_tokens": prompt,
-            "input_tokens_details": {"cached_tokens": 0},
+            "input_tokens_details": {"cached_tokens": answer.cached or 0},
             "output_tokens": completion,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": prompt + completion,

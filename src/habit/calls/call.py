@@ -28,6 +28,9 @@ class Message:
 
     role: Literal["system", "user", "assistant"]
     content: str
+    shared: int = field(default=0, compare=False)
+    """How many characters at its start other calls are likely to repeat: where a provider may be told to cache the
+    prompt. Nothing that is asked, and so not part of the content key."""
 
 
 @dataclass(frozen=True)
@@ -92,5 +95,7 @@ class Reply:
     seconds: float = 0.0
     cached: bool = False
     """True when the reply came from the journal and nothing was sent or paid."""
+    cache_read_tokens: int = 0
+    """How many of ``input_tokens`` the provider took from its prompt cache, where it tells."""
     estimated: bool = False
     """True when the provider did not say how many tokens it took, and they were estimated."""

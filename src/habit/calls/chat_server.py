@@ -104,7 +104,7 @@ class ChatServer:
         if call.tool:
             text = toolcalls.read_reply(text, wire.tool_calls(message), cut_off=finish == "length")
         input_tokens, output_tokens = wire.used(answer)
-        estimated = not input_tokens and not output_tokens
+        estimated, cached = not input_tokens and not output_tokens, wire.from_cache(answer)
         if estimated:
             input_tokens = await estimate_prompt(call.messages)
             output_tokens = max(estimate_text(text), estimate_text(said + str(message.get("reasoning_content") or "")))
@@ -112,8 +112,9 @@ class ChatServer:
             text,
             input_tokens or 0,
             output_tokens or 0,
-            self._prices.cost(input_tokens or 0, output_tokens or 0, cache_read_tokens=_cached(answer)),
+            self._prices.cost(input_tokens or 0, output_tokens or 0, cache_read_tokens=cached),
             "length" if finish == "length" else "stop",
+            cache_read_tokens=cached,
             estimated=estimated,
         )
         if refusal or finish == "content_filter":
@@ -125,9 +126,3 @@ class ChatServer:
             why = " because reasoning used up its output tokens: allow it more" if reply.finish == "length" else ""
             raise UnusableReply(f"{self.model} gave an empty reply{why}", reason="empty", billed=reply)
         return reply
-
-
-def _cached(answer: Mapping[str, Any]) -> int:
-    """Prompt tokens that the server took from its cache, where it tells."""
-    details = (answer.get("usage") or {}).get("prompt_tokens_details")
-    return (wire.count_or_none(details.get("cached_tokens")) or 0) if isinstance(details, dict) else 0

@@ -262,14 +262,22 @@ class Kernel:
             )
         paid = not self._replay and record.cached_from is None and record.attempts > 0
         if paid:
-            self._meter.live(call.role, record.input_tokens, record.output_tokens, record.usd)
+            cached = record.cache_read_tokens
+            self._meter.live(call.role, record.input_tokens, record.output_tokens, record.usd, cache_read_tokens=cached)
             self.ledger.charge(Amount(1, record.input_tokens + record.output_tokens, record.usd or 0.0), live=False)
         if record.reply is None:
             raise CallFailed(record.error, reason=record.error_reason or "server")
         if not paid:
             self._meter.cached(record.input_tokens)
         return Reply(
-            record.reply, record.input_tokens, record.output_tokens, record.usd, record.finish, record.seconds, not paid
+            record.reply,
+            record.input_tokens,
+            record.output_tokens,
+            record.usd,
+            record.finish,
+            record.seconds,
+            cached=not paid,
+            cache_read_tokens=record.cache_read_tokens,
         )
 
     async def _remembered(self, call: Call, occurrence: int) -> Reply | None:
@@ -357,7 +365,7 @@ class Kernel:
         except CallFailed as failure:
             billed = failure.billed if isinstance(failure, UnusableReply) else None
             billed = self._priced(billed or Reply("", 0, 0), provider, clock)
-            self._meter.live(call.role, billed.input_tokens, billed.output_tokens, billed.usd)
+            self._count(call.role, billed)
             hold.settle(Amount(1, billed.input_tokens + billed.output_tokens, billed.usd or 0.0))
             await self._write(_failed(self._record(call, occurrence, billed, began), failure, attempts))
             raise
@@ -374,10 +382,15 @@ class Kernel:
         reply = self._priced(reply, provider, clock)
         self._longest[call.role] = max(self._longest[call.role], reply.output_tokens)
         self._replies[call.role] += 1
-        self._meter.live(call.role, reply.input_tokens, reply.output_tokens, reply.usd)
+        self._count(call.role, reply)
         hold.settle(Amount(1, reply.input_tokens + reply.output_tokens, reply.usd or 0.0))
         await self._write(replace(self._record(call, occurrence, reply, began), attempts=attempts))
         return reply
+
+    def _count(self, role: Role, reply: Reply) -> None:
+        self._meter.live(
+            role, reply.input_tokens, reply.output_tokens, reply.usd, cache_read_tokens=reply.cache_read_tokens
+        )
 
     def _provider(self, role: Role) -> Provider:
         return self.root if role == "root" else self.leaf
@@ -404,6 +417,7 @@ class Kernel:
             reply=reply.text if reply else None,
             input_tokens=reply.input_tokens if reply else 0,
             output_tokens=reply.output_tokens if reply else 0,
+            cache_read_tokens=reply.cache_read_tokens if reply else 0,
             usd=reply.usd if reply else 0.0,
             seconds=reply.seconds if reply else 0.0,
             started=started,

@@ -80,7 +80,8 @@ class LocalProvider:
         if output_tokens is None:
             output_tokens = await self._count(text)
         finish = "length" if finish == "length" else "stop"
-        reply = Reply(text, input_tokens, output_tokens, 0.0, finish, estimated=estimated)
+        cached = wire.from_cache(answer)
+        reply = Reply(text, input_tokens, output_tokens, 0.0, finish, cache_read_tokens=cached, estimated=estimated)
         if not text.strip():
             raise UnusableReply(f"{self.model} gave an empty reply", reason="empty", billed=reply)
         return reply

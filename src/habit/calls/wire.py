@@ -109,6 +109,14 @@ def used(answer: Mapping[str, Any]) -> tuple[int | None, int | None]:
     return count_or_none(usage.get("prompt_tokens")), count_or_none(usage.get("completion_tokens"))
 
 
+def from_cache(answer: Mapping[str, Any]) -> int:
+    """Prompt tokens that a server took from its cache, where it tells; never more than it says the prompt had."""
+    usage = answer.get("usage")
+    details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
+    cached = count_or_none(details.get("cached_tokens")) if isinstance(details, dict) else None
+    return min(cached or 0, used(answer)[0] or 0)
+
+
 def count_or_none(value: Any) -> int | None:
     """``value`` if it can be a count."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -77,6 +77,8 @@ class CallRecord:
     attempts: int = 1
     cached_from: str | None = None
     """The run whose reply was reused, when nothing was sent."""
+    cache_read_tokens: int = 0
+    """Of the input tokens, those that the provider took from its prompt cache."""
 
 
 @dataclass(frozen=True)

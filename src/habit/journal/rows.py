@@ -18,7 +18,7 @@ _RUN = "id, query, started, settings, context, strategy, status, result"
 _CELL = 'session, "index", code, status, stdout, stdout_dropped, error, seconds, started, folded'
 _CALL = (
     "key, occurrence, role, session, cell, model, prompt, reply, input_tokens, output_tokens, usd, seconds, started, "
-    "finish, error, error_reason, attempts, cached_from"
+    "finish, error, error_reason, attempts, cached_from, cache_read_tokens"
 )
 _AT_ONCE = 500  # values in one IN (…), well below SQLite's limit
 
@@ -91,6 +91,7 @@ def insert_call(db: sqlite3.Connection, call: CallRecord) -> None:
         pack(call.error_reason),
         call.attempts,
         None if call.cached_from is None else pack(call.cached_from),
+        call.cache_read_tokens,
     )
     marks = ",".join("?" * len(values))
     db.execute(f"INSERT INTO calls (run, {_CALL}) VALUES ({marks}) ON CONFLICT DO NOTHING", values)
@@ -177,7 +178,8 @@ def _run(row: tuple[Any, ...], is_free: IsFree) -> RunRecord:
 
 def _call(run_id: str, row: tuple[Any, ...], prompt: tuple[tuple[str, str], ...]) -> CallRecord:
     key, occurrence, role, session, cell, model, _, reply, *numbers = row
-    input_tokens, output_tokens, usd, seconds, started, finish, error, error_reason, attempts, cached_from = numbers
+    input_tokens, output_tokens, usd, seconds, started, finish, error, error_reason, *rest = numbers
+    attempts, cached_from, cache_read_tokens = rest
     return CallRecord(
         run=run_id,
         key=unpack(key),
@@ -198,6 +200,7 @@ def _call(run_id: str, row: tuple[Any, ...], prompt: tuple[tuple[str, str], ...]
         error_reason=unpack(error_reason),
         attempts=attempts,
         cached_from=None if cached_from is None else unpack(cached_from),
+        cache_read_tokens=cache_read_tokens,
     )
 
 

@@ -13,9 +13,16 @@ from habit.errors import CallFailed
 from habit.schedulers.prompts import Profile
 from habit.schedulers.scheduler import Task
 
+RESTATED_CHARS = 160
+"""How long a question may be to be said again in full after the text; a longer one is only pointed to."""
+
 
 class LeafCaller:
-    """Builds leaf prompts in the layout of a profile, sends them, and reads their replies."""
+    """Builds leaf prompts in the layout of a profile, sends them, and reads their replies.
+
+    Calls with the same query share all of their prompt up to the text, so that a provider's cache can serve it; but the
+    ``small`` profile puts the text first, because small models answer better then.
+    """
 
     def __init__(self, kernel: Kernel, profile: Profile) -> None:
         self.kernel = kernel
@@ -23,15 +30,18 @@ class LeafCaller:
 
     def call(self, query: str, context: Context | None, returns: Returns, task: Task, *, cell: int) -> Call:
         """The bounded call for ``query`` about ``context``, asked by a cell of ``task``; decodes the context's text."""
-        words = {"query": query, "returns_line": returns.instruction}
+        words = {"query": query, "returns_line": returns.instruction, "reminder": _reminder(query)}
+        shared = 0
         if context is None:
             prompt = self.profile.render("leaf_plain", **words)
         else:
             text = str(context.payload, "utf-8", "surrogatepass")
             prompt = self.profile.render("leaf", **words, context=text)
+            start = self.profile.shared_start("leaf", "context", **words)
+            shared = len(start) if prompt.startswith(start) else 0
         return Call(
             model=self.kernel.leaf.model,
-            messages=(Message("system", self.profile.render("leaf_system")), Message("user", prompt)),
+            messages=(Message("system", self.profile.render("leaf_system")), Message("user", prompt, shared)),
             role="leaf",
             schema=returns.schema,
             sampling=Sampling(temperature=self.profile.leaf_temperature, max_tokens=self.profile.leaf_max_tokens),
@@ -60,6 +70,12 @@ class LeafCaller:
             raise CallFailed(
                 f"the model twice gave a reply that is not {returns.name}: {problem}", reason="mismatch"
             ) from None
+
+
+def _reminder(query: str) -> str:
+    """One line after the text that says what is asked: the question itself, unless it is long."""
+    line = " ".join(query.split())
+    return f"Now answer: {line}" if len(line) <= RESTATED_CHARS else "Now answer the question above."
 
 
 def _read(reply: Reply, returns: Returns) -> Any:
