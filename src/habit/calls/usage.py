@@ -47,6 +47,10 @@ class Usage:
     """Cost of the live calls in USD; None when any of them went to a model without a known price."""
     peak_prompt_tokens: int = 0
     """The largest prompt of any call, cached ones included."""
+    speculated_calls: int = 0
+    """Live calls that were started before the run asked for them."""
+    wasted_calls: int = 0
+    """Those of them that it never asked for; they were paid for, and are in ``calls`` as well."""
 
     @classmethod
     def from_json(cls, value: dict[str, Any], peak_prompt_tokens: int) -> Usage:
