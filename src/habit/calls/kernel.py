@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 import anyio
 
+from habit.calls.ahead import Ahead, CallsAhead, Sending
 from habit.calls.budget import Amount, Budget, Ledger, Reservation
 from habit.calls.call import Call, Reply, Role
 from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted, FanOut
@@ -27,6 +28,7 @@ from habit.calls.fanout import (
     most_usd,
 )
 from habit.calls.provider import Provider, TransientFailure, UnusableReply
+from habit.calls.recorded import failed, record_of
 from habit.calls.retry import RetryPolicy, with_retries
 from habit.calls.tokens import estimate_prompt, surely_more_than
 from habit.calls.usage import Usage, UsageMeter
@@ -40,6 +42,10 @@ Slot = TypeVar("Slot")
 Answer = TypeVar("Answer")
 
 _limiters: WeakKeyDictionary[Provider, anyio.CapacityLimiter] = WeakKeyDictionary()
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 class Recording(Protocol):
@@ -104,13 +110,26 @@ class Kernel:
         self._sent = 0
         """Calls under way: they hold a reservation, and the journal does not have them yet."""
         self._all_home: anyio.Event | None = None
+        self.ahead = CallsAhead(self._send_ahead, self._write_off, self._has_room)
+        """Calls that the run has not asked for yet; none in a replay, which never opens it."""
+        self._wasted = 0
+        self._written_off: set[tuple[str, int]] = set()
         self._refusal: BudgetExceeded | None = None
         """Why no further call of this run may leave, but for a final one."""
 
     @property
     def usage(self) -> Usage:
-        """What the calls so far have cost."""
-        return self._meter.usage
+        """What the calls so far have cost; a call ahead counts as wasted once it is written off."""
+        return replace(self._meter.usage, speculated_calls=self.ahead.adopted + self._wasted, wasted_calls=self._wasted)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Held while the run is under way: calls may run ahead, unless it is a replay, and none outlives this."""
+        if self._replay:
+            yield
+            return
+        async with self.ahead.open():
+            yield
 
     async def fits(self, call: Call) -> bool:
         """Whether ``call`` should fit its model's window, its expected reply included; never asks a model.
@@ -124,13 +143,13 @@ class Kernel:
             return False
         return await estimate_prompt(call.messages) <= room
 
-    async def call(self, call: Call, *, final: bool = False) -> Reply:
+    async def call(self, call: Call, *, final: bool = False, waits: Callable[[], None] = _nothing) -> Reply:
         """The reply to ``call``; a ``final`` one may use the call that the budget holds back.
 
-        The journal has the reply before it is returned. Raises CallFailed, BudgetExceeded, ReplayMismatch or
-        JournalError.
+        ``waits`` is called when a model has to be asked, and the call did not run ahead. The journal has the reply
+        before it is returned. Raises CallFailed, BudgetExceeded, ReplayMismatch or JournalError.
         """
-        return await self._answer(call, self._next_occurrence(call), final)
+        return await self._answer(call, self._next_occurrence(call), final, waits)
 
     @overload
     async def call_all(self, slots: Sequence[Call]) -> list[Reply | CallFailed]: ...
@@ -147,7 +166,7 @@ class Kernel:
         brought home, because they are paid for, no further one starts, and BudgetExceeded is raised. Any other error
         cancels the rest.
         """
-        ask = answer or self.call
+        ask: Callable[[Any], Awaitable[Any]] = answer or self.call
         results: list[Any] = [None] * len(slots)
         upcoming = iter(range(len(slots)))
         stop: BudgetExceeded | None = None
@@ -225,7 +244,7 @@ class Kernel:
 
         return await self.call_all(numbered, is_known)
 
-    async def _answer(self, call: Call, occurrence: int, final: bool) -> Reply:
+    async def _answer(self, call: Call, occurrence: int, final: bool, waits: Callable[[], None]) -> Reply:
         self._on_event(CallStarted(call, occurrence))
         failed: CallFailed | None = None
         reply: Reply | None = None
@@ -233,7 +252,7 @@ class Kernel:
             reply = (
                 self._recorded(call, occurrence)
                 or await self._remembered(call, occurrence)
-                or await self._live(call, occurrence, final)
+                or await self._live(call, occurrence, final, waits)
             )
             return reply
         except CallFailed as failure:
@@ -294,31 +313,81 @@ class Kernel:
         self._meter.cached(known.input_tokens)
         return reply
 
-    async def _live(self, call: Call, occurrence: int, final: bool) -> Reply:
+    async def _live(self, call: Call, occurrence: int, final: bool, waits: Callable[[], None]) -> Reply:
         """Ask the model, with everything written down before anyone may use it."""
+        with self._away():
+            sending = await self.ahead.adopt(call)
+            if sending is not None:
+                return await self._keep(call, occurrence, sending)
         provider = self._provider(call.role)
+        waits()
+        try:
+            prompt_tokens, estimate = await self._estimate(call, provider)
+        except CallFailed as too_long:
+            await self._write(failed(self._record(call, occurrence, None, time.time()), too_long, attempts=0))
+            raise
+        hold = await self._reserve(estimate, final)
+        with self._away():
+            sending = Sending()
+            await self._send(call, provider, prompt_tokens, hold, sending)
+            return await self._keep(call, occurrence, sending)
+
+    async def _estimate(self, call: Call, provider: Provider) -> tuple[int, Amount]:
+        """The tokens of the prompt, and what the call may use. Raises CallFailed when it does not fit."""
         prompt_tokens = await provider.count_tokens(call.messages)
         output_tokens = expected_output(call, provider)
         if prompt_tokens + output_tokens > provider.window:
-            too_long = CallFailed(
+            raise CallFailed(
                 f"the prompt takes about {prompt_tokens:,} tokens and its reply {output_tokens:,}, more than the "
                 f"{provider.window:,} that {call.model} takes: pass a smaller context",
                 reason="too_long",
             )
-            await self._write(_failed(self._record(call, occurrence, None, time.time()), too_long, attempts=0))
-            raise too_long
         # Replies as long as any before, so that a budget is not overrun by a model that writes more than expected.
         likely = max(output_tokens, self._longest[call.role] if call.sampling.max_tokens is None else 0)
-        estimate = Amount(1, prompt_tokens + likely, provider.price(prompt_tokens, likely) or 0.0)
-        hold = await self._reserve(estimate, final)
+        return prompt_tokens, Amount(1, prompt_tokens + likely, provider.price(prompt_tokens, likely) or 0.0)
+
+    @contextmanager
+    def _away(self) -> Iterator[None]:
+        """Held while a call of the run is under way."""
         self._sent += 1
         try:
-            return await self._send(call, occurrence, provider, prompt_tokens, hold)
+            yield
         finally:
             self._sent -= 1
             if not self._sent and self._all_home is not None:
                 self._all_home.set()
                 self._all_home = None
+
+    async def _send_ahead(self, ahead: Ahead, nth: int) -> None:
+        """Send a call that nobody asked for yet, if that is of use and no budget is tight."""
+        call, provider = ahead.call, self._provider(ahead.call.role)
+        occurrence = self._occurrences[call.key] + nth
+        if self._recording is not None and self._recording.has(call.key, occurrence):
+            return
+        if self._use_cache and await self._store.remember(call.key, occurrence, role=call.role) is not None:
+            return
+        try:
+            prompt_tokens, estimate = await self._estimate(call, provider)
+        except CallFailed:
+            return  # the run is told when it asks
+        hold = None if self._refusal else self.ledger.hold_if_ample(estimate)
+        if hold is not None:
+            await self._send(call, provider, prompt_tokens, hold, ahead.sending)
+
+    async def _write_off(self, ahead: Ahead) -> None:
+        """Keep the reply of a call ahead that nobody asked for; other runs may, or this one when it is resumed."""
+        sending, key = ahead.sending, ahead.call.key
+        if not sending.attempts:
+            return
+        self._wasted += 1
+        if sending.reply is None:
+            return
+        number = -1 - self._occurrences[key]
+        while (key, number) in self._written_off:
+            number -= 1
+        self._written_off.add((key, number))
+        with suppress(CallFailed):
+            await self._keep(ahead.call, number, sending)
 
     async def _reserve(self, estimate: Amount, final: bool) -> Reservation:
         """Room for a call in every budget; once a call was refused, only a final one still gets any."""
@@ -345,14 +414,13 @@ class Kernel:
         raise BudgetExceeded(str(refusal), limit=refusal.limit, scope=refusal.scope)
 
     async def _send(
-        self, call: Call, occurrence: int, provider: Provider, prompt_tokens: int, hold: Reservation
-    ) -> Reply:
-        attempts = 0
-        began, clock = time.time(), time.perf_counter()
+        self, call: Call, provider: Provider, prompt_tokens: int, hold: Reservation, sending: Sending
+    ) -> None:
+        """Ask the model and settle what that took; ``sending`` has how it went, failures of the call included."""
+        sending.began, clock = time.time(), time.perf_counter()
 
         async def attempt() -> Reply:
-            nonlocal attempts
-            attempts += 1
+            sending.attempts += 1
             return await provider.request(call)
 
         def on_retry(retry: int, wait: float, failure: TransientFailure) -> None:
@@ -360,17 +428,13 @@ class Kernel:
 
         try:
             async with limiter_of(provider):
-                began, clock = time.time(), time.perf_counter()
+                sending.began, clock = time.time(), time.perf_counter()
                 reply = await with_retries(attempt, self._retry, on_retry)
         except CallFailed as failure:
             billed = failure.billed if isinstance(failure, UnusableReply) else None
-            billed = self._priced(billed or Reply("", 0, 0), provider, clock)
-            self._count(call.role, billed)
-            hold.settle(Amount(1, billed.input_tokens + billed.output_tokens, billed.usd or 0.0))
-            await self._write(_failed(self._record(call, occurrence, billed, began), failure, attempts))
-            raise
+            sending.reply, sending.failure = self._priced(billed or Reply("", 0, 0), provider, clock), failure
         except BaseException:
-            if attempts:
+            if sending.attempts:
                 # On its way when the run was stopped: the provider may bill what it has read, so the budget counts it.
                 usd = provider.price(prompt_tokens, 0)
                 self._meter.live(call.role, 0, 0, provider.price(0, 0))
@@ -378,14 +442,29 @@ class Kernel:
                 hold.settle(Amount(1, prompt_tokens, usd or 0.0))
             hold.release()
             raise
+        else:
+            sending.reply = reply = self._priced(reply, provider, clock)
+            self._longest[call.role] = max(self._longest[call.role], reply.output_tokens)
+            self._replies[call.role] += 1
         # No checkpoint since the reply arrived: it is kept even if the run is being cancelled.
-        reply = self._priced(reply, provider, clock)
-        self._longest[call.role] = max(self._longest[call.role], reply.output_tokens)
-        self._replies[call.role] += 1
+        reply = sending.reply
         self._count(call.role, reply)
         hold.settle(Amount(1, reply.input_tokens + reply.output_tokens, reply.usd or 0.0))
-        await self._write(replace(self._record(call, occurrence, reply, began), attempts=attempts))
-        return reply
+
+    async def _keep(self, call: Call, occurrence: int, sending: Sending) -> Reply:
+        """Write down how the sending of a call went, and give its reply. Raises its CallFailed."""
+        record = self._record(call, occurrence, sending.reply, sending.began)
+        if sending.failure is not None:
+            await self._write(failed(record, sending.failure, sending.attempts))
+            raise sending.failure
+        await self._write(replace(record, attempts=sending.attempts))
+        assert sending.reply is not None
+        return sending.reply
+
+    def _has_room(self, coming: int) -> bool:
+        """Whether the model of leaf calls would take one more at once, and another that the run itself may ask."""
+        limiter = limiter_of(self.leaf)
+        return not limiter.statistics().tasks_waiting and limiter.available_tokens - coming > 1
 
     def _count(self, role: Role, reply: Reply) -> None:
         self._meter.live(
@@ -405,24 +484,7 @@ class Kernel:
         return replace(reply, usd=usd, seconds=time.perf_counter() - clock)
 
     def _record(self, call: Call, occurrence: int, reply: Reply | None, started: float) -> CallRecord:
-        return CallRecord(
-            run=self._run_id,
-            key=call.key,
-            occurrence=occurrence,
-            role=call.role,
-            session=call.session,
-            cell=call.cell,
-            model=call.model,
-            prompt=tuple((message.role, message.content) for message in call.messages),
-            reply=reply.text if reply else None,
-            input_tokens=reply.input_tokens if reply else 0,
-            output_tokens=reply.output_tokens if reply else 0,
-            cache_read_tokens=reply.cache_read_tokens if reply else 0,
-            usd=reply.usd if reply else 0.0,
-            seconds=reply.seconds if reply else 0.0,
-            started=started,
-            finish=reply.finish if reply else "stop",
-        )
+        return record_of(self._run_id, call, occurrence, reply, started)
 
     async def _write(self, record: CallRecord) -> None:
         """Durable even when the caller is being cancelled."""
@@ -438,7 +500,3 @@ def limiter_of(provider: Provider) -> anyio.CapacityLimiter:
     if limiter is None:
         limiter = _limiters[provider] = anyio.CapacityLimiter(provider.concurrency)
     return limiter
-
-
-def _failed(record: CallRecord, failure: CallFailed, attempts: int) -> CallRecord:
-    return replace(record, reply=None, error=str(failure), error_reason=failure.reason, attempts=attempts)

@@ -51,6 +51,10 @@ class Usage:
     """The largest prompt of any call, cached ones included."""
     cache_read_tokens: int = 0
     """Of all input tokens, those that a provider took from its prompt cache, where it tells."""
+    speculated_calls: int = 0
+    """Live calls that were started before the run asked for them."""
+    wasted_calls: int = 0
+    """Those of them that it never asked for; they were paid for, and are in ``calls`` as well."""
 
     @classmethod
     def from_json(cls, value: dict[str, Any], peak_prompt_tokens: int) -> Usage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -50,9 +51,12 @@ class LeafCaller:
             cell=cell,
         )
 
-    async def ask(self, call: Call, returns: Returns) -> Any:
-        """Send ``call`` and read its reply; one that is cut off or of the wrong type is asked for once more."""
-        reply = await self.kernel.call(call)
+    async def ask(self, call: Call, returns: Returns, waits: Callable[[], None]) -> Any:
+        """Send ``call`` and read its reply; one that is cut off or of the wrong type is asked for once more.
+
+        ``waits``: see Kernel.call.
+        """
+        reply = await self.kernel.call(call, waits=waits)
         try:
             return _read(reply, returns)
         except ValueError as problem:

@@ -31,6 +31,7 @@ from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import Profile
 from habit.schedulers.replies import read_blocks
 from habit.schedulers.scheduler import Outcome, Task
+from habit.schedulers.scouting import Lookout, Speculation
 
 FOLD_KEEPS = (3, 1)
 """Exchanges that a fold leaves as they were; fewer where that is still too much for the window."""
@@ -63,8 +64,10 @@ class RLM:
         run_id: str,
         limits: Limits | None = None,
         clock: float = 0.0,
+        speculate: int = 0,
         on_event: Observer = ignore,
     ) -> None:
+        """``speculate``: calls that may run ahead of a session at once."""
         self.kernel = kernel
         self.sandbox = sandbox
         self.store = store
@@ -74,6 +77,7 @@ class RLM:
         self.clock = clock
         self.on_event = on_event
         self.leaf = LeafCaller(kernel, profile)
+        self.speculation = Speculation(kernel, sandbox, speculate)
         self.cells = 0
         """Cells run in the whole tree of sessions."""
         self.depth = 0
@@ -204,7 +208,10 @@ class Workbench:
         rlm.on_event(CellStarted(session, self.cells, code))
         started = time.time()
         try:
-            result = await self.live.session.run_cell(code, CellHost(self, self.cells))
+            async with rlm.speculation.about(self.live, code) as lookout:
+                host = CellHost(self, self.cells, lookout)
+                result = await self.live.session.run_cell(code, host)
+                lookout.ended(result)
         except SessionDied:  # lost while an earlier question was being stopped
             result = CellResult("died", error="The session was lost; all variables are gone: start from `context`.")
         await rlm.store.add_cell(
@@ -231,13 +238,23 @@ class Workbench:
 class CellHost:
     """What one cell may ask for: bounded calls, child runs, and whether its answer will do."""
 
-    def __init__(self, bench: Workbench, cell: int) -> None:
+    def __init__(self, bench: Workbench, cell: int, lookout: Lookout) -> None:
         self.bench = bench
         self.rlm = bench.rlm
         self.cell = cell
+        self.lookout = lookout
+        lookout.plan = self._plan
 
     async def recursive_llm(self, request: LlmRequest) -> Any:
         """One bounded call when the prompt fits, else a child run. Raises CallFailed."""
+        with self.lookout.asking(request) as asked:
+            call, returns = await self._plan(request)
+            if call is None:
+                return asked.told(await self._child(request, returns))
+            return asked.told(await self.rlm.leaf.ask(call, returns, asked.waits))
+
+    async def _plan(self, request: LlmRequest) -> tuple[Call | None, Returns]:
+        """The call that ``request`` will be, None for a child run, and the type of its reply. Raises CallFailed."""
         task, rlm = self.bench.task, self.rlm
         try:
             returns = Returns.from_schema(request.schema)
@@ -246,7 +263,7 @@ class CellHost:
         call = rlm.leaf.call(request.query, request.context, returns, task, cell=self.cell)
         wants_child = request.child and task.depth < rlm.limits.max_depth
         if request.context is None or (not wants_child and await rlm.kernel.fits(call)):
-            return await rlm.leaf.ask(call, returns)
+            return call, returns
         if task.depth >= rlm.limits.max_depth:
             size = len(request.context.payload)
             raise CallFailed(
@@ -254,7 +271,7 @@ class CellHost:
                 f"{rlm.limits.max_depth}: pass smaller slices",
                 reason="too_long",
             )
-        return await self._child(request, returns)
+        return None, returns
 
     async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> list[Any]:
         """All of ``requests`` at once; a slot that failed holds its CallFailed, every other slot is unharmed.
@@ -282,7 +299,8 @@ class CellHost:
 
     def check_answer(self, value: Any) -> None:
         """Raises ValueError with the reason when ``value`` is not what the question asks for."""
-        self.bench.task.returns.check(value)
+        with self.lookout.judging():
+            self.bench.task.returns.check(value)
 
     async def _child(self, request: LlmRequest, returns: Returns) -> Any:
         parent = self.bench.task
