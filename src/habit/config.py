@@ -62,6 +62,8 @@ class Settings:
     """Requests under way at once, for each provider."""
     speculate: int = 32
     """Leaf calls that may run ahead of a session at once; 0 for none. See docs/speculation.md."""
+    stream_starts: bool = False
+    """Let complete statements of a cell start their calls while the model still writes the rest of it."""
     window: int | None = None
     """The model's context window in tokens, where the price list does not know it."""
     base_url_from_file: bool = False

@@ -87,6 +87,7 @@ class Execution:
             limits=_limits(settings),
             clock=float(int((job.first or job.record).started)),
             speculate=settings.speculate,
+            stream_starts=settings.stream_starts,
             on_event=self._tell,
         )
         self._sandbox = sandbox

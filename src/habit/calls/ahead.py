@@ -103,14 +103,15 @@ class CallsAhead:
         """How many such calls nobody has adopted yet."""
         return len(self._waiting.get(call.key, ()))
 
-    def start(self, call: Call) -> None:
-        """Start ``call`` ahead and return at once."""
+    def start(self, call: Call) -> Ahead:
+        """Start ``call`` ahead and return at once; whoever wants its reply without adopting it may wait for that."""
         assert self._group is not None
         ahead = Ahead(call)
         waiting = self._waiting[call.key]
         waiting.append(ahead)
         self._under_way += 1
         self._group.start_soon(self._run, ahead, len(waiting) - 1)
+        return ahead
 
     async def adopt(self, call: Call) -> Sending | None:
         """The reply of such a call that was started ahead, waited for if need be; None when there is none to be had."""

@@ -213,6 +213,10 @@ class Kernel:
         except BudgetExceeded as refusal:
             await self._refuse(refusal)
 
+    def may_ask_people(self, count: int, size: int) -> bool:
+        """Whether a map of ``count`` slots with ``size`` bytes together may be one that people are asked about."""
+        return self._gate.may_matter(count, most_usd(count, size, self.leaf))
+
     async def forecast(self, planned: Planned, *, skip_known: bool = False) -> Forecast:
         """What the ``planned`` calls are expected to take, by the rules of ``add_up``; asks no model.
 

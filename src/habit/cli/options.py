@@ -60,6 +60,7 @@ model_options = _stack(
     _option("--window", type=int, metavar="N", help="The model's context window in tokens, where it is not known."),
     _option("--concurrency", type=int, metavar="N", help="Requests under way at once (default 64)."),
     _option("--speculate", type=int, metavar="N", help="Calls that run ahead of a loop (default 32, 0: none)."),
+    _option("--stream-starts", is_flag=True, help="Start a cell's first calls while the model still writes the rest."),
 )
 
 budget_options = _stack(

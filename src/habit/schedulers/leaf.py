@@ -58,7 +58,7 @@ class LeafCaller:
         """
         reply = await self.kernel.call(call, waits=waits)
         try:
-            return _read(reply, returns)
+            return read_reply(reply, returns)
         except ValueError as problem:
             retry = (
                 *call.messages,
@@ -67,7 +67,7 @@ class LeafCaller:
             )
         second = await self.kernel.call(replace(call, messages=retry))
         try:
-            return _read(second, returns)
+            return read_reply(second, returns)
         except ValueError as problem:
             if returns.is_text:
                 return f"{second.text} [cut off here: the model's output limit]"
@@ -82,7 +82,7 @@ def _reminder(query: str) -> str:
     return f"Now answer: {line}" if len(line) <= RESTATED_CHARS else "Now answer the question above."
 
 
-def _read(reply: Reply, returns: Returns) -> Any:
+def read_reply(reply: Reply, returns: Returns) -> Any:
     """The typed value of a reply; raises ValueError with the reason, for a model to act on."""
     if reply.finish == "length":
         raise ValueError("it was cut off at the output limit; answer more briefly")

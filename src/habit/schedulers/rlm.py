@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -26,12 +26,13 @@ from habit.journal.records import CellRecord
 from habit.journal.store import Store
 from habit.sandbox.session import CellResult, LlmRequest, Sandbox, SessionLimits, SessionSpec
 from habit.schedulers.conversation import Conversation
+from habit.schedulers.early import early_start
 from habit.schedulers.leaf import LeafCaller
 from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import Profile
 from habit.schedulers.replies import read_blocks
 from habit.schedulers.scheduler import Outcome, Task
-from habit.schedulers.scouting import Lookout, Speculation
+from habit.schedulers.scouting import Lookout, Plan, Speculation
 
 FOLD_KEEPS = (3, 1)
 """Exchanges that a fold leaves as they were; fewer where that is still too much for the window."""
@@ -65,9 +66,11 @@ class RLM:
         limits: Limits | None = None,
         clock: float = 0.0,
         speculate: int = 0,
+        stream_starts: bool = False,
         on_event: Observer = ignore,
     ) -> None:
-        """``speculate``: calls that may run ahead of a session at once."""
+        """``speculate``: calls that may run ahead of a session at once. ``stream_starts``: whether statements of a cell
+        may start calls while the root still writes the rest of it."""
         self.kernel = kernel
         self.sandbox = sandbox
         self.store = store
@@ -78,6 +81,7 @@ class RLM:
         self.on_event = on_event
         self.leaf = LeafCaller(kernel, profile)
         self.speculation = Speculation(kernel, sandbox, speculate)
+        self.stream_starts = stream_starts and speculate > 0
         self.cells = 0
         """Cells run in the whole tree of sessions."""
         self.depth = 0
@@ -102,7 +106,7 @@ class RLM:
         bench = Workbench(self, task, live)
         try:
             while (left := self.limits.max_cells - bench.cells) > 0:
-                reply = await self._ask_root(talk, task, bench.cells + 1)
+                reply = await self._ask_root(talk, bench)
                 cut_off = reply.finish == "length"
                 codes = read_blocks(reply.text).runnable(cut_off=cut_off)
                 if not codes:
@@ -129,8 +133,9 @@ class RLM:
                     stop.best_answer = outcome.answer
             raise
 
-    async def _ask_root(self, talk: Conversation, task: Task, cell: int) -> Reply:
+    async def _ask_root(self, talk: Conversation, bench: Workbench) -> Reply:
         """The root's next reply; an empty one is a turn to remark on, not the end of the run."""
+        task, cell = bench.task, bench.cells + 1
         call = self._root_call(talk, task, cell)
         for kept in FOLD_KEEPS:
             if await self.kernel.fits(call) or not talk.fold(kept):
@@ -138,7 +143,10 @@ class RLM:
             self.on_event(Folded(task.session, talk.folded))
             call = self._root_call(talk, task, cell)
         try:
-            return await self.kernel.call(call)
+            if not self.stream_starts or not self.kernel.ahead.is_open:
+                return await self.kernel.call(call)
+            async with early_start(self.speculation, bench.live, bench.plan_ahead()) as heard:
+                return await self.kernel.call(replace(call, heard=heard))
         except CallFailed as failure:
             if failure.reason != "empty":
                 raise
@@ -192,6 +200,10 @@ class Workbench:
         self.cells = 0
         self.children = 0
 
+    def plan_ahead(self) -> Plan:
+        """What requests of the cell that comes next will be."""
+        return CellHost(self, self.cells + 1, Lookout(self.rlm.speculation, self.live, None, None)).plan
+
     async def run_blocks(self, codes: Sequence[str]) -> list[CellResult]:
         """Run the blocks of one reply in order, until one errs or answers."""
         results: list[CellResult] = []
@@ -243,17 +255,17 @@ class CellHost:
         self.rlm = bench.rlm
         self.cell = cell
         self.lookout = lookout
-        lookout.plan = self._plan
+        lookout.plan = self.plan
 
     async def recursive_llm(self, request: LlmRequest) -> Any:
         """One bounded call when the prompt fits, else a child run. Raises CallFailed."""
         with self.lookout.asking(request) as asked:
-            call, returns = await self._plan(request)
+            call, returns = await self.plan(request)
             if call is None:
                 return asked.told(await self._child(request, returns))
             return asked.told(await self.rlm.leaf.ask(call, returns, asked.waits))
 
-    async def _plan(self, request: LlmRequest) -> tuple[Call | None, Returns]:
+    async def plan(self, request: LlmRequest) -> tuple[Call | None, Returns]:
         """The call that ``request`` will be, None for a child run, and the type of its reply. Raises CallFailed."""
         task, rlm = self.bench.task, self.rlm
         try:

@@ -61,16 +61,17 @@ class Tape:
         """False once a cell was cut off: where exactly it was can't be repeated."""
         self._asked: Counter[str] = Counter()
         self._replies: dict[Place, TapedReply] = {}
-        self._query: str | None = None
+        self.query: str | None = None
+        """What is asked of the session from its next cell on, where that is something else than before."""
 
     def set_query(self, query: str) -> None:
         """Another question is asked before the next cell."""
-        self._query = query
+        self.query = query
 
     def begin(self, code: str) -> TapedCell:
         """The session begins a cell."""
-        cell = TapedCell(code, self._query)
-        self._query = None
+        cell = TapedCell(code, self.query)
+        self.query = None
         self.cells.append(cell)
         return cell
 
