@@ -26,8 +26,8 @@ FIRST = "first = recursive_llm('one?', 'a')\n"
 
 
 def told_when_asked(model: ScriptedProvider, calls: int, reply: str = "yes") -> None:
-    """The root's reply ends only once ``calls`` leaf calls have arrived; and each leaf call is answered ``reply``."""
-    model.told = told = anyio.Event()
+    """The root's first reply ends only once ``calls`` leaf calls have arrived; each is answered ``reply``."""
+    told = model.told[1] = anyio.Event()
 
     def leaf(prompt: str) -> str:
         if len(model.leaf_calls) == calls:
@@ -112,19 +112,13 @@ async def test_a_later_cell_begins_where_the_session_is(bench: Bench) -> None:
     one = block("import random\nr = recursive_llm('zero?', 'z')\nnumber = random.random()\nprint(r)")
     two = block("r2 = recursive_llm(f'{r} {number}?', 'b')\nx = 1\nanswer(r2)")
     model = ScriptedProvider([one, two], cuts=EVERYWHERE)
-    told_when_asked(model, 1)
-    assert model.told is not None
+    model.told = {1: anyio.Event(), 2: anyio.Event()}
 
     def leaf(prompt: str) -> str:
         count = len(model.leaf_calls)
-        if count == 1:
-            told.set()
-            model.told = second
-        else:
-            second.set()
+        model.told[count].set()
         return f"reply {count}"
 
-    told, second = model.told, anyio.Event()
     model.leaf = leaf
     assert await ask(bench, model) == "reply 2"
     assert len(model.leaf_calls) == 2

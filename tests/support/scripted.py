@@ -44,8 +44,8 @@ class ScriptedProvider:
         self.leaf = leaf
         self.usd_per_token = usd_per_token
         self.cuts = cuts
-        self.told: anyio.Event | None = None
-        """Waited for before a root reply that is listened to ends."""
+        self.told: dict[int, anyio.Event] = {}
+        """Waited for before a root reply that is listened to ends, by the number of the reply, from 1."""
         self.between: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         """Waited for after each of the cuts."""
         self.calls: list[Call] = []
@@ -66,6 +66,7 @@ class ScriptedProvider:
 
     async def request(self, call: Call) -> Reply:
         self.calls.append(call)
+        number = len(self.root_calls)
         await anyio.lowlevel.checkpoint()
         if call.role == "root":
             if not self.script:
@@ -79,8 +80,8 @@ class ScriptedProvider:
             for cut in self.cuts:
                 call.heard(reply[:cut])
                 await self.between()
-            if self.told is not None:
-                await self.told.wait()
+            if (told := self.told.get(number)) is not None:
+                await told.wait()
         finish = "length" if reply.endswith(CUT_OFF) else "stop"
         text = reply.removesuffix(CUT_OFF)
         return Reply(text, await self.count_tokens(call.messages), len(text) // 4, finish=finish)
