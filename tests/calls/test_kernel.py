@@ -69,6 +69,8 @@ def test_usage_prints_as_the_contract_says():
         "root": {"calls": 1, "input_tokens": 5, "output_tokens": 9},
         "leaf": {"calls": 2, "input_tokens": 2, "output_tokens": 10},
         "usd": 0.5,
+        "speculated_calls": 0,
+        "wasted_calls": 0,
     }
 
 

@@ -59,6 +59,11 @@ class Recording(Protocol):
         """Whether ``take`` would give a call."""
         ...
 
+    @property
+    def unasked(self) -> Sequence[CallRecord]:
+        """Calls that ran ahead in vain before a run was resumed."""
+        ...
+
 
 class Kernel:
     """Answers the bounded calls of one run and all its children, from the journal or from a model.
@@ -114,6 +119,10 @@ class Kernel:
         """Calls that the run has not asked for yet; none in a replay, which never opens it."""
         self._wasted = 0
         self._written_off: set[tuple[str, int]] = set()
+        for record in recording.unasked if recording is not None and not replay else ():
+            self._wasted += 1
+            self._written_off.add((record.key, record.occurrence))
+            self._charge_again(record)
         self._refusal: BudgetExceeded | None = None
         """Why no further call of this run may leave, but for a final one."""
 
@@ -281,8 +290,7 @@ class Kernel:
             )
         paid = not self._replay and record.cached_from is None and record.attempts > 0
         if paid:
-            self._meter.live(call.role, record.input_tokens, record.output_tokens, record.usd)
-            self.ledger.charge(Amount(1, record.input_tokens + record.output_tokens, record.usd or 0.0), live=False)
+            self._charge_again(record)
         if record.reply is None:
             raise CallFailed(record.error, reason=record.error_reason or "server")
         if not paid:
@@ -290,6 +298,12 @@ class Kernel:
         return Reply(
             record.reply, record.input_tokens, record.output_tokens, record.usd, record.finish, record.seconds, not paid
         )
+
+    def _charge_again(self, record: CallRecord) -> None:
+        """Count what this run had paid before it was interrupted."""
+        role: Role = "root" if record.role == "root" else "leaf"
+        self._meter.live(role, record.input_tokens, record.output_tokens, record.usd)
+        self.ledger.charge(Amount(1, record.input_tokens + record.output_tokens, record.usd or 0.0), live=False)
 
     async def _remembered(self, call: Call, occurrence: int) -> Reply | None:
         """The reply any other run got to the same call."""

@@ -29,7 +29,7 @@ class Store(Protocol):
         ...
 
     async def remember(self, key: str, occurrence: int, *, role: str) -> RememberedReply | None:
-        """A reply of any earlier run to the same call. Root replies only from runs that were answered, so that asking
+        """A reply of any earlier run to the same call, or of this one where it ran ahead in vain. Root replies only from runs that were answered, so that asking
         again after a failure is a fresh attempt."""
         ...
 
