@@ -164,7 +164,8 @@ class Programs:
         safe = self._name()  # a failure would stop the others at a moment that depends on their timing
         return (
             "from concurrent.futures import ThreadPoolExecutor\n"
-            f"def {safe}(x):\n    try:\n        return {self._call('x')}\n    except CallFailed:\n        return 'failed'\n"
+            f"def {safe}(x):\n    try:\n        return {self._call('x')}\n"
+            "    except CallFailed:\n        return 'failed'\n"
             f"with ThreadPoolExecutor({self._below(1, 5)}) as pool:\n"
             f"    out += [str(x) for x in pool.map({safe}, {self._items()})]"
         )

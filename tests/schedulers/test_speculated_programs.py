@@ -77,7 +77,12 @@ class Seen:
 
 
 async def run(
-    sandbox: Sandbox, model: ScriptedProvider, speculate: int, recording: Recording | None = None, *, replay: bool = False
+    sandbox: Sandbox,
+    model: ScriptedProvider,
+    speculate: int,
+    recording: Recording | None = None,
+    *,
+    replay: bool = False,
 ) -> Seen:
     store = MemoryStore()
     await store.add_run(RunRecord("run", "q", 0.0, {}, {}))
