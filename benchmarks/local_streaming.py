@@ -1,8 +1,8 @@
 """What early starts gain with the local model: how long before the end of a root reply its first leaf call begins.
 
 Run by hand (it takes minutes of CPU): ``.venv/bin/python benchmarks/local_streaming.py small|frontier``. The head start
-is read off the journal; the ratio of seconds, with early starts to without, says what is left of it where both share the
-processors. A question is asked once before it counts, so that both ways find the same in the server's prompt cache.
+is read off the journal; the ratio of seconds, with early starts to without, says what is left of it where both share
+the processors. A question is asked once before it counts, so that both ways find the same in the server's prompt cache.
 """
 
 from __future__ import annotations

@@ -70,6 +70,8 @@ def test_usage_prints_as_the_contract_says():
         "leaf": {"calls": 2, "input_tokens": 2, "output_tokens": 10, "cache_read_tokens": 1},
         "usd": 0.5,
         "cache_read_tokens": 1,
+        "speculated_calls": 0,
+        "wasted_calls": 0,
     }
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from typing import Any, NoReturn, Protocol, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -27,6 +26,7 @@ from habit.calls.fanout import (
     measure,
     most_usd,
 )
+from habit.calls.numbering import Numbering
 from habit.calls.provider import Provider, TransientFailure, UnusableReply
 from habit.calls.recorded import failed, record_of
 from habit.calls.retry import RetryPolicy, with_retries
@@ -35,6 +35,7 @@ from habit.calls.usage import Usage, UsageMeter
 from habit.errors import BudgetExceeded, CallFailed, ReplayMismatch
 from habit.events import Observer, ignore
 from habit.journal.records import CallRecord
+from habit.journal.replay import Recording
 from habit.journal.store import Store
 from habit.tasks import task_group
 
@@ -46,18 +47,6 @@ _limiters: WeakKeyDictionary[Provider, anyio.CapacityLimiter] = WeakKeyDictionar
 
 def _nothing() -> None:
     """Nobody wants to know."""
-
-
-class Recording(Protocol):
-    """The calls that a run made before, to be taken again in the same order for each key."""
-
-    def take(self, key: str, occurrence: int) -> CallRecord | None:
-        """The recorded call, or None when the run did not make it."""
-        ...
-
-    def has(self, key: str, occurrence: int) -> bool:
-        """Whether ``take`` would give a call."""
-        ...
 
 
 class Kernel:
@@ -102,7 +91,7 @@ class Kernel:
         self._retry = retry or RetryPolicy()
         self._on_event = on_event
         self._meter = UsageMeter()
-        self._occurrences: Counter[str] = Counter()
+        self._numbers = Numbering(store, recording, use_cache=use_cache)
         self._longest: dict[Role, int] = {"root": 0, "leaf": 0}
         """Output tokens of the longest reply so far."""
         self._replies: dict[Role, int] = {"root": 0, "leaf": 0}
@@ -113,7 +102,9 @@ class Kernel:
         self.ahead = CallsAhead(self._send_ahead, self._write_off, self._has_room)
         """Calls that the run has not asked for yet; none in a replay, which never opens it."""
         self._wasted = 0
-        self._written_off: set[tuple[str, int]] = set()
+        for record in recording.unasked if recording is not None and not replay else ():
+            self._wasted += 1
+            self._charge_again(record)
         self._refusal: BudgetExceeded | None = None
         """Why no further call of this run may leave, but for a final one."""
 
@@ -149,7 +140,7 @@ class Kernel:
         ``waits`` is called when a model has to be asked, and the call did not run ahead. The journal has the reply
         before it is returned. Raises CallFailed, BudgetExceeded, ReplayMismatch or JournalError.
         """
-        return await self._answer(call, self._next_occurrence(call), final, waits)
+        return await self._answer(call, self._numbers.next(call.key), final, waits)
 
     @overload
     async def call_all(self, slots: Sequence[Call]) -> list[Reply | CallFailed]: ...
@@ -226,27 +217,9 @@ class Kernel:
         prompts = await anyio.to_thread.run_sync(measure, planned, self.leaf, longest)
         if skip_known:
             keys = await anyio.to_thread.run_sync(lambda: [call.key if call else None for call in planned()])
-            known = await self._known(keys)
+            known = await self.call_all(self._numbers.upcoming(keys), self._numbers.is_known)
             prompts = [prompt for prompt, is_known in zip(prompts, known, strict=True) if not is_known]
         return add_up(prompts, self.root, self.leaf)
-
-    async def _known(self, keys: Sequence[str | None]) -> list[bool | CallFailed]:
-        """For each of the calls that are next to be made, whether its reply is there already."""
-        ahead: Counter[str | None] = Counter()
-        numbered = []
-        for key in keys:
-            numbered.append((key, ahead[key] + (self._occurrences[key] if key else 0)))
-            ahead[key] += 1
-
-        async def is_known(call: tuple[str | None, int]) -> bool:
-            key, occurrence = call
-            if key is None:
-                return False
-            if self._recording is not None and self._recording.has(key, occurrence):
-                return True
-            return self._use_cache and await self._store.remember(key, occurrence, role="leaf") is not None
-
-        return await self.call_all(numbered, is_known)
 
     async def _answer(self, call: Call, occurrence: int, final: bool, waits: Callable[[], None]) -> Reply:
         self._on_event(CallStarted(call, occurrence))
@@ -285,9 +258,7 @@ class Kernel:
             )
         paid = not self._replay and record.cached_from is None and record.attempts > 0
         if paid:
-            cached = record.cache_read_tokens
-            self._meter.live(call.role, record.input_tokens, record.output_tokens, record.usd, cache_read_tokens=cached)
-            self.ledger.charge(Amount(1, record.input_tokens + record.output_tokens, record.usd or 0.0), live=False)
+            self._charge_again(record)
         if record.reply is None:
             raise CallFailed(record.error, reason=record.error_reason or "server")
         if not paid:
@@ -302,6 +273,13 @@ class Kernel:
             cached=not paid,
             cache_read_tokens=record.cache_read_tokens,
         )
+
+    def _charge_again(self, record: CallRecord) -> None:
+        """Count what this run had paid before it was interrupted."""
+        role: Role = "root" if record.role == "root" else "leaf"
+        cached = record.cache_read_tokens
+        self._meter.live(role, record.input_tokens, record.output_tokens, record.usd, cache_read_tokens=cached)
+        self.ledger.charge(Amount(1, record.input_tokens + record.output_tokens, record.usd or 0.0), live=False)
 
     async def _remembered(self, call: Call, occurrence: int) -> Reply | None:
         """The reply any other run got to the same call."""
@@ -365,10 +343,7 @@ class Kernel:
     async def _send_ahead(self, ahead: Ahead, nth: int) -> None:
         """Send a call that nobody asked for yet, if that is of use and no budget is tight."""
         call, provider = ahead.call, self._provider(ahead.call.role)
-        occurrence = self._occurrences[call.key] + nth
-        if self._recording is not None and self._recording.has(call.key, occurrence):
-            return
-        if self._use_cache and await self._store.remember(call.key, occurrence, role=call.role) is not None:
+        if await self._numbers.is_known(self._numbers.upcoming([call.key] * (nth + 1))[nth]):
             return
         try:
             prompt_tokens, estimate = await self._estimate(call, provider)
@@ -380,18 +355,13 @@ class Kernel:
 
     async def _write_off(self, ahead: Ahead) -> None:
         """Keep the reply of a call ahead that nobody asked for; other runs may, or this one when it is resumed."""
-        sending, key = ahead.sending, ahead.call.key
+        sending = ahead.sending
         if not sending.attempts:
             return
         self._wasted += 1
-        if sending.reply is None:
-            return
-        number = -1 - self._occurrences[key]
-        while (key, number) in self._written_off:
-            number -= 1
-        self._written_off.add((key, number))
-        with suppress(CallFailed):
-            await self._keep(ahead.call, number, sending)
+        if sending.reply is not None:
+            with suppress(CallFailed):
+                await self._keep(ahead.call, self._numbers.in_vain(ahead.call.key), sending)
 
     async def _reserve(self, estimate: Amount, final: bool) -> Reservation:
         """Room for a call in every budget; once a call was refused, only a final one still gets any."""
@@ -477,11 +447,6 @@ class Kernel:
 
     def _provider(self, role: Role) -> Provider:
         return self.root if role == "root" else self.leaf
-
-    def _next_occurrence(self, call: Call) -> int:
-        occurrence = self._occurrences[call.key]
-        self._occurrences[call.key] += 1
-        return occurrence
 
     def _priced(self, reply: Reply, provider: Provider, clock: float) -> Reply:
         usd = reply.usd if reply.usd is not None else provider.price(reply.input_tokens, reply.output_tokens)

@@ -98,12 +98,15 @@ def insert_call(db: sqlite3.Connection, call: CallRecord) -> None:
 
 
 def select_reply(db: sqlite3.Connection, key: str, occurrence: int, role: str) -> RememberedReply | None:
-    """A reply to the call; for a root call only from a run that was answered."""
+    """A reply to the call; for a root call only from a run that was answered.
+
+    A run that asked for it comes before one where it ran ahead in vain, as number -1, -2, … instead of 0, 1, …
+    """
     answered = "AND runs.status = 'answered'" if role == "root" else ""
     row = db.execute(
         "SELECT runs.id, reply, input_tokens, output_tokens, finish FROM calls JOIN runs ON runs.number = calls.run "
-        f"WHERE key = ? AND occurrence = ? AND reply IS NOT NULL {answered} LIMIT 1",
-        (pack(key), occurrence),
+        f"WHERE key = ? AND occurrence IN (?, ?) AND reply IS NOT NULL {answered} ORDER BY occurrence DESC LIMIT 1",
+        (pack(key), occurrence, -1 - occurrence),
     ).fetchone()
     if row is None:
         return None

@@ -76,8 +76,9 @@ TABLES = (
     f"CREATE INDEX calls_by_cost ON calls (started, usd, attempts, cached_from) WHERE {COSTLY}",
 )
 
-UPGRADES = {
+UPGRADES: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE cells ADD COLUMN folded INTEGER NOT NULL DEFAULT 0",),
+    # A negative ``calls.occurrence`` means something from now on.
     2: ("ALTER TABLE calls ADD COLUMN cache_read_tokens INTEGER NOT NULL DEFAULT 0",),
 }
 """What takes a journal from each older format to the next one."""

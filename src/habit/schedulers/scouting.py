@@ -211,14 +211,14 @@ class Scout:
         self._session: Session | None = None
         self._asked: Counter[str] = Counter()
         self._verdicts: Iterator[str | None] = iter(())
-        self._ended = False
+        self._working = anyio.CancelScope(shield=True)
 
     async def run(self) -> None:
-        """Do what the session did, and go on from there; ended by ``end`` alone, which kills its process."""
+        """Do what the session did, and go on from there; stopped by ``end`` alone, which kills its process first."""
         scouts = self._lookout.speculation.scouts
         scouts["alive"] += 1
         try:
-            with anyio.CancelScope(shield=True):
+            with self._working:
                 await self._run()
         finally:
             scouts["alive"] -= 1
@@ -226,7 +226,7 @@ class Scout:
 
     async def end(self) -> None:
         """End it, and its process, at once."""
-        self._ended = True
+        self._working.cancel()
         if self._session is not None:
             await self._session.aclose()
 
@@ -237,8 +237,6 @@ class Scout:
             return  # no process to spare for it: the session does without
         try:
             for cell in list(self._tape.cells):
-                if self._ended:
-                    return
                 self._verdicts = iter(cell.verdicts)
                 if cell.query is not None:
                     self._session.set_query(cell.query)
