@@ -24,7 +24,7 @@ def _thoughtless(heard: Heard) -> Heard:
 
     def told(text: str) -> None:
         said = _THOUGHTS.sub("", text)
-        if "<think>" not in said:
+        if "<think>" not in said and not "<think>".startswith(said.lstrip()):
             heard(said)
 
     return told
