@@ -60,6 +60,10 @@ class Settings:
     """Make OpenTelemetry spans of runs; see docs/telemetry.md."""
     concurrency: int = 64
     """Requests under way at once, for each provider."""
+    speculate: int = 32
+    """Leaf calls that may run ahead of a session at once; 0 for none. See docs/speculation.md."""
+    stream_starts: bool = False
+    """Let complete statements of a cell start their calls while the model still writes the rest of it."""
     window: int | None = None
     """The model's context window in tokens, where the price list does not know it."""
     base_url_from_file: bool = False
@@ -71,7 +75,7 @@ class Settings:
         _check_choice("dialect", self.dialect, DIALECTS)
         _check_choice("execution", self.execution, EXECUTIONS)
         _check_choice("sandbox", self.sandbox, SANDBOXES)
-        for name in ("max_depth",):
+        for name in ("max_depth", "speculate"):
             _check_at_least(name, getattr(self, name), 0)
         _check_at_least("cell_memory", self.cell_memory, LEAST_CELL_MEMORY)
         for name in ("max_cells", "concurrency", "window"):

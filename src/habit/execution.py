@@ -86,6 +86,8 @@ class Execution:
             run_id=job.record.id,
             limits=_limits(settings),
             clock=float(int((job.first or job.record).started)),
+            speculate=settings.speculate,
+            stream_starts=settings.stream_starts,
             on_event=self._tell,
         )
         self._sandbox = sandbox
@@ -111,7 +113,7 @@ class Execution:
         self._tell(RunStarted(job.record.id, job.root.model, job.record.strategy, job.context.notes))
         self._kernel.ledger.warn()  # of a day that is nearly used up already
         try:
-            async with self._kernel.ledger.timed():
+            async with self._kernel.ledger.timed(), self._kernel.running():
                 outcome = await self._rlm.run(self._task, live)
             run = self._ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
         except BudgetExceeded as stop:

@@ -148,6 +148,11 @@ def blames_schema(failure: CallFailed) -> bool:
     return failure.reason == "rejected" and _NO_SCHEMAS.search(str(failure)) is not None
 
 
+def blames_streaming(failure: CallFailed) -> bool:
+    """Whether a server rejected a call because it does not stream, or not as it was asked to."""
+    return failure.reason == "rejected" and re.search(r"\bstream", str(failure), re.IGNORECASE) is not None
+
+
 def no_tools(model: str, said: str = "") -> CallFailed:
     """The model, or its server, takes no tools."""
     quoted = f" ({said})" if said else ""

@@ -54,7 +54,7 @@ class Provider(Protocol):
         ...
 
     async def request(self, call: Call) -> Reply:
-        """Send ``call`` once.
+        """Send ``call`` once; ``call.heard`` is told of the reply while it comes, by providers that can stream.
 
         Raises TransientFailure when a retry may help, any other CallFailed when it will not.
         """

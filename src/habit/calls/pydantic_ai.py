@@ -43,6 +43,8 @@ NO_KEY = "no-key"
 """Sent where a protocol wants a key and there is none to send."""
 
 _OWN_SERVERS = (None, "ollama", "vllm")
+_CACHES_WHERE_TOLD = ("anthropic", "bedrock", "openrouter")
+"""Providers with models that cache a prompt up to marked places only; the others see for themselves what repeats."""
 
 
 async def open_provider(
@@ -141,6 +143,7 @@ def build_provider(
         without_retries(built),
         window=window or prices.window or CLOUD_WINDOW,
         concurrency=concurrency,
+        breakpoints=provider in _CACHES_WHERE_TOLD,
     )
 
 
@@ -157,6 +160,7 @@ class PydanticAIProvider:
         *,
         window: int,
         concurrency: int,
+        breakpoints: bool,
     ) -> None:
         self.model = endpoint.model
         self.window = window
@@ -166,6 +170,7 @@ class PydanticAIProvider:
         self._clients = clients
         self._prices = prices
         self._settings = settings
+        self._breakpoints = breakpoints
         self._structured = bool(built.profile.get("supports_json_schema_output", False))
         self._tools = bool(built.profile.get("supports_tools", True))
 
@@ -206,8 +211,10 @@ class PydanticAIProvider:
             try:
                 response = await model_request(
                     self._built,
-                    translate.to_messages(call),
-                    model_settings=translate.to_settings(call.sampling, self._settings),
+                    translate.to_messages(call, breakpoints=self._breakpoints),
+                    model_settings=translate.to_settings(
+                        call.sampling, self._settings, goes_on=self._breakpoints and call.role == "root"
+                    ),
                     model_request_parameters=translate.to_parameters(schema, tool=call.tool),
                     instrument=False,
                 )

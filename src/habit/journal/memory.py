@@ -66,7 +66,8 @@ class MemoryStore:
     async def remember(self, key: str, occurrence: int, *, role: str) -> RememberedReply | None:
         """A reply of any earlier run to the same call."""
         self._check_open()
-        for run_id, call in self._remembered.get((key, occurrence), {}).items():
+        asked, unasked = (self._remembered.get((key, number), {}) for number in (occurrence, -1 - occurrence))
+        for run_id, call in (*asked.items(), *unasked.items()):
             if call.reply is not None and (role != "root" or self._runs[run_id].status == "answered"):
                 return RememberedReply(run_id, call.reply, call.input_tokens, call.output_tokens, call.finish)
         return None

@@ -42,6 +42,8 @@ class LlmRequest:
     schema: Mapping[str, Any] | None
     child: bool = False
     """Asks for a child run with a session of its own, even where the prompt would fit one call (``rlm_query``)."""
+    site: int = field(default=0, compare=False)
+    """Stands for the place in the session's code that asks. A hint by which replies are predicted, and no more."""
 
 
 class Host(Protocol):

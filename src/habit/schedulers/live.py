@@ -12,6 +12,7 @@ from habit.sandbox.session import Sandbox, Session, SessionSpec, SharedContext
 from habit.schedulers.conversation import Conversation
 from habit.schedulers.prompts import Profile
 from habit.schedulers.scheduler import Task
+from habit.schedulers.tape import Tape
 
 
 class LiveSession:
@@ -20,6 +21,7 @@ class LiveSession:
     def __init__(self, shared: SharedContext, session: Session, spec: SessionSpec) -> None:
         self.session = session
         self.talk: Conversation | None = None
+        self.tape = Tape()
         self._shared = shared
         self._spec = spec
 
@@ -29,15 +31,23 @@ class LiveSession:
             self.talk = Conversation(profile, task, self.session.description)
         else:
             self.talk.ask_another(task)
-            self.session.set_query(task.query)
+            self._ask_anew(task.query)
         return self.talk
 
     async def replace(self) -> None:
         """Start afresh after the session was lost: the input is there again, the variables are not."""
         await self.session.aclose()
-        self.session = await self._shared.session(self._spec)
+        self.session, self.tape = await self.copy(), Tape()
         if self.talk is not None:
-            self.session.set_query(self.talk.task.query)
+            self._ask_anew(self.talk.task.query)
+
+    async def copy(self) -> Session:
+        """Another session that starts as this one started."""
+        return await self._shared.session(self._spec)
+
+    def _ask_anew(self, query: str) -> None:
+        self.session.set_query(query)
+        self.tape.set_query(query)
 
 
 @asynccontextmanager

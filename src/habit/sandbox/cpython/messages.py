@@ -84,6 +84,7 @@ def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], *, many: b
     child = header.get("child", False)
     if type(child) is not bool:
         raise PeerBroken("a wish for a child that is none")
+    site = _size(header.get("site", 0))
     end = _size(header.get("query"))
     query = _text(blob[:end])
     requests = []
@@ -94,7 +95,7 @@ def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], *, many: b
                 raise PeerBroken("a context that is none")
             start, end = end, end + _size(item[1])
             context = _context(item[0], blob[start:end])
-        requests.append(LlmRequest(query, context, schema, child))
+        requests.append(LlmRequest(query, context, schema, child, site))
     if end != len(blob):
         raise PeerBroken("sizes that do not add up")
     return Ask(_get(header, "id", int), requests, many)
@@ -104,10 +105,11 @@ def _batch(header: Mapping[str, Any], blob: bytes) -> Ask:
     sizes = _get(header, "queries", list)
     if len(sizes) > frames.MAX_SLOTS:
         raise PeerBroken("a batch of too many queries")
+    site = _size(header.get("site", 0))
     requests, end = [], 0
     for size in sizes:
         start, end = end, end + _size(size)
-        requests.append(LlmRequest(_text(blob[start:end]), None, None))
+        requests.append(LlmRequest(_text(blob[start:end]), None, None, site=site))
     if end != len(blob):
         raise PeerBroken("sizes that do not add up")
     return Ask(_get(header, "id", int), requests, True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import anyio
@@ -206,6 +206,7 @@ class Cell:
         try:
             planned = await self._work(lambda: self._functions.plan(str(call.function_name), call.args, call.kwargs))
             if isinstance(planned, Ask):
+                planned = _placed(planned, call)
                 self._check_room(planned)
         except (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError) as error:
             result = raised(error)
@@ -335,3 +336,10 @@ class Cell:
         self._snapshot = None
         self._fed.resumes.append(INTERRUPT)
         self._snapshot = await self._worker.step(lambda _: resume(snapshot, INTERRUPT))
+
+
+def _placed(ask: Ask, call: FunctionSnapshot) -> Ask:
+    """``ask`` with the place in the code that it comes from."""
+    place = call.position
+    site = hash((place.filename, place.start, place.end))
+    return replace(ask, requests=tuple(replace(request, site=site) for request in ask.requests))

@@ -73,6 +73,7 @@ class MontySession:
         self._worker = self._new_worker()
         self._running = anyio.Lock()
         self._open = True
+        self._closing = False
         self._query: str | None = None
         self._log: list[Fed] | None = []
         self._fed = 0
@@ -119,6 +120,7 @@ class MontySession:
         """End the worker; a cell that still runs ends as ``died``."""
         if not self._open:
             return
+        self._closing = True
         with anyio.CancelScope(shield=True):
             self._worker.kill()
             async with self._running:
@@ -268,7 +270,7 @@ class MontySession:
         """A fresh worker that has done all the log says; where that fails, the session is closed."""
         await self._worker.close()
         log = self._log
-        if log is None:
+        if log is None or self._closing:
             await self._close()
             return False
         self._worker = self._new_worker()

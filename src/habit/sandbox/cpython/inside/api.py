@@ -13,13 +13,14 @@ from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.inside.arguments import check_map, query_of
 from habit.sandbox.cpython.inside.awaiting import AwaitedCalls, Deferred, awaitable
 from habit.sandbox.cpython.inside.helpers import Helpers
-from habit.sandbox.cpython.inside.interrupts import Interrupts
+from habit.sandbox.cpython.inside.interrupts import CELL_PREFIX, Interrupts
 from habit.sandbox.cpython.inside.link import Link, Pending, failure_of
 from habit.sandbox.cpython.inside.returns import Rebuild, parse_returns
 from habit.sandbox.cpython.inside.threads import CellOfThread
 from habit.sandbox.cpython.inside.values import context_payload, plain_answer
 
 Finish = Callable[[Pending], Any]
+_SITE_FRAMES = 8
 
 
 class Api:
@@ -120,6 +121,8 @@ class Api:
     def _ask(
         self, kind: str, header: dict[str, Any], blobs: list[bytes], finish: Finish, caller: FrameType | None
     ) -> Any:
+        if caller is not None:
+            header["site"] = site_of(caller)
         pending = self._link.request(self._threads.get(), kind, header, blobs)
         if caller is not None and self.awaited.is_awaited(caller):
             self.deferred.append(pending)
@@ -138,6 +141,17 @@ class Api:
         except CallFailed as refusal:
             raise ValueError(str(refusal)) from None
         self._interrupts.end_with_answer()
+
+
+def site_of(caller: FrameType) -> int:
+    """A number for the place in the code of cells that ``caller`` is at, with the calls of functions that led there."""
+    places: list[tuple[str, int, int]] = []
+    frame: FrameType | None = caller
+    while frame is not None and len(places) < _SITE_FRAMES:
+        if frame.f_code.co_filename.startswith(CELL_PREFIX):
+            places.append((frame.f_code.co_filename, frame.f_code.co_firstlineno, frame.f_lasti))
+        frame = frame.f_back
+    return hash(tuple(places)) & 0x7FFFFFFF
 
 
 def _question(function: str, query: Any) -> bytes:
