@@ -67,7 +67,8 @@ class CallsAhead:
         self._group: TaskGroup | None = None
         self._waiting: defaultdict[str, deque[Ahead]] = defaultdict(deque)
         self._of_no_use: list[Ahead] = []
-        self._under_way = 0
+        self._coming: list[Ahead] = []
+        """Those that may not have come to the provider yet."""
         self._change = anyio.Event()
 
     @asynccontextmanager
@@ -97,7 +98,8 @@ class CallsAhead:
     @property
     def has_room(self) -> bool:
         """Whether the provider would take one more now."""
-        return self._has_room(self._under_way)
+        self._coming = [ahead for ahead in self._coming if not ahead.sending.attempts and not ahead.over.is_set()]
+        return self._has_room(len(self._coming))
 
     def count(self, call: Call) -> int:
         """How many such calls nobody has adopted yet."""
@@ -109,7 +111,7 @@ class CallsAhead:
         ahead = Ahead(call)
         waiting = self._waiting[call.key]
         waiting.append(ahead)
-        self._under_way += 1
+        self._coming.append(ahead)
         self._group.start_soon(self._run, ahead, len(waiting) - 1)
         return ahead
 
@@ -137,6 +139,5 @@ class CallsAhead:
             await self._send(ahead, nth)
         finally:
             ahead.over.set()
-            self._under_way -= 1
             self._change.set()
             self._change = anyio.Event()

@@ -24,6 +24,7 @@ from habit.calls.kernel import Kernel
 from habit.calls.returns import Returns
 from habit.errors import CallFailed, SandboxError, SessionDied
 from habit.sandbox.session import CellResult, LlmRequest, Sandbox, Session
+from habit.schedulers.certain import certain_lines
 from habit.schedulers.live import LiveSession
 from habit.schedulers.speculation import History, Place, Stream
 from habit.schedulers.tape import Tape, TapedCell, TapedReply
@@ -85,7 +86,8 @@ class Lookout:
         self._cell = cell
         self._group = group
         self._scout: Scout | None = None
-        self._sent_one = False
+        self._begun: set[int] = set()
+        self._certain_lines = certain_lines(cell.code) if cell else frozenset()
         self._news = anyio.Event()
 
     @contextmanager
@@ -125,8 +127,13 @@ class Lookout:
             await self._scout.end()
         self.speculation.history.ended(self.stream)
 
-    def asked(self, place: Place) -> None:
+    def is_certain(self, request: LlmRequest) -> bool:
+        """Whether the session has begun to ask this, and will go on to the end."""
+        return request.line in self._begun and request.line in self._certain_lines
+
+    def asked(self, request: LlmRequest, place: Place) -> None:
         """The session asks; it may be what a scout foresaw."""
+        self._begun.add(request.line)
         if self.stream.asked(place):
             self.tell()
 
@@ -186,7 +193,7 @@ class Asked:
         self._request = request
         self._place = place
         if place is not None:
-            lookout.asked(place)
+            lookout.asked(request, place)
 
     def waits(self) -> None:
         """It goes to a model now."""
@@ -211,6 +218,7 @@ class Scout:
         self._session: Session | None = None
         self._asked: Counter[str] = Counter()
         self._verdicts: Iterator[str | None] = iter(())
+        self._is_current = False
         self._working = anyio.CancelScope(shield=True)
 
     async def run(self) -> None:
@@ -237,6 +245,7 @@ class Scout:
             return  # no process to spare for it: the session does without
         try:
             for cell in list(self._tape.cells):
+                self._is_current = not cell.status
                 self._verdicts = iter(cell.verdicts)
                 if cell.query is not None:
                     self._session.set_query(cell.query)
@@ -262,7 +271,7 @@ class Scout:
         if call is None:
             return await _real(taped)
         if not taped.asked:
-            await self._start(call, place, taped)
+            await self._start(call, place, taped, certain=self._is_current and lookout.is_certain(request))
         likely = self._tape.predictions.predict(request)
         return await _real(taped) if likely is None else likely.value
 
@@ -282,15 +291,16 @@ class Scout:
         if verdict is not None:
             raise ValueError(verdict)
 
-    async def _start(self, call: Call, place: Place, taped: TapedReply) -> None:
+    async def _start(self, call: Call, place: Place, taped: TapedReply, *, certain: bool) -> None:
         """Start a call ahead as soon as there is room for it, unless the session asks for it first."""
         stream, ahead = self._lookout.stream, self._lookout.speculation.kernel.ahead
-        while not (stream.has_room and ahead.has_room):
+        while not ((certain or stream.has_room) and ahead.has_room):
             await self._lookout.news()
             if taped.asked or not ahead.is_open:
                 return
-        stream.start(place)
-        if ahead.is_open:
+        left_over = ahead.count(call) - stream.count(place[0])  # of an earlier cell that failed midway, say
+        stream.start(place, certain=certain)
+        if ahead.is_open and left_over <= 0:
             ahead.start(call)
 
 

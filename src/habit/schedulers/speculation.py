@@ -80,7 +80,8 @@ class Stream:
         self.window = -(-limit // FIRST_PART)
         self.started = 0
         self.adopted = 0
-        self._ahead: set[Place] = set()
+        self._ahead: dict[Place, bool] = {}
+        self._certain = 0
         self._unforeseen = 0
         self._adopted_by_copy = 0
 
@@ -91,19 +92,24 @@ class Stream:
 
     @property
     def has_room(self) -> bool:
-        """Whether one more call may be started ahead."""
-        return len(self._ahead) < self.window
+        """Whether one more call may be started ahead that the cell may not come to."""
+        return len(self._ahead) - self._certain < self.window
 
-    def start(self, place: Place) -> None:
-        """A call was started ahead."""
-        self._ahead.add(place)
+    def count(self, what: str) -> int:
+        """How many calls that ask ``what`` are ahead."""
+        return sum(1 for asked, _ in self._ahead if asked == what)
+
+    def start(self, place: Place, *, certain: bool = False) -> None:
+        """A call was started ahead; one that is ``certain`` to be asked takes no room in the window."""
+        self._ahead[place] = certain
+        self._certain += certain
         self.started += 1
 
     def asked(self, place: Place) -> bool:
         """The cell asks; whether it was foreseen."""
         if place not in self._ahead:
             return False
-        self._ahead.remove(place)
+        self._certain -= self._ahead.pop(place)
         self.adopted += 1
         self._adopted_by_copy += 1
         self._unforeseen = 0
@@ -121,7 +127,7 @@ class Stream:
         if self._ahead or self._adopted_by_copy < WORTH_IT:
             self.window //= 2
         self._ahead.clear()
-        self._unforeseen = self._adopted_by_copy = 0
+        self._certain = self._unforeseen = self._adopted_by_copy = 0
 
 
 class History:

@@ -84,7 +84,7 @@ def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], *, many: b
     child = header.get("child", False)
     if type(child) is not bool:
         raise PeerBroken("a wish for a child that is none")
-    site = _size(header.get("site", 0))
+    site, line = _size(header.get("site", 0)), _size(header.get("line", 0))
     end = _size(header.get("query"))
     query = _text(blob[:end])
     requests = []
@@ -95,7 +95,7 @@ def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], *, many: b
                 raise PeerBroken("a context that is none")
             start, end = end, end + _size(item[1])
             context = _context(item[0], blob[start:end])
-        requests.append(LlmRequest(query, context, schema, child, site))
+        requests.append(LlmRequest(query, context, schema, child, site, line))
     if end != len(blob):
         raise PeerBroken("sizes that do not add up")
     return Ask(_get(header, "id", int), requests, many)

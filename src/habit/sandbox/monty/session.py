@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Awaitable, Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,6 +149,7 @@ class MontySession:
             seconds=limits.cell_seconds,
             in_flight=self._in_flight,
             awaited=lambda file, start, end: (start, end) in self._awaited.get(file, frozenset()),
+            line=partial(_line_in, self._file(), source.code.encode()),
         )
         fed = Fed(source.code)
         try:
@@ -310,6 +311,11 @@ def _reason(ending: Ending, seconds: float) -> str:
     if ending.status == "memory":
         return "its memory was used up"
     return "its process ended"
+
+
+def _line_in(cell: str, code: bytes, file: str, start: int) -> int:
+    """The line at ``start`` of the running cell, from 1; 0 in the code of another one."""
+    return code.count(b"\n", 0, start) + 1 if file == cell else 0
 
 
 def _has_no_number(ending: Ending) -> bool:

@@ -123,6 +123,8 @@ class Api:
     ) -> Any:
         if caller is not None:
             header["site"] = site_of(caller)
+            if caller.f_code.co_filename == f"{CELL_PREFIX}{self._threads.running}>":
+                header["line"] = caller.f_lineno
         pending = self._link.request(self._threads.get(), kind, header, blobs)
         if caller is not None and self.awaited.is_awaited(caller):
             self.deferred.append(pending)
