@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 import hashlib
+import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,8 +22,11 @@ from habit.contexts.documents.converted import Converted, Unreadable
 from habit.contexts.documents.opening import Members, Opener, Plain
 from habit.contexts.encodings import BinaryFile, to_utf8
 from habit.contexts.files import Folder, Unusable, read_file, shown
-from habit.contexts.json_text import Texts, as_json, as_json_lines
+from habit.contexts.json_text import Texts, as_json_lines, why_not_json
+from habit.contexts.large import park_file
+from habit.contexts.parked import Parked, Payload, park, viewed
 from habit.errors import UsageError
+from habit.memory import require_memory
 
 Progress = Callable[[int, int], None]
 """Called with the files and bytes read so far, and again while something takes long; an exception from it ends the
@@ -30,6 +34,8 @@ loading."""
 
 _STDIN = "-"
 _BOM = "\ufeff".encode()
+_CHECKED_AFTER = 64 << 20
+"""Bytes after which it is asked how much memory is left."""
 _SQLITE = b"SQLite format 3\0"
 
 
@@ -155,6 +161,7 @@ class _Loader:
         self.notes: list[str] = []
         self.files: list[tuple[str, str]] = []
         self.bytes = 0
+        self.unchecked = 0
         cache = ConversionCache(default_folder()) if keep_conversions else None
         self.opener = Opener(Converter(cache, self.tick))
         self.resources = ExitStack()
@@ -174,35 +181,48 @@ class _Loader:
     def single(self, source: _Source, stdin: BinaryIO | None) -> Context:
         """One file or standard input as the whole context."""
         try:
+            if source.kind == "file" and (parked := self.park(source)) is not None:
+                name = shown(os.path.basename(source.path))
+                return self.plain(parked, name, name)
             data, name = self.read(source, stdin)
             opened = self.open(data, source)
             if isinstance(opened, Members):
                 return self.archive(opened, source, name)
             if isinstance(opened, Converted):
                 found = Context.of(opened.alone())
-                return Context(found.kind, found.payload, name, tuple(self.files), self.all_notes(), raw=self.raw)
+                return Context(found.kind, park(found.payload), name, tuple(self.files), self.all_notes(), raw=self.raw)
             text = self.decode(opened.data, name, source.path)
         except Unusable as bad:
             self.refuse(bad)
             raise UsageError(f"{self.skipped()} Nothing is left to ask about; name another file.") from None
-        return self.plain(text, opened, name, as_it_is=text is data)
+        return self.plain(text, opened.name, name, known=self.files[0][1] if self.files and text is data else "")
 
-    def plain(self, text: bytes, opened: Plain, name: str, *, as_it_is: bool) -> Context:
-        """The context that is one text, or the JSON in it."""
-        sha256 = self.files[0][1] if self.files and as_it_is else ""
+    def plain(self, text: bytes | Parked, called: str, name: str, *, known: str = "") -> Context:
+        """The context that is one text, or the JSON in it; ``known`` is its digest where that is known."""
         kind: Literal["text", "json"] = "text"
-        ending = os.path.splitext(opened.name)[1].lower()
+        payload: Payload = text
+        ending = os.path.splitext(called)[1].lower()
         if ending in (".json", ".jsonl", ".ndjson"):
-            source, text = text, text.removeprefix(_BOM)
-            payload, problem = as_json(text) if ending == ".json" else as_json_lines(text)
-            if payload is None:
+            plain: Payload = text if isinstance(text, Parked) else text.removeprefix(_BOM)
+            found, problem = self.json(plain, ending)
+            if found is None:
                 self.notes.append(f"{name}: not valid {ending[1:].upper()} ({problem}), so it is taken as text.")
             else:
-                kind, text = "json", payload
-            sha256 = sha256 if text is source else ""
-        if not opened.data:
+                kind = "json"
+            payload = plain if found is None else found
+        if not len(text):
             self.notes.append(f"{name} is empty.")
-        return Context(kind, text, name, tuple(self.files), self.all_notes(), known_sha256=sha256, raw=self.raw)
+        known = known if payload is text else ""
+        return Context(kind, park(payload), name, tuple(self.files), self.all_notes(), known_sha256=known, raw=self.raw)
+
+    def json(self, text: Payload, ending: str) -> tuple[Payload | None, str]:
+        """The JSON that ``text`` is, as its ending says: one value, or one in each line; or None and what is wrong."""
+        if ending == ".json":
+            with viewed(text) as view:
+                problem = why_not_json(view)
+            return (None, problem) if problem else (text, "")
+        with text.open() if isinstance(text, Parked) else io.BytesIO(text) as lines:
+            return as_json_lines(lines, self.tick)
 
     def archive(self, members: Members, source: _Source, name: str) -> Context:
         """The context that is the files of one archive."""
@@ -305,14 +325,38 @@ class _Loader:
                 raise UsageError("There is no standard input to read; name a file instead of -.")
             data, name = stdin.read(), "standard input"
         else:
+            self.check_memory(_size(source.path))
             data, name = read_file(source.path), shown(os.path.basename(source.path))
-            sha256 = hashlib.sha256(data).hexdigest()
-            if self.expected is not None and self.expected[source.path] != sha256:
-                raise UsageError(f"{shown(source.path)} has changed since the run began; put it back, or ask again.")
-            self.files.append((source.path, sha256))
+            self.note_file(source.path, hashlib.sha256(data).hexdigest())
         self.bytes += len(data)
         self.tick()
         return data, name
+
+    def check_memory(self, size: int) -> None:
+        """Raise UsageError when the next file will not fit into memory; asked now and then, since it takes a moment."""
+        self.unchecked += size
+        if self.unchecked >= _CHECKED_AFTER:
+            require_memory(size)
+            self.unchecked = 0
+
+    def park(self, source: _Source) -> Parked | None:
+        """A large file that is plain text, or None for every other one."""
+
+        def read(count: int) -> None:
+            self.bytes += count
+            self.tick()
+
+        name = shown(os.path.basename(source.path))
+        parked = park_file(source.path, name, raw=self.raw, read=read)
+        if parked is not None:
+            self.note_file(source.path, parked.sha256)
+        return parked
+
+    def note_file(self, path: str, sha256: str) -> None:
+        """Keep the digest of a file; when a recorded run is read again, it must be the digest of then."""
+        if self.expected is not None and self.expected[path] != sha256:
+            raise UsageError(f"{shown(path)} has changed since the run began; put it back, or ask again.")
+        self.files.append((path, sha256))
 
     def decode(self, data: bytes, name: str, path: str) -> bytes:
         """``data`` as UTF-8, the very same object when it is that already."""

@@ -27,7 +27,8 @@ class LeafCaller:
         if context is None:
             prompt = self.profile.render("leaf_plain", **words)
         else:
-            text = str(context.payload, "utf-8", "surrogatepass")
+            with context.opened() as payload:
+                text = str(payload, "utf-8", "surrogatepass")
             prompt = self.profile.render("leaf", **words, context=text)
         return Call(
             model=self.kernel.leaf.model,

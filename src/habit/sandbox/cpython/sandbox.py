@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 
 from habit.contexts.context import Context
+from habit.contexts.parked import Parked, Payload
 from habit.errors import SandboxError
 from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.process import ForkedProcess
@@ -76,7 +77,7 @@ class CPythonSandbox:
         try:
             async with task_group() as group:
                 group.start_soon(self.warm_up)
-                group.start_soon(shared.take, context.payload)
+                group.start_soon(shared.take)
             await shared.prepare()
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -123,6 +124,8 @@ class CPythonSandbox:
             hello, pidfd = await receive_hello(ours, stream=stream)
             if pidfd is not None:
                 process = ForkedProcess(hello["pid"], pidfd)
+            if "too_large" in hello:
+                raise SandboxError(hello["too_large"])
             if process is None or hello["t"] != "hello":
                 reason = hello.get("error", "no descriptor is left for it, so allow more open files (`ulimit -n`)")
                 raise SandboxError(f"The sandbox could not start a process: {reason}.")
@@ -187,8 +190,9 @@ class CPythonContext:
     def __init__(self, sandbox: CPythonSandbox, context: Context) -> None:
         self._sandbox = sandbox
         self._kind = context.kind
+        self._payload: Payload | None = context.payload
         self._in_flight = frames.IN_FLIGHT + 3 * len(context.payload)
-        self._big = len(context.payload) >= SHARED_FROM
+        self._big = len(context.payload) >= SHARED_FROM or isinstance(context.payload, Parked)
         self._memfd = -1
         self._control: socket.socket | None = None
         self._zygote: ForkedProcess | None = None
@@ -196,15 +200,20 @@ class CPythonContext:
         self._users = 0
         self._closed = False
 
-    async def take(self, payload: bytes) -> None:
-        """Copy the payload to where a zygote can read it."""
-        self._memfd = await anyio.to_thread.run_sync(_sealed, payload)
+    async def take(self) -> None:
+        """Copy the payload to where a zygote can read it, unless it is there."""
+        if isinstance(self._payload, bytes):
+            self._memfd = await anyio.to_thread.run_sync(_sealed, self._payload)
+            self._payload = None
 
     async def prepare(self) -> None:
         """Have a zygote of its own decode a big context."""
         if not self._big:
             return
-        request = {"t": "share", "kind": self._kind}
+        request: dict[str, Any] = {"t": "share", "kind": self._kind}
+        if isinstance(self._payload, Parked):
+            request |= {"characters": self._payload.characters, "highest": self._payload.highest}
+            self._memfd, self._payload = self._payload.hand_over(), None
         async with self._sandbox.fork(None, request, self._memfd) as (control, hello, process):
             self._control, self._zygote, self._description = control, process, hello["description"]
         self._drop_payload()
