@@ -67,10 +67,15 @@ def progress_lines(say: Callable[[str], None], clock: Callable[[], float] = time
         if now >= due:
             between = min(2 * between, MOST_BETWEEN)
             due = now + between
-            done = f"{files:,} file{'s' * (files != 1)}, {_size(size)} so far" if files else "listing folders"
-            say(f"Reading the input: {done}.")
+            say(f"Reading the input: {_so_far(files, size)}.")
 
     return progress
+
+
+def _so_far(files: int, size: int) -> str:
+    if not files:
+        return f"{_size(size)} so far" if size else "listing folders"
+    return f"{files:,} file{'s' * (files != 1)}, {_size(size)} so far"
 
 
 def _size(size: float) -> str:

@@ -70,8 +70,11 @@ class CPythonSandbox:
             await self._stop_zygote()
             await self._start_zygote()
 
-    async def share(self, context: Context) -> CPythonContext:
+    async def share(self, context: Context) -> CPythonContext | SharedAgain:
         """Decode ``context`` once for any number of sessions. Raises SandboxError."""
+        for known in self._contexts:
+            if known.whole is context:
+                return SharedAgain(known)
         shared = CPythonContext(self, context)
         self._contexts.add(shared)
         try:
@@ -191,6 +194,8 @@ class CPythonContext:
         self._sandbox = sandbox
         self._kind = context.kind
         self._payload: Payload | None = context.payload
+        self.whole = context if context.kind == "text" and isinstance(context.payload, Parked) else None
+        """What a session that asks about all of its input means. A text only: other values can be changed."""
         self._in_flight = frames.IN_FLIGHT + 3 * len(context.payload)
         self._big = len(context.payload) >= SHARED_FROM or isinstance(context.payload, Parked)
         self._memfd = -1
@@ -249,6 +254,7 @@ class CPythonContext:
                 spec.limits,
                 description=hello.get("description", self._description),
                 in_flight=self._in_flight,
+                whole=self.whole,
                 on_close=lambda: self._left(session),
             )
             await session.start(spec)
@@ -280,6 +286,26 @@ class CPythonContext:
         if self._memfd >= 0:
             os.close(self._memfd)
             self._memfd = -1
+
+
+class SharedAgain:
+    """A SharedContext that is decoded already: a child run is asked about all of its parent's input."""
+
+    def __init__(self, shared: CPythonContext) -> None:
+        self._shared: CPythonContext | None = shared
+        shared._users += 1
+
+    async def session(self, spec: SessionSpec) -> CPythonSession:
+        """Open a session. Raises SandboxError."""
+        if self._shared is None:
+            raise SandboxError("This context was given back already: share it again.")
+        return await self._shared.session(spec)
+
+    async def aclose(self) -> None:
+        """Forget the context; open sessions live on."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            await shared._leave()
 
 
 @contextmanager
