@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Callable
 
 from habit.contexts.documents.kinds import NoDocument, compression_of, kind_of
@@ -23,18 +24,14 @@ def park_file(path: str, name: str, *, raw: bool, read: Callable[[int], None]) -
         if not CAN_PARK or size < PARKED_FROM:
             return None
         require_memory(size)
-        block = bytearray(BLOCK)
-        view = memoryview(block)
-        count = file.readinto(block) or 0
-        head = bytes(view[:_HEAD])
+        head = os.pread(file.fileno(), _HEAD, 0)
         if _has_marked_json(head, name) or (not raw and _may_be_more(head, name)):
             return None
-        parked = Parked()
+        parked, block = Parked(), bytearray(BLOCK)
         try:
-            while count:
-                parked.write(view[:count])
+            while count := file.readinto(block):
+                parked.write(memoryview(block)[:count])
                 read(count)
-                count = file.readinto(block) or 0
             parked.finish()
         except UnicodeDecodeError:
             read(-parked.size)
