@@ -48,6 +48,6 @@ def _has_marked_json(head: bytes, name: str) -> bool:
 def _may_be_more(head: bytes, name: str) -> bool:
     """Whether a file that begins so may be packed, or a document."""
     try:
-        return bool(compression_of(head)) or head.startswith(b"PAR1") or kind_of(head, name) is not None
+        return bool(compression_of(head)) or kind_of(head, name) is not None
     except NoDocument:
         return True

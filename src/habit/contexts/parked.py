@@ -19,7 +19,7 @@ from habit.errors import UsageError
 
 PARKED_FROM = 8 << 20
 """Bytes from which on a payload is parked."""
-BLOCK = 4 << 20
+BLOCK = 1 << 20
 """Bytes read, hashed and decoded at a time."""
 CAN_PARK: Final = hasattr(os, "memfd_create")
 

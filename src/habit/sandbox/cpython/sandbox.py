@@ -138,8 +138,9 @@ class CPythonSandbox:
             if process is not None:
                 await process.end()
             if isinstance(error, (PeerGone, OSError)):
+                reason = str(error) or "a crash, or the machine ran out of memory"
                 raise SandboxError(
-                    f"The sandbox's zygote process is gone ({error or 'it ended'}): try again."
+                    f"The sandbox's zygote process is gone ({reason}): free some memory, and try again."
                 ) from error
             raise
 
