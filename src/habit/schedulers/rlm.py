@@ -88,7 +88,7 @@ class RLM:
         """
         if live is not None:
             return await self._work(task, live)
-        async with open_live_session(self.sandbox, task.context, self.session_spec(task)) as live:
+        async with open_live_session(self.sandbox, task.context, self.session_spec(task), self.on_event) as live:
             return await self._work(task, live)
 
     async def _work(self, task: Task, live: LiveSession) -> Outcome:
