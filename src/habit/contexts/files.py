@@ -14,9 +14,13 @@ from typing import TypeAlias
 from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
+from habit.memory import require_memory
+
 LEFT_OUT = frozenset({".git", ".hg", ".svn", ".bzr", ".jj", ".habit", "_darcs", "CVS"})
 """Folders that hold version control's own data, or Habit's; never part of an input."""
 _MAX_IGNORE_BYTES = 1 << 20
+_LARGE = 64 << 20
+"""Bytes from which on it is asked whether there is memory for a file."""
 _FOLDERS_A_TICK = 100
 
 _Rules: TypeAlias = tuple[tuple[str, GitIgnoreSpec], ...]
@@ -42,8 +46,13 @@ def shown(path: str) -> str:
 
 
 def read_file(path: str) -> bytes:
-    """The bytes of a regular file; raises Unusable for anything else, and never waits for another process."""
-    with opened_file(path) as (file, _):
+    """The bytes of a regular file; raises Unusable for anything else, and never waits for another process.
+
+    Raises UsageError when there is no memory for it.
+    """
+    with opened_file(path) as (file, size):
+        if size >= _LARGE:
+            require_memory(size)
         return file.readall()
 
 

@@ -29,9 +29,13 @@ class Texts:
 
     def add(self, key: str, text: bytes | str) -> None:
         """Write one more text: a str, or UTF-8."""
-        self.json.write(b", " if self.keys else b"{")
+        start = f"{', ' if self.keys else '{'}{_encode(key)}: "
         self.keys.add(key)
-        self.json.write(f'{_encode(key)}: "'.encode("utf-8", "surrogatepass"))
+        if len(text) <= BLOCK:
+            whole = text if isinstance(text, str) else str(text, "utf-8")
+            self.json.write((start + _encode(whole)).encode("utf-8", "surrogatepass"))
+            return
+        self.json.write(f'{start}"'.encode("utf-8", "surrogatepass"))
         for piece in _pieces(text):
             self.json.write(_encode(piece)[1:-1].encode("utf-8", "surrogatepass"))
         self.json.write(b'"')
@@ -44,9 +48,7 @@ class Texts:
 
 def _pieces(text: bytes | str) -> Iterator[str]:
     """``text`` as pieces that take little memory each."""
-    if len(text) <= BLOCK:
-        yield text if isinstance(text, str) else str(text, "utf-8")
-    elif isinstance(text, str):
+    if isinstance(text, str):
         yield from (text[start : start + BLOCK] for start in range(0, len(text), BLOCK))
     else:
         decoder = codecs.getincrementaldecoder("utf-8")()

@@ -267,15 +267,15 @@ class _Loader:
                 raise UsageError("There is no standard input to read; name a file instead of -.")
             data, name = stdin.read(), "standard input"
         else:
-            self.check_memory(_size(source.path))
             data, name = read_file(source.path), shown(os.path.basename(source.path))
             self.note_file(source.path, hashlib.sha256(data).hexdigest())
         self.bytes += len(data)
+        self.check_memory(len(data))
         self.tick()
         return data, name
 
     def check_memory(self, size: int) -> None:
-        """Raise UsageError when the next file will not fit into memory; asked now and then, since it takes a moment."""
+        """Raise UsageError when memory has run short, after ``size`` more bytes; asked now and then only."""
         self.unchecked += size
         if self.unchecked >= _CHECKED_AFTER:
             require_memory(size)
