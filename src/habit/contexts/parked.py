@@ -19,8 +19,8 @@ from habit.errors import UsageError
 
 PARKED_FROM = 8 << 20
 """Bytes from which on a payload is parked."""
-BLOCK = 1 << 20
-"""Bytes read, hashed and decoded at a time."""
+BLOCK = 256 << 10
+"""Bytes read, hashed and decoded at a time: so few that the allocator keeps what they take for the next ones."""
 CAN_PARK: Final = hasattr(os, "memfd_create")
 
 

@@ -14,7 +14,7 @@ from habit.contexts.context import Context
 from habit.contexts.load import load
 from habit.contexts.parked import Parked
 from habit.errors import SandboxError
-from habit.sandbox.cpython import CPythonSandbox, decoding
+from habit.sandbox.cpython import CPythonSandbox
 from habit.sandbox.cpython.frames import WHOLE
 from habit.sandbox.cpython.messages import Ask, parse
 from habit.sandbox.cpython.wire import PeerBroken
@@ -193,7 +193,3 @@ async def test_a_zygote_that_is_killed_while_it_decodes_is_told_of(
         group.start_soon(kill)
         with pytest.raises(SandboxError, match="ran out of memory"):
             await sandbox.share(context)
-
-
-def test_the_blocks_of_the_decoder_are_no_larger_than_a_cache() -> None:
-    assert decoding._BLOCK <= 1 << 20

@@ -15,7 +15,8 @@ from typing import Any
 
 from habit.memory import SPARE, available_memory, too_little
 
-_BLOCK = 1 << 20
+_BLOCK = 256 << 10
+"""Bytes decoded at a time: so few that the allocator keeps what a piece takes, and gives it to the next one."""
 _new = ctypes.pythonapi.PyUnicode_New
 _new.restype, _new.argtypes = ctypes.py_object, (ctypes.c_ssize_t, ctypes.c_uint32)
 _copy = ctypes.pythonapi.PyUnicode_CopyCharacters
