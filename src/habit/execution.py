@@ -95,7 +95,7 @@ class Execution:
 
     def open_session(self) -> AbstractAsyncContextManager[LiveSession]:
         """The session in which this run begins, for other runs to go on with."""
-        return open_live_session(self._sandbox, self._job.context, self._rlm.session_spec(self._task))
+        return open_live_session(self._sandbox, self._job.context, self._rlm.session_spec(self._task), self._tell)
 
     async def run(self, live: LiveSession | None = None) -> Run:
         """Answer the question, in a session of its own or in one that goes on.

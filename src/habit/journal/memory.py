@@ -99,7 +99,7 @@ class MemoryStore:
         live = (call for call in calls if call.started >= moment and call.attempts > 0 and call.cached_from is None)
         return math.fsum(call.usd or 0.0 for call in live)
 
-    async def put_blob(self, data: bytes) -> str:
+    async def put_blob(self, data: bytes | memoryview) -> str:
         """Keep ``data`` once; returns its SHA-256 (hex)."""
         self._check_open()
         digest = hashlib.sha256(data).hexdigest()

@@ -53,7 +53,7 @@ class Store(Protocol):
         """USD of the live calls, of any run, that began at ``moment`` (Unix seconds) or later; unknown prices are 0."""
         ...
 
-    async def put_blob(self, data: bytes) -> str:
+    async def put_blob(self, data: bytes | memoryview) -> str:
         """Keep ``data`` once, compressed; returns its SHA-256 (hex)."""
         ...
 

@@ -10,6 +10,8 @@ from habit.calls.call import Call, Message, Reply, Sampling
 from habit.calls.kernel import Kernel
 from habit.calls.returns import Returns
 from habit.contexts.context import Context
+from habit.contexts.estimate import MIN_RATE
+from habit.contexts.parked import Parked
 from habit.errors import CallFailed
 from habit.schedulers.prompts import Profile
 from habit.schedulers.scheduler import Task
@@ -36,7 +38,8 @@ class LeafCaller:
         if context is None:
             prompt = self.profile.render("leaf_plain", **words)
         else:
-            text = str(context.payload, "utf-8", "surrogatepass")
+            with context.opened() as payload:
+                text = str(payload, "utf-8", "surrogatepass")
             prompt = self.profile.render("leaf", **words, context=text)
             start = self.profile.shared_start("leaf", "context", **words)
             shared = len(start) if prompt.startswith(start) else 0
@@ -50,6 +53,16 @@ class LeafCaller:
             session=task.session,
             cell=cell,
         )
+
+    def is_surely_too_long(self, context: Context) -> bool:
+        """Whether no prompt can hold ``context``, by its size alone: a large one need not be decoded to see that.
+
+        One that was handed to a session is among the large ones, and only a session has it.
+        """
+        payload = context.payload
+        if not isinstance(payload, Parked):
+            return False
+        return payload.is_spent or payload.characters * MIN_RATE > self.kernel.leaf.window
 
     async def ask(self, call: Call, returns: Returns, waits: Callable[[], None]) -> Any:
         """Send ``call`` and read its reply; one that is cut off or of the wrong type is asked for once more.

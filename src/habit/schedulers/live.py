@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager
 import anyio
 
 from habit.contexts.context import Context
+from habit.contexts.parked import Parked
+from habit.contexts.reading import size_text, told_when_slow
+from habit.events import Observer, ignore
 from habit.sandbox.session import Sandbox, Session, SessionSpec, SharedContext
 from habit.schedulers.conversation import Conversation
 from habit.schedulers.prompts import Profile
@@ -51,9 +54,15 @@ class LiveSession:
 
 
 @asynccontextmanager
-async def open_live_session(sandbox: Sandbox, context: Context, spec: SessionSpec) -> AsyncIterator[LiveSession]:
-    """A live session over ``context``, and everything it owns gone at the end."""
-    shared = await sandbox.share(context)
+async def open_live_session(
+    sandbox: Sandbox, context: Context, spec: SessionSpec, tell: Observer = ignore
+) -> AsyncIterator[LiveSession]:
+    """A live session over ``context``, and everything it owns gone at the end; ``tell`` hears when it takes long."""
+    if isinstance(context.payload, Parked):
+        async with told_when_slow(tell, f"Decoding the input of {size_text(len(context.payload))}."):
+            shared = await sandbox.share(context)
+    else:
+        shared = await sandbox.share(context)
     live: LiveSession | None = None
     try:
         live = LiveSession(shared, await shared.session(spec), spec)

@@ -96,7 +96,7 @@ class RLM:
         """
         if live is not None:
             return await self._work(task, live)
-        async with open_live_session(self.sandbox, task.context, self.session_spec(task)) as live:
+        async with open_live_session(self.sandbox, task.context, self.session_spec(task), self.on_event) as live:
             return await self._work(task, live)
 
     async def _work(self, task: Task, live: LiveSession) -> Outcome:
@@ -272,10 +272,10 @@ class CellHost:
             returns = Returns.from_schema(request.schema)
         except ValueError as problem:
             raise CallFailed(f"returns= can't be used: {problem}", reason="mismatch") from None
-        call = rlm.leaf.call(request.query, request.context, returns, task, cell=self.cell)
-        wants_child = request.child and task.depth < rlm.limits.max_depth
-        if request.context is None or (not wants_child and await rlm.kernel.fits(call)):
+        call = await self._one_call(request, returns)
+        if call is not None:
             return call, returns
+        assert request.context is not None
         if task.depth >= rlm.limits.max_depth:
             size = len(request.context.payload)
             raise CallFailed(
@@ -284,6 +284,17 @@ class CellHost:
                 reason="too_long",
             )
         return None, returns
+
+    async def _one_call(self, request: LlmRequest, returns: Returns) -> Call | None:
+        """The bounded call that will do for ``request``; None when that takes a child run, or wants to be one."""
+        task, rlm = self.bench.task, self.rlm
+        if request.context is not None and rlm.leaf.is_surely_too_long(request.context):
+            return None
+        call = rlm.leaf.call(request.query, request.context, returns, task, cell=self.cell)
+        wants_child = request.child and task.depth < rlm.limits.max_depth
+        if request.context is None or (not wants_child and await rlm.kernel.fits(call)):
+            return call
+        return None
 
     async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> list[Any]:
         """All of ``requests`` at once; a slot that failed holds its CallFailed, every other slot is unharmed.
@@ -302,7 +313,8 @@ class CellHost:
         """The call that each of ``requests`` will most likely be; None for a child run."""
         task, rlm = self.bench.task, self.rlm
         for request in requests:
-            if request.child and task.depth < rlm.limits.max_depth:
+            too_long = request.context is not None and rlm.leaf.is_surely_too_long(request.context)
+            if too_long or (request.child and task.depth < rlm.limits.max_depth):
                 yield None
                 continue
             with suppress(ValueError):  # a schema that can't be used fails before anything is sent

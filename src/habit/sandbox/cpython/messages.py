@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from habit.contexts.context import Context, decode
+from habit.contexts.parked import park
 from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.wire import PeerBroken
 from habit.sandbox.session import LlmRequest
@@ -51,19 +52,22 @@ class Done:
 Message = Ask | Offer | Done
 
 
-def parse(header: Mapping[str, Any], blob: bytes, *, cell: int, output_chars: int) -> Message:
-    """The message in a frame of the cell that is running; raises PeerBroken."""
+def parse(
+    header: Mapping[str, Any], blob: bytes, *, cell: int, output_chars: int, whole: Context | None = None
+) -> Message:
+    """The message in a frame of the cell that is running; ``whole`` is the session's own context, where it may pass
+    that on without sending it. Raises PeerBroken."""
     if _get(header, "cell", int) != cell:
         raise PeerBroken("a frame of another cell")
     match header.get("t"):
         case "call":
             context = header.get("context")
-            return _ask(header, blob, [context], many=False)
+            return _ask(header, blob, [context], whole, many=False)
         case "map":
             contexts = _get(header, "contexts", list)
             if len(contexts) > frames.MAX_SLOTS:
                 raise PeerBroken("a map of too many contexts")
-            return _ask(header, blob, contexts, many=True)
+            return _ask(header, blob, contexts, whole, many=True)
         case "batch":
             return _batch(header, blob)
         case "answer":
@@ -77,7 +81,7 @@ def parse(header: Mapping[str, Any], blob: bytes, *, cell: int, output_chars: in
             raise PeerBroken(f"a frame of the unknown type {other!r:.40}")
 
 
-def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], *, many: bool) -> Ask:
+def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], whole: Context | None, *, many: bool) -> Ask:
     schema = header.get("schema")
     if schema is not None and not (isinstance(schema, dict) and _is_small(schema)):
         raise PeerBroken("a schema that is none")
@@ -90,7 +94,9 @@ def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], *, many: b
     requests = []
     for item in contexts:
         context = None
-        if item is not None:
+        if item == frames.WHOLE and whole is not None:
+            context = whole
+        elif item is not None:
             if not (isinstance(item, list) and len(item) == 2 and item[0] in ("text", "json")):
                 raise PeerBroken("a context that is none")
             start, end = end, end + _size(item[1])
@@ -120,7 +126,7 @@ def _context(kind: Literal["text", "json"], payload: bytes) -> Context:
         decode(kind, payload)
     except (ValueError, RecursionError):
         raise PeerBroken("a context that cannot be decoded") from None
-    return Context(kind, payload, ORIGIN)
+    return Context(kind, park(payload), ORIGIN)
 
 
 def _done(header: Mapping[str, Any], blob: bytes, output_chars: int) -> Done:

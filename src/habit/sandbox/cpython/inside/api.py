@@ -27,7 +27,15 @@ class Api:
     """Builds the reserved names of a session. ``deferred`` holds the calls of a cell that it awaits later, or never."""
 
     def __init__(
-        self, link: Link, interrupts: Interrupts, threads: CellOfThread, awaited: AwaitedCalls, context: Any, query: str
+        self,
+        link: Link,
+        interrupts: Interrupts,
+        threads: CellOfThread,
+        awaited: AwaitedCalls,
+        context: Any,
+        query: str,
+        *,
+        by_name: bool = False,
     ) -> None:
         self.deferred: list[Pending] = []
         self._link = link
@@ -36,6 +44,7 @@ class Api:
         self.awaited = awaited
         self._context = context
         self._query = query
+        self._by_name = by_name
 
     def names(self, show_vars: Callable[[], None]) -> dict[str, Any]:
         """The reserved names and their values."""
@@ -71,14 +80,15 @@ class Api:
         """One request about one context, made by the code that ``caller`` runs."""
         question = _question("recursive_llm", query)
         schema, rebuild = parse_returns(returns)
-        kind, payload = (None, b"") if context is None else context_payload(context)
+        payload = None if context is None else self._payload(context)
         header = {
             "query": len(question),
-            "context": None if kind is None else [kind, len(payload)],
+            "context": _announced(payload),
             "schema": schema,
             **({"child": True} if child else {}),
         }
-        return self._ask("call", header, [question, payload], lambda pending: _one(pending, rebuild), caller)
+        blobs = [question, payload[1] if payload else b""]
+        return self._ask("call", header, blobs, lambda pending: _one(pending, rebuild), caller)
 
     def ask_about_each(
         self,
@@ -94,12 +104,12 @@ class Api:
         question = _question("recursive_llm_map", query)
         check_map(contexts, on_error)
         schema, rebuild = parse_returns(returns)
-        payloads = [None if item is None else context_payload(item) for item in contexts]
+        payloads = [None if item is None else self._payload(item) for item in contexts]
         if len(payloads) > frames.MAX_SLOTS:
             raise ValueError(f"{len(payloads):,} contexts are too many for one map: {frames.MAX_SLOTS:,} is the most")
         header = {
             "query": len(question),
-            "contexts": [payload and [payload[0], len(payload[1])] for payload in payloads],
+            "contexts": [_announced(payload) for payload in payloads],
             "schema": schema,
             **({"child": True} if child else {}),
         }
@@ -113,6 +123,10 @@ class Api:
             raise ValueError(f"{len(blobs):,} prompts are too many for one batch: {frames.MAX_SLOTS:,} is the most")
         header = {"queries": [len(blob) for blob in blobs]}
         return self._ask("batch", header, blobs, lambda pending: _all(pending, _as_it_is, "return"), caller)
+
+    def _payload(self, value: Any) -> tuple[str, bytes]:
+        """(kind, payload) of a context; nothing is sent for the session's own, where the host said so."""
+        return (frames.WHOLE, b"") if self._by_name and value is self._context else context_payload(value)
 
     def _map_in_words(self, query: str, contexts: list[str], choices: list[str]) -> list[Any]:
         replies: list[Any] = self.ask_about_each(query, contexts, choices, "raise", None)
@@ -154,6 +168,13 @@ def site_of(caller: FrameType) -> int:
             places.append((frame.f_code.co_filename, frame.f_code.co_firstlineno, frame.f_lasti))
         frame = frame.f_back
     return hash(tuple(places)) & 0x7FFFFFFF
+
+
+def _announced(payload: tuple[str, bytes] | None) -> list[Any] | str | None:
+    """What a frame's header says of a context."""
+    if payload is None or payload[0] == frames.WHOLE:
+        return payload and frames.WHOLE
+    return [payload[0], len(payload[1])]
 
 
 def _question(function: str, query: Any) -> bytes:
