@@ -58,8 +58,8 @@ class Settings:
     no_cache: bool = False
     otel: bool = False
     """Make OpenTelemetry spans of runs; see docs/telemetry.md."""
-    concurrency: int = 64
-    """Requests under way at once, for each provider."""
+    concurrency: int | None = None
+    """Most requests under way at once to one model; by default as many as it takes."""
     window: int | None = None
     """The model's context window in tokens, where the price list does not know it."""
     base_url_from_file: bool = False

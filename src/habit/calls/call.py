@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from habit.calls.ratelimits import RateLimit
+
 Role = Literal["root", "leaf"]
 """*root* calls write code or steer; *leaf* calls do semantic work on a slice."""
 
@@ -94,3 +96,5 @@ class Reply:
     """True when the reply came from the journal and nothing was sent or paid."""
     estimated: bool = False
     """True when the provider did not say how many tokens it took, and they were estimated."""
+    limits: tuple[RateLimit, ...] = ()
+    """What the server said of its rate limits; not kept in the journal."""

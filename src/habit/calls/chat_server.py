@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from habit.calls import toolcalls, wire
@@ -72,9 +73,9 @@ class ChatServer:
         await self._wire.aclose()
 
     async def _send(self, call: Call, schema: Mapping[str, Any] | None) -> Reply:
-        answer = await self._wire.post("/chat/completions", self._body(call, schema))
+        answer, limits = await self._wire.post("/chat/completions", self._body(call, schema))
         try:
-            return await self._read(call, answer)
+            return replace(await self._read(call, answer), limits=limits)
         except (LookupError, TypeError, AttributeError) as problem:
             raise nonsense(self.model, repr(problem), self._secrets) from None
 

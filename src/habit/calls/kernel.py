@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol, TypeVar, overload
-from weakref import WeakKeyDictionary
 
 import anyio
 
 from habit.calls.budget import Amount, Budget, Ledger, Reservation
 from habit.calls.call import Call, Reply, Role
-from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted, FanOut
+from habit.calls.concurrency import BackOff, limiter_of
+from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted, FanOut, SlowedDown
 from habit.calls.fanout import (
     ENOUGH_REPLIES,
     Confirm,
@@ -38,8 +38,6 @@ from habit.tasks import task_group
 
 Slot = TypeVar("Slot")
 Answer = TypeVar("Answer")
-
-_limiters: WeakKeyDictionary[Provider, anyio.CapacityLimiter] = WeakKeyDictionary()
 
 
 class Recording(Protocol):
@@ -104,6 +102,8 @@ class Kernel:
         self._sent = 0
         """Calls under way: they hold a reservation, and the journal does not have them yet."""
         self._all_home: anyio.Event | None = None
+        self._slowed: set[Provider] = set()
+        """Whose slowing down was told of."""
         self._refusal: BudgetExceeded | None = None
         """Why no further call of this run may leave, but for a final one."""
 
@@ -342,19 +342,32 @@ class Kernel:
         attempts = 0
         began, clock = time.time(), time.perf_counter()
 
-        async def attempt() -> Reply:
-            nonlocal attempts
+        async def send() -> Reply:
+            nonlocal attempts, began, clock
+            if not attempts:
+                began, clock = time.time(), time.perf_counter()
             attempts += 1
             return await provider.request(call)
+
+        async def attempt() -> Reply:
+            return await limiter_of(provider).request(
+                send,
+                owner=self,
+                again=attempts > 0,
+                patience=self._retry.max_retry_after,
+                on_back_off=lambda change: self._slowed_down(provider, change),
+            )
 
         def on_retry(retry: int, wait: float, failure: TransientFailure) -> None:
             self._on_event(CallRetried(call, retry, wait, failure))
 
         try:
-            async with limiter_of(provider):
-                began, clock = time.time(), time.perf_counter()
-                reply = await with_retries(attempt, self._retry, on_retry)
+            reply = await with_retries(attempt, self._retry, on_retry)
         except CallFailed as failure:
+            if not attempts:  # turned away by what the server had said to others
+                hold.release()
+                await self._write(_failed(self._record(call, occurrence, None, began), failure, attempts))
+                raise
             billed = failure.billed if isinstance(failure, UnusableReply) else None
             billed = self._priced(billed or Reply("", 0, 0), provider, clock)
             self._meter.live(call.role, billed.input_tokens, billed.output_tokens, billed.usd)
@@ -378,6 +391,12 @@ class Kernel:
         hold.settle(Amount(1, reply.input_tokens + reply.output_tokens, reply.usd or 0.0))
         await self._write(replace(self._record(call, occurrence, reply, began), attempts=attempts))
         return reply
+
+    def _slowed_down(self, provider: Provider, change: BackOff) -> None:
+        if provider not in self._slowed:
+            self._slowed.add(provider)
+            reason = change.trouble or "slower"
+            self._on_event(SlowedDown(provider.model, reason, change.pause, change.rate, change.at_once))
 
     def _provider(self, role: Role) -> Provider:
         return self.root if role == "root" else self.leaf
@@ -416,14 +435,6 @@ class Kernel:
             await self._store.add_call(record)
         if record.attempts:
             self.ledger.recorded(record.usd or 0.0, record.started)
-
-
-def limiter_of(provider: Provider) -> anyio.CapacityLimiter:
-    """The limit on concurrent requests to ``provider``, shared by every run that uses it."""
-    limiter = _limiters.get(provider)
-    if limiter is None:
-        limiter = _limiters[provider] = anyio.CapacityLimiter(provider.concurrency)
-    return limiter
 
 
 def _failed(record: CallRecord, failure: CallFailed, attempts: int) -> CallRecord:

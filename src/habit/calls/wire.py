@@ -15,6 +15,7 @@ from habit.calls import toolcalls
 from habit.calls.call import Call, Message, sendable
 from habit.calls.clients import CONNECT_SECONDS, KEEP_IDLE_SECONDS, UNLIMITED, is_loopback
 from habit.calls.failures import broken, failure_for_status, nonsense, too_slow
+from habit.calls.ratelimits import RateLimit, read_rate_limits
 
 FUNCTION = {"name": toolcalls.TOOL, "description": toolcalls.DESCRIPTION, "parameters": toolcalls.PARAMETERS}
 """The tool ``run_python`` as a server is told of it."""
@@ -46,8 +47,11 @@ class Wire:
         self._proxy = _proxy_for(url)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The decoded answer. Raises CallFailed; none is chained, because its cause may quote a key."""
+    async def post(self, path: str, body: Mapping[str, Any]) -> tuple[Any, tuple[RateLimit, ...]]:
+        """The decoded answer, and what its headers say of rate limits.
+
+        Raises CallFailed; none is chained, because its cause may quote a key.
+        """
         try:
             async with self._open().post(
                 self._url + path, json=body, allow_redirects=False, proxy=self._proxy
@@ -68,7 +72,7 @@ class Wire:
             raise failure_for_status(
                 status, answer, headers, model=self._model, key_name=self._key_name, secrets=self._secrets
             )
-        return answer
+        return answer, read_rate_limits(headers)
 
     async def aclose(self) -> None:
         """Give back connections, even when cancelled."""

@@ -1,0 +1,141 @@
+"""How many requests one server has under way at once: grows while that goes well, halves when it does not."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+FIRST = 8
+DOUBLES = 0.1
+"""Seconds in which the limit doubles while requests wait for it and nothing has gone wrong yet."""
+DOUBLES_AGAIN = 0.25
+"""The same once it was halved, up to near where that was."""
+DOUBLES_SLOWLY = 60.0
+"""The same from there on, when it is known that too many under way were the reason."""
+REMEMBERED = 60.0
+"""Seconds for which that place is remembered."""
+NEAR = 0.9
+ROUND = 32
+"""Replies that make a round, at least: latency is judged by medians of rounds."""
+SLOWER = 2.0
+"""Latency has risen when it is this much above the usual."""
+BETTER = 0.75
+"""Fewer under way have helped when latency is now at most this part of what it was."""
+
+
+class InFlight:
+    """A limit on requests under way. ``now`` is in seconds of any steady clock."""
+
+    def __init__(self, ceiling: int) -> None:
+        self.ceiling = ceiling
+        self.limit = float(min(FIRST, ceiling))
+        self.count = 0
+        self.ever_halved = False
+        self._stepped = 0.0
+        """Up to when growth has been taken."""
+        self._waiting = False
+        self._halved_at = -math.inf
+        self._fell_from = math.inf
+        self._too_many = False
+        self._latency = _Latency()
+
+    def ready_at(self, now: float) -> float:
+        """The moment the next request may leave; infinite when only a reply makes room. Asked while some wait."""
+        if not self._waiting:
+            self._waiting, self._stepped = True, now
+        if self.count < int(self.limit):
+            # At most one step is saved up while there is room.
+            self._stepped = max(self._stepped, now - self._step_seconds(now))
+            return now
+        while int(self.limit) < self.ceiling and (step := self._stepped + self._step_seconds(now)) <= now:
+            self._stepped = step
+            self.limit = min(math.floor(self.limit) + 1.0, float(self.ceiling))
+        if self.count < int(self.limit):
+            return now
+        return self._stepped + self._step_seconds(now) if int(self.limit) < self.ceiling else math.inf
+
+    def nobody_waits(self) -> None:
+        """Without anybody waiting the limit does not grow: nothing would try it."""
+        self._waiting = False
+
+    def halve(self, now: float, *, too_many: bool) -> None:
+        """A request sent since the last time was refused or failed; ``too_many``: because of too many under way."""
+        self._fell_from = max(float(self.count), 1.0)
+        self.limit = max(1.0, min(self.limit, self._fell_from) / 2)
+        self._too_many, self.ever_halved = too_many, True
+        self._halved_at = self._stepped = now
+        self._latency.forget()
+
+    def replied(self, now: float, *, sent: float, work: float) -> bool:
+        """A good reply came back; whether the limit was halved because replies take ever longer."""
+        verdict = self._latency.add(now, sent, work, self.count) if sent >= self._halved_at else None
+        if verdict == "slower" and self.count > 1:
+            before = self.limit
+            self.halve(now, too_many=True)
+            self._fell_from = self.limit / NEAR
+            self._latency.watch(before)
+            return True
+        if verdict == "no better":
+            self.limit = max(self.limit, self._latency.before)
+            self._fell_from = math.inf
+        return False
+
+    def _step_seconds(self, now: float) -> float:
+        """How long until the limit is one more."""
+        limit = math.floor(self.limit)
+        if not self.ever_halved:
+            doubles = DOUBLES
+        elif self._too_many and limit >= NEAR * self._fell_from and now - self._halved_at < REMEMBERED:
+            doubles = DOUBLES_SLOWLY
+        else:
+            doubles = DOUBLES_AGAIN
+        return doubles * math.log2((limit + 1) / limit)
+
+
+class _Latency:
+    """Tells when replies take longer because too many are under way.
+
+    By the time that a reply takes for its work, so that long replies are not taken for slow ones. When it has risen a
+    lot while no more gets done, fewer are tried; if that does not help, it was not for the number under way.
+    """
+
+    def __init__(self) -> None:
+        self.before = 0.0
+        """The limit before it was halved."""
+        self._usual: float | None = None
+        self._most_done = 0.0
+        self._judged: float | None = None
+        self._seen: list[float] = []
+        self._work = 0.0
+        self._began: float | None = None
+
+    def add(self, now: float, sent: float, work: float, under_way: int) -> str | None:
+        """Note a reply; at the end of a round its verdict: ``slower``, ``no better``, or None."""
+        if self._began is None:
+            self._began = now
+            return None
+        self._seen.append((now - sent) / work)
+        self._work += work
+        if len(self._seen) < max(ROUND, under_way) or now <= self._began:
+            return None
+        latency, done = statistics.median(self._seen), self._work / (now - self._began)
+        judged, self._judged = self._judged, None
+        self.forget()
+        if judged is not None and latency > BETTER * judged:
+            self._usual, self._most_done = latency, done
+            return "no better"
+        usual = self._usual if self._usual is not None else latency
+        if latency > SLOWER * usual and done < 1.2 * self._most_done:
+            self._judged = latency
+            return "slower"
+        self._usual = 0.8 * usual + 0.2 * latency
+        self._most_done = max(0.9 * self._most_done, done)
+        return None
+
+    def watch(self, before: float) -> None:
+        """The limit was halved from ``before`` because of the last verdict."""
+        self.before = before
+
+    def forget(self) -> None:
+        """Begin a new round."""
+        self._seen, self._work, self._began = [], 0.0, None
