@@ -60,6 +60,11 @@ class Limiter:
         """Whether requests wait because of what the server takes: then sending more earlier gains nothing."""
         return bool(self._lines) and self._flow.learned
 
+    @property
+    def under_way(self) -> int:
+        """Requests sent and not answered."""
+        return self._flow.in_flight.count
+
     async def request(
         self,
         send: Callable[[], Awaitable[Reply]],
@@ -119,9 +124,6 @@ class Limiter:
 
     def _pump(self) -> None:
         """Let leave who may, and see to it that this is looked at again when the next one may."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         loop = asyncio.get_running_loop()
         while self._lines:
             now = loop.time()
@@ -130,8 +132,7 @@ class Limiter:
                 break
             ready = self._flow.ready_at(now)
             if ready > now:
-                if ready < math.inf:
-                    self._timer = loop.call_at(ready, self._pump)
+                self._look_again(ready)
                 return
             owner, line = next(iter(self._lines.items()))
             waiter = line.popleft()
@@ -141,6 +142,18 @@ class Limiter:
             waiter.ticket = self._flow.send(now)
             waiter.told.set()
         self._flow.nobody_waits()
+
+    def _look_again(self, when: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= when:  # looking too early does no harm
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, self._due) if when < math.inf else None
+
+    def _due(self) -> None:
+        self._timer = None
+        self._flow.due(asyncio.get_running_loop().time())
+        self._pump()
 
     def _turn_away(self, now: float) -> None:
         """Fail those who will not wait for as long as the server wants to be left alone."""

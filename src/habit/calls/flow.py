@@ -70,6 +70,10 @@ class Flow:
         quotas = (quota.ready_at(now) for quota in self._quotas.values())
         return max(now, room, self.closed_until, self.pace.ready_at(now), *quotas)
 
+    def due(self, now: float) -> None:
+        """Told when a moment that ``ready_at`` gave has come."""
+        self.in_flight.grow(now)
+
     def nobody_waits(self) -> None:
         """Told when the last that waited has left."""
         self.in_flight.nobody_waits()

@@ -14,6 +14,8 @@ DOUBLES_SLOWLY = 60.0
 """The same from there on, when it is known that too many under way were the reason."""
 REMEMBERED = 60.0
 """Seconds for which that place is remembered."""
+TICK, LATE = 0.001, 0.005
+"""Seconds between two steps of growth, and what is made up for at most when a step comes late."""
 NEAR = 0.9
 ROUND = 32
 """Replies that make a round, at least: latency is judged by medians of rounds."""
@@ -40,19 +42,26 @@ class InFlight:
         self._latency = _Latency()
 
     def ready_at(self, now: float) -> float:
-        """The moment the next request may leave; infinite when only a reply makes room. Asked while some wait."""
+        """The moment the next request may leave, once ``grow`` was called then; infinite when only a reply makes room.
+        Asked while some wait."""
         if not self._waiting:
             self._waiting, self._stepped = True, now
         if self.count < int(self.limit):
-            # At most one step is saved up while there is room.
-            self._stepped = max(self._stepped, now - self._step_seconds(now))
             return now
-        while int(self.limit) < self.ceiling and (step := self._stepped + self._step_seconds(now)) <= now:
+        return max(self._stepped + self._step_seconds(now), now + TICK) if self.limit < self.ceiling else math.inf
+
+    def grow(self, now: float) -> None:
+        """Called at the moments that ``ready_at`` gave: takes the growth that is due.
+
+        When the moment has passed long ago this process is the one that is slow: what it has let leave may not even be
+        on its way, so nothing is known of how that goes, and little growth is due.
+        """
+        self._stepped = max(self._stepped, now - max(self._step_seconds(now), LATE))
+        if not self._waiting or self.count < int(self.limit):
+            return
+        while self.limit < self.ceiling and (step := self._stepped + self._step_seconds(now)) <= now:
             self._stepped = step
             self.limit = min(math.floor(self.limit) + 1.0, float(self.ceiling))
-        if self.count < int(self.limit):
-            return now
-        return self._stepped + self._step_seconds(now) if int(self.limit) < self.ceiling else math.inf
 
     def nobody_waits(self) -> None:
         """Without anybody waiting the limit does not grow: nothing would try it."""

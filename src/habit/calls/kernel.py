@@ -39,6 +39,9 @@ from habit.tasks import task_group
 Slot = TypeVar("Slot")
 Answer = TypeVar("Answer")
 
+AHEAD = 64
+"""Slots of a map that are made ready while others are under way."""
+
 
 class Recording(Protocol):
     """The calls that a run made before, to be taken again in the same order for each key."""
@@ -102,6 +105,8 @@ class Kernel:
         self._sent = 0
         """Calls under way: they hold a reservation, and the journal does not have them yet."""
         self._all_home: anyio.Event | None = None
+        self._on_send: set[Callable[[], None]] = set()
+        """Told whenever a request leaves."""
         self._slowed: set[Provider] = set()
         """Whose slowing down was told of."""
         self._refusal: BudgetExceeded | None = None
@@ -149,6 +154,7 @@ class Kernel:
         """
         ask = answer or self.call
         results: list[Any] = [None] * len(slots)
+        workers = 0
         upcoming = iter(range(len(slots)))
         stop: BudgetExceeded | None = None
 
@@ -164,11 +170,21 @@ class Kernel:
                 if stop is not None:
                     return
 
-        # More workers than the providers take at once, so that journal and counting never leave a model idle.
-        workers = 2 * max(self.root.concurrency, self.leaf.concurrency)
-        async with task_group() as group:
-            for _ in range(min(workers, len(slots))):
+        def hire() -> None:
+            """Have as many workers as there are requests under way and some more, so that journal and counting never
+            leave a model idle; and not one for every slot, because those would all do that before the first is sent."""
+            nonlocal workers
+            wanted = AHEAD + limiter_of(self.root).under_way + limiter_of(self.leaf).under_way
+            while workers < min(wanted, len(slots)):
+                workers += 1
                 group.start_soon(work)
+
+        self._on_send.add(hire)
+        try:
+            async with task_group() as group:
+                hire()
+        finally:
+            self._on_send.discard(hire)
         if stop is not None:
             raise stop
         return results
@@ -347,6 +363,8 @@ class Kernel:
             if not attempts:
                 began, clock = time.time(), time.perf_counter()
             attempts += 1
+            for hire in tuple(self._on_send):
+                hire()
             return await provider.request(call)
 
         async def attempt() -> Reply:

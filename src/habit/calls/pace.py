@@ -71,7 +71,9 @@ class Pace:
         not. Before the first refusal ``seconds`` is 1. After ``pause`` requests go on."""
         measured = accepted / max(seconds, 0.001)
         if self.rate is None:
-            self._goal = self.rate = max(measured * BELOW, 10 * LEAST)
+            self._goal = self.rate = max(measured * BELOW, 1.0)
+            if accepted < ENOUGH:
+                self._beyond = FAST
         else:
             self._advance(now)
             before = self.rate
