@@ -14,11 +14,14 @@ DOUBLES_SLOWLY = 60.0
 """The same from there on, when it is known that too many under way were the reason."""
 REMEMBERED = 60.0
 """Seconds for which that place is remembered."""
+UNANSWERED, FOR_EACH_REPLY = 128, 4
+"""Requests that may leave before there was a reply, and how many more each reply allows: a small server that takes
+everything and works at it for hours must not be sent everything at once."""
 TICK, LATE = 0.001, 0.005
 """Seconds between two steps of growth, and what is made up for at most when a step comes late."""
 NEAR = 0.9
 ROUND = 32
-"""Replies that make a round, at least: latency is judged by medians of rounds."""
+"""Replies that make a round: latency is judged by medians of rounds."""
 SLOWER = 2.0
 """Latency has risen when it is this much above the usual."""
 BETTER = 0.75
@@ -39,6 +42,7 @@ class InFlight:
         self._halved_at = -math.inf
         self._fell_from = math.inf
         self._too_many = False
+        self._replies = 0
         self._latency = _Latency()
 
     def ready_at(self, now: float) -> float:
@@ -48,7 +52,7 @@ class InFlight:
             self._waiting, self._stepped = True, now
         if self.count < int(self.limit):
             return now
-        return max(self._stepped + self._step_seconds(now), now + TICK) if self.limit < self.ceiling else math.inf
+        return max(self._stepped + self._step_seconds(now), now + TICK) if self.limit < self._most else math.inf
 
     def grow(self, now: float) -> None:
         """Called at the moments that ``ready_at`` gave: takes the growth that is due.
@@ -59,9 +63,9 @@ class InFlight:
         self._stepped = max(self._stepped, now - max(self._step_seconds(now), LATE))
         if not self._waiting or self.count < int(self.limit):
             return
-        while self.limit < self.ceiling and (step := self._stepped + self._step_seconds(now)) <= now:
+        while self.limit < self._most and (step := self._stepped + self._step_seconds(now)) <= now:
             self._stepped = step
-            self.limit = min(math.floor(self.limit) + 1.0, float(self.ceiling))
+            self.limit = math.floor(self.limit) + 1.0
 
     def nobody_waits(self) -> None:
         """Without anybody waiting the limit does not grow: nothing would try it."""
@@ -77,7 +81,11 @@ class InFlight:
 
     def replied(self, now: float, *, sent: float, work: float) -> bool:
         """A good reply came back; whether the limit was halved because replies take ever longer."""
-        verdict = self._latency.add(now, sent, work, self.count) if sent >= self._halved_at else None
+        self._replies += 1
+        if sent < self._halved_at:
+            self._latency.left_behind(now, sent, work)
+            return False
+        verdict = self._latency.add(now, sent, work)
         if verdict == "slower" and self.count > 1:
             before = self.limit
             self.halve(now, too_many=True)
@@ -88,6 +96,10 @@ class InFlight:
             self.limit = max(self.limit, self._latency.before)
             self._fell_from = math.inf
         return False
+
+    @property
+    def _most(self) -> float:
+        return min(self.ceiling, UNANSWERED + FOR_EACH_REPLY * self._replies)
 
     def _step_seconds(self, now: float) -> float:
         """How long until the limit is one more."""
@@ -114,18 +126,19 @@ class _Latency:
         self._usual: float | None = None
         self._most_done = 0.0
         self._judged: float | None = None
+        self._worst = 0.0
         self._seen: list[float] = []
         self._work = 0.0
         self._began: float | None = None
 
-    def add(self, now: float, sent: float, work: float, under_way: int) -> str | None:
+    def add(self, now: float, sent: float, work: float) -> str | None:
         """Note a reply; at the end of a round its verdict: ``slower``, ``no better``, or None."""
         if self._began is None:
             self._began = now
             return None
         self._seen.append((now - sent) / work)
         self._work += work
-        if len(self._seen) < max(ROUND, under_way) or now <= self._began:
+        if len(self._seen) < ROUND or now <= self._began:
             return None
         latency, done = statistics.median(self._seen), self._work / (now - self._began)
         judged, self._judged = self._judged, None
@@ -135,11 +148,17 @@ class _Latency:
             return "no better"
         usual = self._usual if self._usual is not None else latency
         if latency > SLOWER * usual and done < 1.2 * self._most_done:
-            self._judged = latency
+            self._judged = self._worst = latency
             return "slower"
         self._usual = 0.8 * usual + 0.2 * latency
         self._most_done = max(0.9 * self._most_done, done)
         return None
+
+    def left_behind(self, now: float, sent: float, work: float) -> None:
+        """Note a reply to a request that left before the limit was halved: what fewer under way are compared with."""
+        if self._judged is not None:
+            self._worst = 0.9 * self._worst + 0.1 * (now - sent) / work
+            self._judged = max(self._judged, self._worst)
 
     def watch(self, before: float) -> None:
         """The limit was halved from ``before`` because of the last verdict."""

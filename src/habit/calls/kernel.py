@@ -174,7 +174,7 @@ class Kernel:
             """Have as many workers as there are requests under way and some more, so that journal and counting never
             leave a model idle; and not one for every slot, because those would all do that before the first is sent."""
             nonlocal workers
-            wanted = AHEAD + limiter_of(self.root).under_way + limiter_of(self.leaf).under_way
+            wanted = AHEAD + sum(limiter.under_way for limiter in {limiter_of(self.root), limiter_of(self.leaf)})
             while workers < min(wanted, len(slots)):
                 workers += 1
                 group.start_soon(work)

@@ -90,7 +90,7 @@ class Pace:
                 self._settled = True
                 self._hold = min(max(self._agreed, HOLD_REQUESTS / self.rate, HOLD_PAUSES * pause), MOST_HOLD)
         self._hold_until = None
-        self._saved, self._at = min(self._saved, 0.0), now + pause
+        self._saved, self._at = 1.0, now + pause
 
     def _advance(self, now: float) -> None:
         assert self.rate is not None
