@@ -105,8 +105,10 @@ class Kernel:
         self._sent = 0
         """Calls under way: they hold a reservation, and the journal does not have them yet."""
         self._all_home: anyio.Event | None = None
+        self._out: set[Reservation] = set()
+        """Of calls that have left, until the journal has them."""
         self._on_send: set[Callable[[], None]] = set()
-        """Told whenever a request leaves."""
+        """Told whenever one leaves."""
         self._slowed: set[Provider] = set()
         """Whose slowing down was told of."""
         self._refusal: BudgetExceeded | None = None
@@ -170,12 +172,13 @@ class Kernel:
                 if stop is not None:
                     return
 
+        ahead = min(AHEAD, 2 * max(self.root.concurrency, self.leaf.concurrency))
+
         def hire() -> None:
-            """Have as many workers as there are requests under way and some more, so that journal and counting never
-            leave a model idle; and not one for every slot, because those would all do that before the first is sent."""
+            """Have a few more workers than there are requests under way, so that journal and counting never leave a
+            model idle; and not one for every slot, because those would all do that before the first is sent."""
             nonlocal workers
-            wanted = AHEAD + sum(limiter.under_way for limiter in {limiter_of(self.root), limiter_of(self.leaf)})
-            while workers < min(wanted, len(slots)):
+            while workers < min(ahead + len(self._out), len(slots)):
                 workers += 1
                 group.start_soon(work)
 
@@ -324,6 +327,7 @@ class Kernel:
             return await self._send(call, occurrence, provider, prompt_tokens, hold)
         finally:
             self._sent -= 1
+            self._out.discard(hold)
             if not self._sent and self._all_home is not None:
                 self._all_home.set()
                 self._all_home = None
@@ -361,14 +365,17 @@ class Kernel:
         async def send() -> Reply:
             nonlocal attempts, began, clock
             if not attempts:
+                self._out.add(hold)
+                for hire in tuple(self._on_send):
+                    hire()
                 began, clock = time.time(), time.perf_counter()
             attempts += 1
-            for hire in tuple(self._on_send):
-                hire()
             return await provider.request(call)
 
+        limiter = limiter_of(provider)
+
         async def attempt() -> Reply:
-            return await limiter_of(provider).request(
+            return await limiter.request(
                 send,
                 owner=self,
                 again=attempts > 0,
