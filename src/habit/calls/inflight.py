@@ -6,7 +6,7 @@ import math
 import statistics
 
 FIRST = 8
-DOUBLES = 0.1
+DOUBLES = 0.14
 """Seconds in which the limit doubles while requests wait for it and nothing has gone wrong yet."""
 DOUBLES_AGAIN = 0.25
 """The same once it was halved, up to near where that was."""
