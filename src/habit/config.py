@@ -58,8 +58,8 @@ class Settings:
     no_cache: bool = False
     otel: bool = False
     """Make OpenTelemetry spans of runs; see docs/telemetry.md."""
-    concurrency: int = 64
-    """Requests under way at once, for each provider."""
+    concurrency: int | None = None
+    """Most requests under way at once to one model; by default as many as it takes."""
     speculate: int = 32
     """Leaf calls that may run ahead of a session at once; 0 for none. See docs/speculation.md."""
     stream_starts: bool = False

@@ -6,7 +6,7 @@ import pytest
 
 from habit.calls.budget import Budget
 from habit.calls.call import Message, Reply, Sampling
-from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted
+from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted, SlowedDown
 from habit.calls.kernel import Kernel
 from habit.calls.provider import UnusableReply
 from habit.calls.retry import RetryPolicy
@@ -144,7 +144,7 @@ async def test_transient_failures_are_retried_and_reported():
     store = await memory_store("run")
     kernel = await kernel_for(FakeProvider(lambda call: outcomes.pop(0)), store=store, on_event=events.append)
     assert (await kernel.call(ask("x"))).text == "at last"
-    assert [type(event) for event in events] == [CallStarted, CallRetried, CallRetried, CallFinished]
+    assert [type(event) for event in events] == [CallStarted, SlowedDown, CallRetried, CallRetried, CallFinished]
     assert (kernel.usage.calls, kernel.usage.failed_calls) == (1, 0)
     assert (await store.calls("run"))[0].attempts == 3
 

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from habit.calls.ratelimits import RateLimit
+
 Role = Literal["root", "leaf"]
 """*root* calls write code or steer; *leaf* calls do semantic work on a slice."""
 
@@ -102,3 +104,5 @@ class Reply:
     """How many of ``input_tokens`` the provider took from its prompt cache, where it tells."""
     estimated: bool = False
     """True when the provider did not say how many tokens it took, and they were estimated."""
+    limits: tuple[RateLimit, ...] = ()
+    """What the server said of its rate limits; not kept in the journal."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from habit.calls import toolcalls, wire
@@ -92,16 +93,16 @@ class ChatServer:
         if call.heard is not None and self._streams and not call.tool:
             try:
                 body |= wire.STREAMED
-                answer = await self._wire.stream("/chat/completions", body, _thoughtless(call.heard))
+                answer, limits = await self._wire.stream("/chat/completions", body, _thoughtless(call.heard))
             except CallFailed as failure:
                 if not blames_streaming(failure):
                     raise
                 self._streams = False
                 return await self._send(call, schema)
         else:
-            answer = await self._wire.post("/chat/completions", body)
+            answer, limits = await self._wire.post("/chat/completions", body)
         try:
-            return await self._read(call, answer)
+            return replace(await self._read(call, answer), limits=limits)
         except (LookupError, TypeError, AttributeError) as problem:
             raise nonsense(self.model, repr(problem), self._secrets) from None
 

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar, overload
-from weakref import WeakKeyDictionary
 
 import anyio
 
 from habit.calls.ahead import Ahead, CallsAhead, Sending
 from habit.calls.budget import Amount, Budget, Ledger, Reservation
 from habit.calls.call import Call, Reply, Role
-from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted, FanOut
+from habit.calls.concurrency import BackOff, limiter_of
+from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted, FanOut, SlowedDown
 from habit.calls.fanout import (
     ENOUGH_REPLIES,
     Confirm,
@@ -42,7 +42,8 @@ from habit.tasks import task_group
 Slot = TypeVar("Slot")
 Answer = TypeVar("Answer")
 
-_limiters: WeakKeyDictionary[Provider, anyio.CapacityLimiter] = WeakKeyDictionary()
+AHEAD = 64
+"""Slots of a map that are made ready while others are under way."""
 
 
 def _nothing() -> None:
@@ -105,6 +106,12 @@ class Kernel:
         for record in recording.unasked if recording is not None and not replay else ():
             self._wasted += 1
             self._charge_again(record)
+        self._out: set[Reservation] = set()
+        """Of calls that have left, until the journal has them."""
+        self._on_send: set[Callable[[], None]] = set()
+        """Told whenever one leaves."""
+        self._slowed: set[Provider] = set()
+        """Whose slowing down was told of."""
         self._refusal: BudgetExceeded | None = None
         """Why no further call of this run may leave, but for a final one."""
 
@@ -159,6 +166,7 @@ class Kernel:
         """
         ask: Callable[[Any], Awaitable[Any]] = answer or self.call
         results: list[Any] = [None] * len(slots)
+        workers = 0
         upcoming = iter(range(len(slots)))
         stop: BudgetExceeded | None = None
 
@@ -174,11 +182,22 @@ class Kernel:
                 if stop is not None:
                     return
 
-        # More workers than the providers take at once, so that journal and counting never leave a model idle.
-        workers = 2 * max(self.root.concurrency, self.leaf.concurrency)
-        async with task_group() as group:
-            for _ in range(min(workers, len(slots))):
+        ahead = min(AHEAD, 2 * max(self.root.concurrency, self.leaf.concurrency))
+
+        def hire() -> None:
+            """Have a few more workers than there are requests under way, so that journal and counting never leave a
+            model idle; and not one for every slot, because those would all do that before the first is sent."""
+            nonlocal workers
+            while workers < min(ahead + len(self._out), len(slots)):
+                workers += 1
                 group.start_soon(work)
+
+        self._on_send.add(hire)
+        try:
+            async with task_group() as group:
+                hire()
+        finally:
+            self._on_send.discard(hire)
         if stop is not None:
             raise stop
         return results
@@ -311,8 +330,11 @@ class Kernel:
         hold = await self._reserve(estimate, final)
         with self._away():
             sending = Sending()
-            await self._send(call, provider, prompt_tokens, hold, sending)
-            return await self._keep(call, occurrence, sending)
+            try:
+                await self._send(call, provider, prompt_tokens, hold, sending)
+                return await self._keep(call, occurrence, sending)
+            finally:
+                self._out.discard(hold)
 
     async def _estimate(self, call: Call, provider: Provider) -> tuple[int, Amount]:
         """The tokens of the prompt, and what the call may use. Raises CallFailed when it does not fit."""
@@ -350,8 +372,12 @@ class Kernel:
         except CallFailed:
             return  # the run is told when it asks
         hold = None if self._refusal else self.ledger.hold_if_ample(estimate)
-        if hold is not None:
+        if hold is None:
+            return
+        try:
             await self._send(call, provider, prompt_tokens, hold, ahead.sending)
+        finally:
+            self._out.discard(hold)
 
     async def _write_off(self, ahead: Ahead) -> None:
         """Keep the reply of a call ahead that nobody asked for; other runs may, or this one when it is resumed."""
@@ -393,18 +419,37 @@ class Kernel:
         """Ask the model and settle what that took; ``sending`` has how it went, failures of the call included."""
         sending.began, clock = time.time(), time.perf_counter()
 
-        async def attempt() -> Reply:
+        async def send() -> Reply:
+            nonlocal clock
+            if not sending.attempts:
+                self._out.add(hold)
+                for hire in tuple(self._on_send):
+                    hire()
+                sending.began, clock = time.time(), time.perf_counter()
             sending.attempts += 1
             return await provider.request(call)
+
+        limiter = limiter_of(provider)
+
+        async def attempt() -> Reply:
+            return await limiter.request(
+                send,
+                owner=self,
+                again=sending.attempts > 0,
+                patience=self._retry.max_retry_after,
+                on_back_off=lambda change: self._slowed_down(provider, change),
+            )
 
         def on_retry(retry: int, wait: float, failure: TransientFailure) -> None:
             self._on_event(CallRetried(call, retry, wait, failure))
 
         try:
-            async with limiter_of(provider):
-                sending.began, clock = time.time(), time.perf_counter()
-                reply = await with_retries(attempt, self._retry, on_retry)
+            reply = await with_retries(attempt, self._retry, on_retry)
         except CallFailed as failure:
+            if not sending.attempts:  # turned away by what the server had said to others
+                hold.release()
+                sending.failure = failure
+                return
             billed = failure.billed if isinstance(failure, UnusableReply) else None
             sending.reply, sending.failure = self._priced(billed or Reply("", 0, 0), provider, clock), failure
         except BaseException:
@@ -438,12 +483,18 @@ class Kernel:
     def _has_room(self, coming: int) -> bool:
         """Whether the model of leaf calls would take one more at once, and another that the run itself may ask."""
         limiter = limiter_of(self.leaf)
-        return not limiter.statistics().tasks_waiting and limiter.available_tokens - coming > 1
+        return not limiter.saturated and limiter.room - coming > 1
 
     def _count(self, role: Role, reply: Reply) -> None:
         self._meter.live(
             role, reply.input_tokens, reply.output_tokens, reply.usd, cache_read_tokens=reply.cache_read_tokens
         )
+
+    def _slowed_down(self, provider: Provider, change: BackOff) -> None:
+        if provider not in self._slowed:
+            self._slowed.add(provider)
+            reason = change.trouble or "slower"
+            self._on_event(SlowedDown(provider.model, reason, change.pause, change.rate, change.at_once))
 
     def _provider(self, role: Role) -> Provider:
         return self.root if role == "root" else self.leaf
@@ -461,11 +512,3 @@ class Kernel:
             await self._store.add_call(record)
         if record.attempts:
             self.ledger.recorded(record.usd or 0.0, record.started)
-
-
-def limiter_of(provider: Provider) -> anyio.CapacityLimiter:
-    """The limit on concurrent requests to ``provider``, shared by every run that uses it."""
-    limiter = _limiters.get(provider)
-    if limiter is None:
-        limiter = _limiters[provider] = anyio.CapacityLimiter(provider.concurrency)
-    return limiter

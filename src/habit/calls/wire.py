@@ -15,6 +15,7 @@ from habit.calls import toolcalls
 from habit.calls.call import Call, Message, sendable
 from habit.calls.clients import CONNECT_SECONDS, KEEP_IDLE_SECONDS, UNLIMITED, is_loopback
 from habit.calls.failures import broken, failure_for_status, nonsense, too_slow
+from habit.calls.ratelimits import RateLimit, read_rate_limits
 from habit.calls.sse import Heard, StreamedAnswer, StreamError
 from habit.errors import CallFailed
 
@@ -53,8 +54,11 @@ class Wire:
         self._proxy = _proxy_for(url)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The decoded answer. Raises CallFailed; none is chained, because its cause may quote a key."""
+    async def post(self, path: str, body: Mapping[str, Any]) -> tuple[Any, tuple[RateLimit, ...]]:
+        """The decoded answer, and what its headers say of rate limits.
+
+        Raises CallFailed; none is chained, because its cause may quote a key.
+        """
         try:
             async with self._open().post(
                 self._url + path, json=body, allow_redirects=False, proxy=self._proxy
@@ -67,7 +71,7 @@ class Wire:
             raise broken(self._model, str(problem) or type(problem).__name__, self._secrets) from None
         return self._decoded(status, headers, data)
 
-    async def stream(self, path: str, body: Mapping[str, Any], heard: Heard) -> Any:
+    async def stream(self, path: str, body: Mapping[str, Any], heard: Heard) -> tuple[Any, tuple[RateLimit, ...]]:
         """As ``post``, with the reply streamed: ``heard`` is told its text while it comes.
 
         A server that does not stream is understood as well, and ``heard`` is told nothing.
@@ -93,15 +97,15 @@ class Wire:
             raise broken(self._model, str(problem) or type(problem).__name__, self._secrets) from None
         if not streamed.complete:
             raise broken(self._model, "the reply ended midway", self._secrets)
-        return streamed.answer
+        return streamed.answer, read_rate_limits(headers)
 
     def _failure(self, status: int, answer: Any, headers: Mapping[str, str]) -> CallFailed:
         return failure_for_status(
             status, answer, headers, model=self._model, key_name=self._key_name, secrets=self._secrets
         )
 
-    def _decoded(self, status: int, headers: Mapping[str, str], data: bytes) -> Any:
-        """The answer in a whole body."""
+    def _decoded(self, status: int, headers: Mapping[str, str], data: bytes) -> tuple[Any, tuple[RateLimit, ...]]:
+        """The answer in a whole body, and what the server says of its limits."""
         try:
             answer = json.loads(data)
         except (ValueError, RecursionError) as problem:
@@ -110,7 +114,7 @@ class Wire:
             answer = data[:1000].decode("utf-8", "replace")
         if status != 200:
             raise self._failure(status, answer, headers)
-        return answer
+        return answer, read_rate_limits(headers)
 
     async def aclose(self) -> None:
         """Give back connections, even when cancelled."""

@@ -22,6 +22,7 @@ from anyio.abc import TaskGroup
 from habit.calls.call import Call
 from habit.calls.kernel import Kernel
 from habit.calls.returns import Returns
+from habit.contexts.parked import Parked
 from habit.errors import CallFailed, SandboxError, SessionDied
 from habit.sandbox.session import CellResult, LlmRequest, Sandbox, Session
 from habit.schedulers.certain import certain_lines
@@ -315,5 +316,8 @@ def asks(request: LlmRequest) -> str:
     if request.context is not None:
         payload = request.context.payload
         told.update(f"{request.context.kind} {len(payload)} ".encode())
-        told.update(payload if len(payload) <= 2 * _ENDS else payload[:_ENDS] + payload[-_ENDS:])
+        if isinstance(payload, Parked):  # its digest is known already
+            told.update(request.context.digest.encode())
+        else:
+            told.update(payload if len(payload) <= 2 * _ENDS else payload[:_ENDS] + payload[-_ENDS:])
     return told.hexdigest()
