@@ -12,15 +12,25 @@ from figures import Row
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from habit.calls.prefixes import prefix_share  # noqa: E402
 from habit.config import Settings  # noqa: E402
 from habit.contexts.describe import describe  # noqa: E402
 from habit.engine import Engine  # noqa: E402
 from support.scripted import ScriptedModels, ScriptedProvider, block  # noqa: E402
 
+WORDS = ("prices", "refunds", "delays", "lost luggage", "heating", "noise", "staff", "tickets")
+"""Of an instruction of some hundred tokens."""
+
 
 async def measure_alone(folder: Path) -> list[Row]:
     """All of it."""
-    return [await two_cells(folder), await child_run(folder), await leaf_batch(folder), *metadata()]
+    return [
+        await two_cells(folder),
+        await child_run(folder),
+        await leaf_batch(folder),
+        await prefixes(folder),
+        *metadata(),
+    ]
 
 
 async def two_cells(folder: Path) -> Row:
@@ -62,6 +72,19 @@ async def leaf_batch(folder: Path) -> Row:
             await engine.ask(f"batch {number}", "x", returns=int)
             if number:
                 row.add("habit", time.perf_counter() - started)
+    return row
+
+
+async def prefixes(folder: Path) -> Row:
+    """How much of what the leaf prompts of one map share is out of a prefix cache's reach."""
+    row = Row("Habit alone: shared tokens of 200 leaf prompts that a prefix cache can't serve", "%", 10)
+    question = " ".join(f"Rule {n}: a message about {word} is urgent." for n, word in enumerate(WORDS, 1))
+    code = f"recursive_llm_map({question!r}, [f'{{n}} words' for n in range(200)], returns=bool); answer('done')"
+    provider = ScriptedProvider([block(code)], window=20_000)
+    settings = Settings(model="scripted", journal=str(folder / "alone" / "journal.db"), no_cache=True)
+    async with Engine(settings, models=ScriptedModels(provider)) as engine:
+        await engine.ask("prefixes", "x")
+    row.add("habit", 100 * (1 - prefix_share(provider.leaf_calls).of_shared))
     return row
 
 

@@ -33,7 +33,12 @@ class PeakMemory:
 
     def _sample(self) -> None:
         while not self._stop.wait(_EVERY):
-            self.peak = max(self.peak, sum(_bytes_of(pid) for pid in tree(self._pid)))
+            self.peak = max(self.peak, total(self._pid))
+
+
+def total(pid: int) -> int:
+    """Bytes that ``pid`` and its descendants hold now."""
+    return sum(_bytes_of(member) for member in tree(pid))
 
 
 def tree(pid: int) -> list[int]:

@@ -90,6 +90,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "no_journal": "true",
         "no_cache": "true",
         "otel": "1",
+        "stream_starts": "true",
         "cell_memory": "99999999",
     }
     environ = {f"HABIT_{name.upper()}": values.get(name, "7") for name in SETTABLE}

@@ -60,8 +60,12 @@ class Settings:
     no_cache: bool = False
     otel: bool = False
     """Make OpenTelemetry spans of runs; see docs/telemetry.md."""
-    concurrency: int = 64
-    """Requests under way at once, for each provider."""
+    concurrency: int | None = None
+    """Most requests under way at once to one model; by default as many as it takes."""
+    speculate: int = 32
+    """Leaf calls that may run ahead of a session at once; 0 for none. See docs/speculation.md."""
+    stream_starts: bool = False
+    """Let complete statements of a cell start their calls while the model still writes the rest of it."""
     shadow: float = 0.0
     """The share of a habit's answers, from 0 to 1, that is also solved afresh and compared."""
     no_repair: bool = False
@@ -77,7 +81,7 @@ class Settings:
         _check_choice("dialect", self.dialect, DIALECTS)
         _check_choice("execution", self.execution, EXECUTIONS)
         _check_choice("sandbox", self.sandbox, SANDBOXES)
-        for name in ("max_depth",):
+        for name in ("max_depth", "speculate"):
             _check_at_least(name, getattr(self, name), 0)
         if not 0 <= self.shadow <= 1:
             raise UsageError(f"--shadow must be a share from 0 to 1, not {self.shadow}.")

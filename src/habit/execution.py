@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,6 +103,8 @@ class Execution:
             run_id=job.record.id,
             limits=_limits(settings),
             clock=float(int((job.first or job.record).started)),
+            speculate=settings.speculate,
+            stream_starts=settings.stream_starts,
             on_event=self._tell,
         )
         self._sandbox = sandbox
@@ -118,7 +120,7 @@ class Execution:
 
     def open_session(self) -> AbstractAsyncContextManager[LiveSession]:
         """The session in which this run begins, for other runs to go on with."""
-        return open_live_session(self._sandbox, self._job.context, self._rlm.session_spec(self._task))
+        return open_live_session(self._sandbox, self._job.context, self._rlm.session_spec(self._task), self._tell)
 
     async def run(self, live: LiveSession | None = None) -> Run:
         """Answer the question, in a session of its own or in one that goes on.
@@ -136,7 +138,7 @@ class Execution:
         self._tell(RunStarted(job.record.id, job.root.model, job.record.strategy, job.context.notes))
         self._kernel.ledger.warn()  # of a day that is nearly used up already
         try:
-            async with self._kernel.ledger.timed():
+            async with self._kernel.ledger.timed(), self._kernel.running():
                 outcome = await self._answer(live)
             run = self._ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
         except BudgetExceeded as stop:
@@ -157,31 +159,41 @@ class Execution:
         await self._write_end(run)
         return run
 
-    async def _answer(self, live: LiveSession | None) -> Outcome:
+    async def _answer(self, given: LiveSession | None) -> Outcome:
         """Answer with the habit that is chosen, else with a scheduler that the model writes afresh."""
         choice, gave_up = await self._choose()
         self.choice, self._why = choice, choice.why
-        chosen, hint = choice.chosen, choice.hint
+        chosen = choice.chosen
         if self._job.librarian is not None:
             self._tell(SchedulerChosen(chosen.full_name if chosen else None, choice.why))
-        if chosen is not None:
-            await self._note(chosen=chosen.to_json(), why=choice.why)
-            self._habit = chosen.full_name
+        if chosen is None:
+            if choice.drift:
+                await self._note(why=choice.why, drift=choice.drift, hint=choice.hint)
+            return await self._rlm.run(replace(self._task, hint=choice.hint), given)
+        await self._note(chosen=chosen.to_json(), why=choice.why)
+        self._habit = chosen.full_name
+        scheduler = HabitScheduler(self._rlm, chosen, stopped=bool(gave_up and gave_up["stopped"]))
+        async with AsyncExitStack() as stack:
+            live = await stack.enter_async_context(self.open_session()) if given is None else given
             try:
-                scheduler = HabitScheduler(self._rlm, chosen, stopped=bool(gave_up and gave_up["stopped"]))
-                return await scheduler.run(self._task)
+                if given is None:
+                    return await scheduler.run(self._task, live)
+                async with given.beside(self._task.query) as alone:
+                    return await scheduler.run(self._task, alone)
             except GaveUp as failure:
                 reason = gave_up["reason"] if gave_up else str(failure)
-                self._habit, self.gave_up = None, reason
-                self._why = f"{chosen.full_name} gave up: {reason}"
-                self._tell(HabitGaveUp(chosen.full_name, reason))
-                await self._note(gave_up={"reason": reason, "stopped": failure.stopped})
+                await self._note_giving_up(chosen, reason, stopped=failure.stopped)
                 if self._job.strategy == "habit":
                     raise
-                hint = hint_after(chosen.source, reason)
-        elif choice.drift:
-            await self._note(why=choice.why, drift=choice.drift, hint=hint)
-        return await self._rlm.run(replace(self._task, hint=hint), live)
+            if given is None:
+                await live.replace()
+            return await self._rlm.run(replace(self._task, hint=hint_after(chosen.source, reason)), live)
+
+    async def _note_giving_up(self, chosen: Chosen, reason: str, *, stopped: bool) -> None:
+        self._habit, self.gave_up = None, reason
+        self._why = f"{chosen.full_name} gave up: {reason}"
+        self._tell(HabitGaveUp(chosen.full_name, reason))
+        await self._note(gave_up={"reason": reason, "stopped": stopped})
 
     async def _choose(self) -> tuple[Choice, Mapping[str, Any] | None]:
         """How to answer, and how the habit gave up when that was recorded. What was chosen before is chosen again, so

@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from habit.calls.budget import Budget
 from habit.calls.call import Call, Message, Reply
+from habit.calls.concurrency import share_limiter
 from habit.calls.local_provider import LocalProvider
 from habit.calls.prices import require_price
 from habit.calls.provider import Provider
@@ -61,6 +62,7 @@ class NamedModels:
         if identity not in self._open:
             provider = await (self._local(name) if is_local(name) else _remote(name, settings))
             self._resources.push_async_callback(provider.aclose)
+            share_limiter(provider, (name, settings.base_url))
             self._open[identity] = provider
         return self._open[identity]
 

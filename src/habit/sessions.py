@@ -188,8 +188,9 @@ class Session:
             group.start_soon(sandbox.warm_up)  # takes a moment at first use
             context = self._context or await self._hold(tell)
             pair = await models.open_pair(self._settings, budget)
-            if self._context is None and not context.files and context.payload:  # what can't be read again from disk
-                await (await self._resources.store()).put_blob(context.payload)
+            if self._context is None and not context.files and len(context.payload):  # can't be read again from disk
+                with context.opened() as payload:
+                    await (await self._resources.store()).put_blob(payload)
             self._context = context
         return self._context, pair
 
@@ -328,7 +329,7 @@ async def _context_again(record: RunRecord, store: Store, *, keep_conversions: b
     if not known["bytes"]:
         return Context(known["kind"], b"", known["origin"])
     payload = await store.get_blob(known["blob"])
-    return Context(known["kind"], payload, known["origin"])
+    return await anyio.to_thread.run_sync(Context(known["kind"], payload, known["origin"]).parked)
 
 
 async def hold(
@@ -340,9 +341,8 @@ async def hold(
         return await read_context(asked, **given, keep_conversions=keep_conversions, tell=tell)
     if asked:
         raise UsageError("Give either a context or paths, not both.")
-    if isinstance(context, Context):
-        return context
     try:
-        return await anyio.to_thread.run_sync(Context.of, context)
+        held = context if isinstance(context, Context) else await anyio.to_thread.run_sync(Context.of, context)
+        return await anyio.to_thread.run_sync(held.parked)
     except (TypeError, ValueError) as problem:
         raise UsageError(f"The context must be text or data that JSON can hold: {problem}.") from None

@@ -6,7 +6,7 @@ import pytest
 
 from habit.calls.budget import Budget
 from habit.calls.call import Message, Reply, Sampling
-from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted
+from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted, SlowedDown
 from habit.calls.kernel import Kernel
 from habit.calls.provider import UnusableReply
 from habit.calls.retry import RetryPolicy
@@ -61,15 +61,24 @@ async def test_root_and_leaf_go_to_their_own_models_and_are_counted_apart():
 
 
 def test_usage_prints_as_the_contract_says():
-    usage = Usage(3, 2, 1, Tally(1, 5, 9), Tally(2, 2, 10), 0.5, 5)
+    usage = Usage(3, 2, 1, Tally(1, 5, 9), Tally(2, 2, 10, 1), 0.5, 5, 1)
     assert usage.to_json() == {
         "calls": 3,
         "cached_calls": 2,
         "failed_calls": 1,
-        "root": {"calls": 1, "input_tokens": 5, "output_tokens": 9},
-        "leaf": {"calls": 2, "input_tokens": 2, "output_tokens": 10},
+        "root": {"calls": 1, "input_tokens": 5, "output_tokens": 9, "cache_read_tokens": 0},
+        "leaf": {"calls": 2, "input_tokens": 2, "output_tokens": 10, "cache_read_tokens": 1},
         "usd": 0.5,
+        "cache_read_tokens": 1,
+        "speculated_calls": 0,
+        "wasted_calls": 0,
     }
+
+
+def test_usage_written_before_caches_were_counted_can_still_be_read():
+    old = {"calls": 1, "input_tokens": 5, "output_tokens": 9}
+    usage = Usage.from_json({"calls": 1, "root": old, "leaf": {**old, "calls": 0}}, peak_prompt_tokens=5)
+    assert usage.cache_read_tokens == usage.root.cache_read_tokens == 0
 
 
 async def test_call_all_keeps_the_order_and_a_failure_harms_only_its_slot():
@@ -135,7 +144,7 @@ async def test_transient_failures_are_retried_and_reported():
     store = await memory_store("run")
     kernel = await kernel_for(FakeProvider(lambda call: outcomes.pop(0)), store=store, on_event=events.append)
     assert (await kernel.call(ask("x"))).text == "at last"
-    assert [type(event) for event in events] == [CallStarted, CallRetried, CallRetried, CallFinished]
+    assert [type(event) for event in events] == [CallStarted, SlowedDown, CallRetried, CallRetried, CallFinished]
     assert (kernel.usage.calls, kernel.usage.failed_calls) == (1, 0)
     assert (await store.calls("run"))[0].attempts == 3
 

@@ -85,9 +85,12 @@ def test_the_json_has_every_field_of_the_contract(serving: Callable[..., Bench],
         "calls": 2,
         "cached_calls": 0,
         "failed_calls": 0,
-        "root": {"calls": 1, "input_tokens": 10, "output_tokens": 5},
-        "leaf": {"calls": 1, "input_tokens": 10, "output_tokens": 5},
+        "root": {"calls": 1, "input_tokens": 10, "output_tokens": 5, "cache_read_tokens": 0},
+        "leaf": {"calls": 1, "input_tokens": 10, "output_tokens": 5, "cache_read_tokens": 0},
         "usd": None,
+        "cache_read_tokens": 0,
+        "speculated_calls": 0,
+        "wasted_calls": 0,
     }
     listed = bench.habit("runs", "--json").json
     assert [(entry["run"], entry["status"]) for entry in listed] == [(run["run"], "answered")]

@@ -60,7 +60,7 @@ async def _fill(path: str) -> None:
             )
         await store.add_call(_call("20260101-000000-aa", 0, "root"))
         await store.add_call(_call("20260101-000000-aa", 1, "leaf", cached_from="20251231-000000-zz"))
-        await store.add_call(_call("20260101-000000-aa", 2, "leaf"))
+        await store.add_call(_call("20260101-000000-aa", 2, "leaf", cache_read_tokens=500))
         failed = {"reply": None, "error": "slow", "error_reason": "timeout"}
         await store.add_call(_call("20260101-000000-aa", 3, "leaf", **failed))
         run = a_run(id="20260101-000000-aa", query="How many\nerrors?", answer="two\nlines", cells=2, seconds=3.5)
@@ -148,7 +148,8 @@ def test_show_tells_it_all(habit: InProcess, journal: str) -> None:
         "… 1,000 more characters\n",
         "cell 2 (answered, 0.25 s)\n    | answer('two\n    | lines')\n    \\x1b[2J\n",
         "    1 root to mock:m, 1,000 tokens in, 10 out, 1.5 s\n",
-        "    3 leaf to mock:m, 2,000 tokens in, 20 out, 3.0 s, 1 from the journal, 1 failed (timeout)\n",
+        "    3 leaf to mock:m, 2,000 tokens in (25% from the provider's cache), 20 out, 3.0 s, 1 from the journal, "
+        "1 failed (timeout)\n",
         "answer\n    two\n    lines\n",
         "2 cells, 3 calls paid for, 1 from the journal, 0 failed, $0.0125, 3.5 s\n",
     ):

@@ -76,6 +76,24 @@ def test_many_folders_are_told_about_before_their_files_are_read(tmp_path: Path)
     assert told == [(0, 0), (0, 0), (1, 1)]
 
 
+async def test_what_takes_long_is_told_of_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "FIRST_AFTER", 0.0)
+    told: list[Event] = []
+    twice = anyio.Event()
+
+    def tell(event: Event) -> None:
+        told.append(event)
+        if len(told) == 2:
+            twice.set()
+
+    async with reading.told_when_slow(tell, "Decoding."):
+        await twice.wait()
+    assert set(told) == {Notice("Decoding.")}
+    with pytest.raises(ValueError, match="inside"):
+        async with reading.told_when_slow(tell, "Decoding."):
+            raise ValueError("inside")
+
+
 async def test_a_cancelled_loading_ends_and_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A document whose conversion would never end."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

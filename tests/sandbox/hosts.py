@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from habit.contexts.context import decode
 from habit.errors import CallFailed
 from habit.sandbox.session import LlmRequest
 
@@ -20,7 +19,7 @@ def echo(request: LlmRequest) -> Any:
 
 def value_of(request: LlmRequest) -> Any:
     assert request.context is not None
-    return decode(request.context.kind, request.context.payload)
+    return request.context.value()
 
 
 class RecordingHost:

@@ -46,11 +46,23 @@ class Bench:
         budget: Budget | None = None,
         profile: Profile = FRONTIER,
         on_event: Observer = ignore,
+        stream_starts: bool = False,
     ) -> Outcome:
         await self.store.add_run(RunRecord(id="run", query=query, started=0.0, settings={}, context={}))
         kernel = Kernel(model, model, store=self.store, run_id="run", budget=budget)
-        self.rlm = RLM(kernel, self.sandbox, self.store, profile, run_id="run", limits=limits, on_event=on_event)
-        return await self.rlm.run(Task(query, Context.of(context), Returns.from_type(returns)))
+        self.rlm = RLM(
+            kernel,
+            self.sandbox,
+            self.store,
+            profile,
+            run_id="run",
+            limits=limits,
+            speculate=8 * stream_starts,
+            stream_starts=stream_starts,
+            on_event=on_event,
+        )
+        async with kernel.running():
+            return await self.rlm.run(Task(query, Context.of(context), Returns.from_type(returns)))
 
 
 @pytest.fixture

@@ -61,6 +61,8 @@ class Answer:
     finish: str = "stop"
     usage: tuple[int, int] | None = (10, 5)
     """Tokens of prompt and reply; None leaves them out."""
+    cached: int | None = None
+    """Tokens of the prompt that came from a cache, as servers tell it."""
     tool_calls: Sequence[tuple[str, str]] = ()
     """(name, arguments) of each tool call; arguments are JSON, or what a test wants in its place."""
     reasoning: str | None = None
@@ -70,6 +72,8 @@ class Answer:
     body: bytes | None = None
     """Sent instead of a reply."""
     content_type: str = "application/json"
+    pieces: Sequence[str | anyio.Event] = ()
+    """How a streamed reply comes, in place of ``text``; an event is waited for."""
     break_off: str | None = None
     """``hang``: says nothing ever; ``reset``: RST; ``close``: closes silently; ``truncate``: stops in mid-body;
     ``trickle``: sends a space now and then and never ends."""
@@ -182,6 +186,8 @@ class MockServer:
                 await asyncio.sleep(self.latency)
             if self._gate is not None:
                 await self._gate.acquire()
+            if request.body.get("stream") and answer.status == 200 and answer.body is None and not answer.break_off:
+                return await self._stream(http, request, answer)
             if answer.break_off in ("hang", "reset", "close"):
                 return await self._break_off(http, answer)
             data = answer.body if answer.body is not None else _body(request, answer)
@@ -220,6 +226,27 @@ class MockServer:
         else:
             answer = failing(400, "the script of the mock server has no more replies")
         return Answer(answer) if isinstance(answer, str) else answer
+
+    async def _stream(self, http: web.Request, request: Request, answer: Answer) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(http)
+
+        async def say(event: object) -> None:
+            await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+
+        for piece in answer.pieces or [answer.text or ""]:
+            if isinstance(piece, str):
+                await say({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
+            else:
+                await piece.wait()
+        await say({"choices": [{"index": 0, "delta": {}, "finish_reason": answer.finish}]})
+        if answer.usage is not None:
+            usage = _completion(request, answer)["usage"]
+            await say({"choices": [], "usage": usage})
+        await response.write(b"data: [DONE]\n\n")
+        await response.write_eof()
+        self.completed.append(request)
+        return response
 
     async def _break_off(self, http: web.Request, answer: Answer) -> web.StreamResponse:
         if answer.break_off == "hang":
@@ -310,6 +337,8 @@ def _completion(request: Request, answer: Answer) -> dict[str, Any]:
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
         }
+        if answer.cached is not None:
+            reply["usage"]["prompt_tokens_details"] = {"cached_tokens": answer.cached}
     return reply
 
 
@@ -346,7 +375,7 @@ def _response(request: Request, answer: Answer) -> dict[str, Any]:
         "tools": [],
         "usage": {
             "input_tokens": prompt,
-            "input_tokens_details": {"cached_tokens": 0},
+            "input_tokens_details": {"cached_tokens": answer.cached or 0},
             "output_tokens": completion,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": prompt + completion,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+import anyio
 import anyio.lowlevel
 
 from habit.calls.budget import Budget
@@ -34,12 +35,19 @@ class ScriptedProvider:
         model: str = "scripted",
         window: int = 100_000,
         usd_per_token: float | None = 0.0,
+        cuts: Sequence[int] = (),
     ) -> None:
+        """``cuts``: how many characters of a root reply are there each time it is told to who listens."""
         self.model = model
         self.window = window
         self.script = list(script)
         self.leaf = leaf
         self.usd_per_token = usd_per_token
+        self.cuts = cuts
+        self.told: dict[int, anyio.Event] = {}
+        """Waited for before a root reply that is listened to ends, by the number of the reply, from 1."""
+        self.between: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
+        """Waited for after each of the cuts."""
         self.calls: list[Call] = []
 
     @property
@@ -58,6 +66,7 @@ class ScriptedProvider:
 
     async def request(self, call: Call) -> Reply:
         self.calls.append(call)
+        number = len(self.root_calls)
         await anyio.lowlevel.checkpoint()
         if call.role == "root":
             if not self.script:
@@ -67,6 +76,12 @@ class ScriptedProvider:
             reply = self.leaf(call.messages[-1].content)
         if isinstance(reply, Exception):
             raise reply
+        if call.heard is not None:
+            for cut in self.cuts:
+                call.heard(reply[:cut])
+                await self.between()
+            if (told := self.told.get(number)) is not None:
+                await told.wait()
         finish = "length" if reply.endswith(CUT_OFF) else "stop"
         text = reply.removesuffix(CUT_OFF)
         return Reply(text, await self.count_tokens(call.messages), len(text) // 4, finish=finish)

@@ -51,6 +51,7 @@ def test_a_call_is_told_flat_and_without_words() -> None:
         "occurrence": 2,
         "input_tokens": 10,
         "output_tokens": 5,
+        "cache_read_tokens": 0,
         "usd": 0.25,
         "finish": "stop",
         "seconds": 1.5,

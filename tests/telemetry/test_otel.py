@@ -167,6 +167,7 @@ async def test_spans_say_what_the_conventions_ask_for(spans: Spans, engine: Call
         "gen_ai.response.finish_reasons": ("stop",),
         "gen_ai.usage.input_tokens": run.usage.leaf.input_tokens,
         "gen_ai.usage.output_tokens": run.usage.leaf.output_tokens,
+        "gen_ai.usage.cache_read.input_tokens": 0,
         "habit.role": "leaf",
         "habit.session": "0",
         "habit.cell": 1,

@@ -17,6 +17,8 @@ from habit.errors import BudgetExceeded, UsageError
 from habit.events import Observer, ignore
 from habit.tasks import task_group
 
+AMPLE = 0.5
+"""The part of a limit up to which calls may run ahead of their run."""
 WARN_AT = 0.8
 """The part of a limit from which on people are told, once."""
 
@@ -131,6 +133,19 @@ class Ledger:
         if self._short_of_room(estimate, final) is None and self._line.is_clear_for(self):
             return self._hold(estimate)
         return await self._line.wait(_Waiting(self, estimate, final))
+
+    def hold_if_ample(self, estimate: Amount) -> Reservation | None:
+        """Hold ``estimate`` at once for a call that nobody needs yet; None where any level would then have less than
+        half of a limit left, or somebody waits for room. So it is never such a call that takes the last of a budget."""
+        if not self._line.is_clear_for(self):
+            return None
+        for level in self.levels:
+            used = level.spent + level.held + estimate
+            for limit in ("calls", "tokens", "usd"):
+                allowed = getattr(level.budget, f"max_{limit}")
+                if allowed is not None and getattr(used, limit) > AMPLE * allowed:
+                    return None
+        return self._hold(estimate)
 
     def charge(self, used: Amount, *, live: bool = True) -> None:
         """Add to what is spent, without asking. ``live=False``: the run that is resumed paid it before, so that it

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
+
+from habit.calls.ratelimits import RateLimit
 
 Role = Literal["root", "leaf"]
 """*root* calls write code or steer; *leaf* calls do semantic work on a slice."""
@@ -28,6 +30,9 @@ class Message:
 
     role: Literal["system", "user", "assistant"]
     content: str
+    shared: int = field(default=0, compare=False)
+    """How many characters at its start other calls are likely to repeat: where a provider may be told to cache the
+    prompt. Nothing that is asked, and so not part of the content key."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ class Call:
     """Which session asked: ``0`` is the root run, ``0.2`` its second child. Not part of the content key."""
     cell: int = 0
     """Which cell of that session asked, from 1; 0 outside any cell. Not part of the content key."""
+    heard: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
+    """Told all of the reply's text so far while a model that streams writes it, again from the start after a failed
+    attempt; a reply that is known already is not told. Must not fail. Not part of the content key."""
 
     @cached_property
     def key(self) -> str:
@@ -92,5 +100,9 @@ class Reply:
     seconds: float = 0.0
     cached: bool = False
     """True when the reply came from the journal and nothing was sent or paid."""
+    cache_read_tokens: int = 0
+    """How many of ``input_tokens`` the provider took from its prompt cache, where it tells."""
     estimated: bool = False
     """True when the provider did not say how many tokens it took, and they were estimated."""
+    limits: tuple[RateLimit, ...] = ()
+    """What the server said of its rate limits; not kept in the journal."""

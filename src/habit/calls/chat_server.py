@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from habit.calls import toolcalls, wire
 from habit.calls.call import Call, Message, Reply
-from habit.calls.failures import blames_schema, blames_tools, no_tools, nonsense, one_line
+from habit.calls.failures import blames_schema, blames_streaming, blames_tools, no_tools, nonsense, one_line
 from habit.calls.prices import PriceList
 from habit.calls.provider import UnusableReply
+from habit.calls.sse import Heard
 from habit.calls.structured import as_object_schema
 from habit.calls.tokens import estimate_prompt, estimate_text
 from habit.errors import CallFailed
 
 _THOUGHTS = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
+
+
+def _thoughtless(heard: Heard) -> Heard:
+    """Tells ``heard`` what is said, and nothing while the model still thinks."""
+
+    def told(text: str) -> None:
+        said = _THOUGHTS.sub("", text)
+        if "<think>" not in said and not "<think>".startswith(said.lstrip()):
+            heard(said)
+
+    return told
 
 
 class ChatServer:
@@ -45,6 +58,7 @@ class ChatServer:
             base_url, model=model, api_key=api_key, key_name=key_name, timeout=timeout, secrets=secrets
         )
         self._structured = True
+        self._streams = True
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """A cautious estimate: the protocol tells the size of a prompt only after it was sent."""
@@ -55,7 +69,10 @@ class ChatServer:
         return self._prices.cost(input_tokens, output_tokens)
 
     async def request(self, call: Call) -> Reply:
-        """Send once. A server that rejects the schema is asked again without it, now and from then on."""
+        """Send once, streamed where somebody listens.
+
+        A server that rejects the schema, or streaming, is asked again without it, now and from then on.
+        """
         schema = as_object_schema(call.schema) if call.schema is not None and self._structured else None
         try:
             return await self._send(call, schema)
@@ -72,9 +89,20 @@ class ChatServer:
         await self._wire.aclose()
 
     async def _send(self, call: Call, schema: Mapping[str, Any] | None) -> Reply:
-        answer = await self._wire.post("/chat/completions", self._body(call, schema))
+        body = self._body(call, schema)
+        if call.heard is not None and self._streams and not call.tool:
+            try:
+                body |= wire.STREAMED
+                answer, limits = await self._wire.stream("/chat/completions", body, _thoughtless(call.heard))
+            except CallFailed as failure:
+                if not blames_streaming(failure):
+                    raise
+                self._streams = False
+                return await self._send(call, schema)
+        else:
+            answer, limits = await self._wire.post("/chat/completions", body)
         try:
-            return await self._read(call, answer)
+            return replace(await self._read(call, answer), limits=limits)
         except (LookupError, TypeError, AttributeError) as problem:
             raise nonsense(self.model, repr(problem), self._secrets) from None
 
@@ -104,7 +132,7 @@ class ChatServer:
         if call.tool:
             text = toolcalls.read_reply(text, wire.tool_calls(message), cut_off=finish == "length")
         input_tokens, output_tokens = wire.used(answer)
-        estimated = not input_tokens and not output_tokens
+        estimated, cached = not input_tokens and not output_tokens, wire.from_cache(answer)
         if estimated:
             input_tokens = await estimate_prompt(call.messages)
             output_tokens = max(estimate_text(text), estimate_text(said + str(message.get("reasoning_content") or "")))
@@ -112,8 +140,9 @@ class ChatServer:
             text,
             input_tokens or 0,
             output_tokens or 0,
-            self._prices.cost(input_tokens or 0, output_tokens or 0, cache_read_tokens=_cached(answer)),
+            self._prices.cost(input_tokens or 0, output_tokens or 0, cache_read_tokens=cached),
             "length" if finish == "length" else "stop",
+            cache_read_tokens=cached,
             estimated=estimated,
         )
         if refusal or finish == "content_filter":
@@ -125,9 +154,3 @@ class ChatServer:
             why = " because reasoning used up its output tokens: allow it more" if reply.finish == "length" else ""
             raise UnusableReply(f"{self.model} gave an empty reply{why}", reason="empty", billed=reply)
         return reply
-
-
-def _cached(answer: Mapping[str, Any]) -> int:
-    """Prompt tokens that the server took from its cache, where it tells."""
-    details = (answer.get("usage") or {}).get("prompt_tokens_details")
-    return (wire.count_or_none(details.get("cached_tokens")) or 0) if isinstance(details, dict) else 0

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import anyio
+
+from habit.calls.ratelimits import RateLimit, read_rate_limits
 
 if TYPE_CHECKING:
     import httpx
@@ -39,6 +44,7 @@ class Clients:
             limits=httpx2.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_IDLE_SECONDS),
             follow_redirects=False,
             trust_env=self._trust_env,
+            event_hooks={"response": [_hear]},
         )
         self._open.append(client)
         return client
@@ -53,6 +59,7 @@ class Clients:
             limits=httpx.Limits(max_connections=UNLIMITED, keepalive_expiry=KEEP_IDLE_SECONDS),
             follow_redirects=False,
             trust_env=self._trust_env,
+            event_hooks={"response": [_hear]},
         )
         self._open.append(client)
         return client
@@ -62,6 +69,25 @@ class Clients:
         with anyio.CancelScope(shield=True):
             while self._open:
                 await self._open.pop().aclose()
+
+
+_listener: ContextVar[list[RateLimit] | None] = ContextVar("_listener", default=None)
+
+
+@contextmanager
+def heard_limits() -> Iterator[list[RateLimit]]:
+    """Holds what the last answer inside the block said of rate limits: SDKs keep the headers to themselves."""
+    heard: list[RateLimit] = []
+    token = _listener.set(heard)
+    try:
+        yield heard
+    finally:
+        _listener.reset(token)
+
+
+async def _hear(response: httpx.Response | httpx2.Response) -> None:
+    if (heard := _listener.get()) is not None:
+        heard[:] = read_rate_limits(response.headers)
 
 
 def is_loopback(url: str | None) -> bool:

@@ -29,6 +29,21 @@ class CallRetried(Event):
 
 
 @dataclass(frozen=True)
+class SlowedDown(Event):
+    """Fewer requests leave to a model from now on; told once in a run for each model."""
+
+    model: str
+    reason: str
+    """``refused``, ``overloaded``, or ``slower``: replies take ever longer."""
+    pause: float
+    """Seconds without any request."""
+    rate: float | None
+    """Requests a second; None where only those under way are limited."""
+    at_once: int
+    """Requests under way at once, to begin with."""
+
+
+@dataclass(frozen=True)
 class CallFinished(Event):
     """A call has its reply, and the journal has it too."""
 

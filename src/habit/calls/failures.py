@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from habit.calls.provider import TransientFailure
+from habit.calls.ratelimits import read_rate_limits
 from habit.errors import CallFailed
 
 _MESSAGE_CHARS = 300
@@ -117,7 +118,8 @@ def failure_for_status(
             text = f"{model} is rate limited{quoted}: try again{when}, or with a lower concurrency"
         else:
             text = f"the server of {model} failed with status {status}{quoted}: try again later"
-        return TransientFailure(text, reason=reason, retry_after=asked)
+        limits = read_rate_limits(headers or {})
+        return TransientFailure(text, reason=reason, retry_after=asked, status=status, limits=limits)
     if status in (401, 403):
         return CallFailed(
             f"the server of {model} refused the key{quoted}: check the key in {key_name}", reason="rejected"
@@ -146,6 +148,11 @@ def blames_tools(failure: CallFailed) -> bool:
 def blames_schema(failure: CallFailed) -> bool:
     """Whether a server refused a call because it came with a schema."""
     return failure.reason == "rejected" and _NO_SCHEMAS.search(str(failure)) is not None
+
+
+def blames_streaming(failure: CallFailed) -> bool:
+    """Whether a server rejected a call because it does not stream, or not as it was asked to."""
+    return failure.reason == "rejected" and re.search(r"\bstream", str(failure), re.IGNORECASE) is not None
 
 
 def no_tools(model: str, said: str = "") -> CallFailed:

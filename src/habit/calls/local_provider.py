@@ -59,9 +59,13 @@ class LocalProvider:
         return 0.0
 
     async def request(self, call: Call) -> Reply:
-        """Send once."""
+        """Send once, streamed where somebody listens."""
         try:
-            answer = await self._wire.post("/v1/chat/completions", self._body(call))
+            if call.heard is not None and not call.tool:
+                body = {**self._body(call), **wire.STREAMED}
+                answer, limits = await self._wire.stream("/v1/chat/completions", body, call.heard)
+            else:
+                answer, limits = await self._wire.post("/v1/chat/completions", self._body(call))
         except CallFailed as failure:
             raise no_tools(self.model, str(failure)) if call.tool and blames_tools(failure) else failure from None
         try:
@@ -80,7 +84,16 @@ class LocalProvider:
         if output_tokens is None:
             output_tokens = await self._count(text)
         finish = "length" if finish == "length" else "stop"
-        reply = Reply(text, input_tokens, output_tokens, 0.0, finish, estimated=estimated)
+        reply = Reply(
+            text,
+            input_tokens,
+            output_tokens,
+            0.0,
+            finish,
+            cache_read_tokens=wire.from_cache(answer),
+            estimated=estimated,
+            limits=limits,
+        )
         if not text.strip():
             raise UnusableReply(f"{self.model} gave an empty reply", reason="empty", billed=reply)
         return reply
@@ -122,7 +135,9 @@ class LocalProvider:
         if estimate_text(text) > 16 * self.window:
             return estimate_text(text)  # far too long whatever the exact figure: not worth a request
         try:
-            answer = await self._wire.post("/tokenize", {"content": text, "add_special": False, "parse_special": True})
+            answer, _ = await self._wire.post(
+                "/tokenize", {"content": text, "add_special": False, "parse_special": True}
+            )
             count = len(answer["tokens"])
         except (LookupError, TypeError, CallFailed):
             return estimate_text(text)

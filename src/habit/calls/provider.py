@@ -6,22 +6,33 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from habit.calls.call import Call, Message, Reply
+from habit.calls.ratelimits import RateLimit
 from habit.errors import CallFailed
 
 
 class TransientFailure(CallFailed):
-    """A failure worth retrying (429, 5xx, time-out, broken connection), with the server's Retry-After in seconds.
+    """A failure worth retrying (429, 5xx, time-out, broken connection), with the server's Retry-After in seconds, its
+    HTTP ``status`` if it answered, and what it said of its rate ``limits``.
 
     ``at_most`` caps the retries after this kind of failure, where repeating seldom helps; ``None`` leaves it to the
     retry policy.
     """
 
     def __init__(
-        self, message: str, *, reason: str, retry_after: float | None = None, at_most: int | None = None
+        self,
+        message: str,
+        *,
+        reason: str,
+        retry_after: float | None = None,
+        at_most: int | None = None,
+        status: int | None = None,
+        limits: tuple[RateLimit, ...] = (),
     ) -> None:
         super().__init__(message, reason=reason)
         self.retry_after = retry_after
         self.at_most = at_most
+        self.status = status
+        self.limits = limits
 
 
 class UnusableReply(CallFailed):
@@ -43,7 +54,7 @@ class Provider(Protocol):
     window: int
     """Context window in tokens: prompt and reply together."""
     concurrency: int
-    """How many requests may be under way at once."""
+    """How many requests may be under way at once, at most; ``concurrency.py`` finds out how many are good."""
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt size in tokens: exact where the provider can tell, else a cautious estimate. Deterministic."""
@@ -54,7 +65,7 @@ class Provider(Protocol):
         ...
 
     async def request(self, call: Call) -> Reply:
-        """Send ``call`` once.
+        """Send ``call`` once; ``call.heard`` is told of the reply while it comes, by providers that can stream.
 
         Raises TransientFailure when a retry may help, any other CallFailed when it will not.
         """

@@ -9,6 +9,7 @@ import difflib
 import inspect
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,7 +19,8 @@ import anyio.to_thread
 
 from habit.calls.call import Call, Message, Reply
 from habit.calls.catalogue import PROVIDERS, ProviderEntry, check_model, check_ready, split_model
-from habit.calls.clients import Clients
+from habit.calls.clients import Clients, heard_limits
+from habit.calls.concurrency import most_at_once
 from habit.calls.failures import blames_schema, blames_tools, no_tools, one_line, secrets_in_environment, too_slow
 from habit.calls.prices import PriceList, listed_models
 from habit.calls.provider import Provider
@@ -43,13 +45,15 @@ NO_KEY = "no-key"
 """Sent where a protocol wants a key and there is none to send."""
 
 _OWN_SERVERS = (None, "ollama", "vllm")
+_CACHES_WHERE_TOLD = ("anthropic", "bedrock", "openrouter")
+"""Providers with models that cache a prompt up to marked places only; the others see for themselves what repeats."""
 
 
 async def open_provider(
     model: str,
     *,
     base_url: str | None = None,
-    concurrency: int = 64,
+    concurrency: int | None = None,
     timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - of every later request, not of this function
     window: int | None = None,
     send_key: bool = True,
@@ -58,7 +62,8 @@ async def open_provider(
 
     With ``base_url`` a name needs no provider and is taken for a model of an OpenAI-compatible server there. Its key
     comes from HABIT_API_KEY, else from the provider's own variable (OPENAI_API_KEY without a provider), else a
-    placeholder is sent; with ``send_key=False`` always the placeholder. ``timeout`` is in seconds, for one attempt.
+    placeholder is sent; with ``send_key=False`` always the placeholder. ``timeout`` is in seconds, for one attempt;
+    ``concurrency`` is a ceiling.
     Raises UsageError.
     """
     work = partial(
@@ -77,7 +82,7 @@ def build_provider(
     model: str,
     *,
     base_url: str | None = None,
-    concurrency: int = 64,
+    concurrency: int | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     window: int | None = None,
     send_key: bool = True,
@@ -109,7 +114,7 @@ def build_provider(
             key_name=key_name,
             prices=prices,
             window=window or prices.window or SERVER_WINDOW,
-            concurrency=concurrency,
+            concurrency=most_at_once(concurrency),
             timeout=timeout,
             secrets=secrets,
         )
@@ -140,7 +145,8 @@ def build_provider(
         prices,
         without_retries(built),
         window=window or prices.window or CLOUD_WINDOW,
-        concurrency=concurrency,
+        concurrency=most_at_once(concurrency),
+        breakpoints=provider in _CACHES_WHERE_TOLD,
     )
 
 
@@ -157,6 +163,7 @@ class PydanticAIProvider:
         *,
         window: int,
         concurrency: int,
+        breakpoints: bool,
     ) -> None:
         self.model = endpoint.model
         self.window = window
@@ -166,6 +173,7 @@ class PydanticAIProvider:
         self._clients = clients
         self._prices = prices
         self._settings = settings
+        self._breakpoints = breakpoints
         self._structured = bool(built.profile.get("supports_json_schema_output", False))
         self._tools = bool(built.profile.get("supports_tools", True))
 
@@ -202,12 +210,14 @@ class PydanticAIProvider:
         from habit.calls import translate
 
         response = None
-        with anyio.move_on_after(self._endpoint.timeout):
+        with heard_limits() as limits, anyio.move_on_after(self._endpoint.timeout):
             try:
                 response = await model_request(
                     self._built,
-                    translate.to_messages(call),
-                    model_settings=translate.to_settings(call.sampling, self._settings),
+                    translate.to_messages(call, breakpoints=self._breakpoints),
+                    model_settings=translate.to_settings(
+                        call.sampling, self._settings, goes_on=self._breakpoints and call.role == "root"
+                    ),
                     model_request_parameters=translate.to_parameters(schema, tool=call.tool),
                     instrument=False,
                 )
@@ -222,7 +232,8 @@ class PydanticAIProvider:
             response.usage.input_tokens = await estimate_prompt(call.messages)
             thoughts = "".join(str(getattr(part, "content", "")) for part in response.parts)
             response.usage.output_tokens = max(estimate_text(text), estimate_text(thoughts))
-        return translate.to_reply(response, text, self._endpoint, cost=self._prices.cost, estimated=estimated)
+        reply = translate.to_reply(response, text, self._endpoint, cost=self._prices.cost, estimated=estimated)
+        return replace(reply, limits=tuple(limits))
 
 
 def _build(provider: str, name: str, url: str | None, key: str | None, clients: Clients) -> Model:

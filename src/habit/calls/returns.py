@@ -18,6 +18,7 @@ from habit.calls.conform import conform, shown
 from habit.calls.reading import read
 from habit.calls.schemas import MAX_SCHEMA_CHARS, Schema, choices_of, name_of, vetted
 from habit.errors import UsageError
+from habit.syntax import parse
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -222,7 +223,7 @@ class _UnknownWord(Exception):
 def _parse_type(text: str) -> Any:
     """The Python type that ``text`` writes down; only names from ``_WORDS`` mean anything, nothing is evaluated."""
     try:
-        tree = ast.parse(text, mode="eval").body if len(text) < 2000 else None
+        tree = parse(text, "eval").body if len(text) < 2000 else None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         tree = None
     if tree is None:

@@ -11,6 +11,7 @@ import aiohttp
 import httpx2
 from pydantic_ai import exceptions as errors
 from pydantic_ai.messages import (
+    CachePoint,
     ModelMessage,
     ModelRequest,
     ModelResponse,
@@ -78,8 +79,11 @@ class Endpoint:
     """A hint at models with similar names, for when the server does not know this one."""
 
 
-def to_messages(call: Call) -> list[ModelMessage]:
-    """The prompt of a call in pydantic-ai's terms; when it has the tool, with earlier calls of it as such."""
+def to_messages(call: Call, *, breakpoints: bool = False) -> list[ModelMessage]:
+    """The prompt of a call in pydantic-ai's terms; when it has the tool, with earlier calls of it as such.
+
+    With ``breakpoints`` the end of what other calls share is marked, for a provider that caches where it is told to.
+    """
     converted: list[ModelMessage] = []
     for turn in toolcalls.as_turns(call.messages) if call.tool else call.messages:
         if isinstance(turn, toolcalls.ToolCalls):
@@ -90,7 +94,7 @@ def to_messages(call: Call) -> list[ModelMessage]:
         if isinstance(turn, Message) and turn.role == "assistant":
             converted.append(ModelResponse(parts=[TextPart(sendable(turn.content))]))
             continue
-        part = _request_part(turn)
+        part = _request_part(turn, breakpoints)
         last = converted[-1] if converted else None
         if isinstance(last, ModelRequest):
             last.parts = [*last.parts, part]
@@ -99,10 +103,14 @@ def to_messages(call: Call) -> list[ModelMessage]:
     return converted
 
 
-def _request_part(turn: Message | toolcalls.ToolResult) -> SystemPromptPart | UserPromptPart | ToolReturnPart:
+def _request_part(
+    turn: Message | toolcalls.ToolResult, breakpoints: bool
+) -> SystemPromptPart | UserPromptPart | ToolReturnPart:
     if isinstance(turn, toolcalls.ToolResult):
         return ToolReturnPart(toolcalls.TOOL, sendable(turn.text), turn.id)
-    text = sendable(turn.content)
+    text = sendable(turn.content)  # as long as before: a shared part ends where it did
+    if breakpoints and turn.role == "user" and 0 < turn.shared < len(text):
+        return UserPromptPart([text[: turn.shared], CachePoint(), text[turn.shared :]])
     return SystemPromptPart(text) if turn.role == "system" else UserPromptPart(text)
 
 
@@ -115,9 +123,14 @@ def without_retries(model: Model[Any]) -> ModelSettings:
     return ModelSettings() if "max_retries" in model.unsupported_settings else ModelSettings(max_retries=0)
 
 
-def to_settings(sampling: Sampling, always: ModelSettings) -> ModelSettings:
-    """Sampling settings that every provider may be told, on top of ``always``."""
+def to_settings(sampling: Sampling, always: ModelSettings, *, goes_on: bool = False) -> ModelSettings:
+    """Sampling settings that every provider may be told, on top of ``always``.
+
+    ``goes_on``: the prompt is a conversation that only grows, worth a breakpoint after its instructions and at its end.
+    """
     settings = always.copy()
+    if goes_on:
+        settings["cache"] = True
     if sampling.temperature is not None:
         settings["temperature"] = sampling.temperature
     if sampling.max_tokens is not None:
@@ -171,6 +184,7 @@ def to_reply(
             cache_write_tokens=usage.cache_write_tokens,
         ),
         finish="length" if response.finish_reason == "length" else "stop",
+        cache_read_tokens=usage.cache_read_tokens,
         estimated=estimated,
     )
     if response.finish_reason == "content_filter":

@@ -29,6 +29,8 @@ class Tally:
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cache_read_tokens: int = 0
+    """Of the input tokens, those that a provider took from its prompt cache."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ class Usage:
     """Cost of the live calls in USD; None when any of them went to a model without a known price."""
     peak_prompt_tokens: int = 0
     """The largest prompt of any call, cached ones included."""
+    cache_read_tokens: int = 0
+    """Of all input tokens, those that a provider took from its prompt cache, where it tells."""
+    speculated_calls: int = 0
+    """Live calls that were started before the run asked for them."""
+    wasted_calls: int = 0
+    """Those of them that it never asked for; they were paid for, and are in ``calls`` as well."""
 
     @classmethod
     def from_json(cls, value: dict[str, Any], peak_prompt_tokens: int) -> Usage:
@@ -75,13 +83,27 @@ class UsageMeter:
     def usage(self) -> Usage:
         """The sum so far."""
         root, leaf = self._tallies["root"], self._tallies["leaf"]
-        return Usage(root.calls + leaf.calls, self._cached, self._failed, root, leaf, self._usd, self._peak)
+        return Usage(
+            calls=root.calls + leaf.calls,
+            cached_calls=self._cached,
+            failed_calls=self._failed,
+            root=root,
+            leaf=leaf,
+            cache_read_tokens=root.cache_read_tokens + leaf.cache_read_tokens,
+            usd=self._usd,
+            peak_prompt_tokens=self._peak,
+        )
 
-    def live(self, role: Role, input_tokens: int, output_tokens: int, usd: float | None) -> None:
+    def live(
+        self, role: Role, input_tokens: int, output_tokens: int, usd: float | None, *, cache_read_tokens: int = 0
+    ) -> None:
         """A call was sent and is over; with no reply, tokens are 0 and ``usd`` is the price of nothing."""
         tally = self._tallies[role]
         self._tallies[role] = Tally(
-            tally.calls + 1, tally.input_tokens + input_tokens, tally.output_tokens + output_tokens
+            tally.calls + 1,
+            tally.input_tokens + input_tokens,
+            tally.output_tokens + output_tokens,
+            tally.cache_read_tokens + cache_read_tokens,
         )
         self._usd = None if usd is None or self._usd is None else self._usd + usd
         self._peak = max(self._peak, input_tokens)

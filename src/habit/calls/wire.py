@@ -15,15 +15,23 @@ from habit.calls import toolcalls
 from habit.calls.call import Call, Message, sendable
 from habit.calls.clients import CONNECT_SECONDS, KEEP_IDLE_SECONDS, UNLIMITED, is_loopback
 from habit.calls.failures import broken, failure_for_status, nonsense, too_slow
+from habit.calls.ratelimits import RateLimit, read_rate_limits
+from habit.calls.sse import Heard, StreamedAnswer, StreamError
+from habit.errors import CallFailed
 
 FUNCTION = {"name": toolcalls.TOOL, "description": toolcalls.DESCRIPTION, "parameters": toolcalls.PARAMETERS}
 """The tool ``run_python`` as a server is told of it."""
 
 
-class Wire:
-    """Posts JSON to one server and gives its answer, or the failure it stands for; no redirects, no retries.
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+"""What a request says on top to have its reply streamed, with its usage at the end."""
 
-    The proxy comes from the environment as usual, but a server on this machine is never asked through one.
+
+class Wire:
+    """Posts JSON to one server and gives its answer, streamed or whole, or the failure it stands for.
+
+    No redirects, no retries. The proxy comes from the environment as usual, but a server on this machine is never asked
+    through one.
     """
 
     def __init__(
@@ -46,8 +54,11 @@ class Wire:
         self._proxy = _proxy_for(url)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The decoded answer. Raises CallFailed; none is chained, because its cause may quote a key."""
+    async def post(self, path: str, body: Mapping[str, Any]) -> tuple[Any, tuple[RateLimit, ...]]:
+        """The decoded answer, and what its headers say of rate limits.
+
+        Raises CallFailed; none is chained, because its cause may quote a key.
+        """
         try:
             async with self._open().post(
                 self._url + path, json=body, allow_redirects=False, proxy=self._proxy
@@ -58,6 +69,43 @@ class Wire:
             raise too_slow(self._model, self._timeout) from None
         except (aiohttp.ClientError, OSError, ValueError) as problem:
             raise broken(self._model, str(problem) or type(problem).__name__, self._secrets) from None
+        return self._decoded(status, headers, data)
+
+    async def stream(self, path: str, body: Mapping[str, Any], heard: Heard) -> tuple[Any, tuple[RateLimit, ...]]:
+        """As ``post``, with the reply streamed: ``heard`` is told its text while it comes.
+
+        A server that does not stream is understood as well, and ``heard`` is told nothing.
+        """
+        streamed = StreamedAnswer(heard)
+        try:
+            async with self._open().post(
+                self._url + path, json=body, allow_redirects=False, proxy=self._proxy
+            ) as response:
+                status, headers = response.status, dict(response.headers)
+                if status != 200 or response.content_type != "text/event-stream":
+                    return self._decoded(status, headers, await response.read())
+                try:
+                    async for data in response.content.iter_any():
+                        streamed.feed(data)
+                except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
+                    raise nonsense(self._model, repr(problem), self._secrets) from None
+        except StreamError as error:
+            raise self._failure(error.status, error.answer, {}) from None
+        except TimeoutError:
+            raise too_slow(self._model, self._timeout) from None
+        except (aiohttp.ClientError, OSError) as problem:
+            raise broken(self._model, str(problem) or type(problem).__name__, self._secrets) from None
+        if not streamed.complete:
+            raise broken(self._model, "the reply ended midway", self._secrets)
+        return streamed.answer, read_rate_limits(headers)
+
+    def _failure(self, status: int, answer: Any, headers: Mapping[str, str]) -> CallFailed:
+        return failure_for_status(
+            status, answer, headers, model=self._model, key_name=self._key_name, secrets=self._secrets
+        )
+
+    def _decoded(self, status: int, headers: Mapping[str, str], data: bytes) -> tuple[Any, tuple[RateLimit, ...]]:
+        """The answer in a whole body, and what the server says of its limits."""
         try:
             answer = json.loads(data)
         except (ValueError, RecursionError) as problem:
@@ -65,10 +113,8 @@ class Wire:
                 raise nonsense(self._model, str(problem), self._secrets) from None
             answer = data[:1000].decode("utf-8", "replace")
         if status != 200:
-            raise failure_for_status(
-                status, answer, headers, model=self._model, key_name=self._key_name, secrets=self._secrets
-            )
-        return answer
+            raise self._failure(status, answer, headers)
+        return answer, read_rate_limits(headers)
 
     async def aclose(self) -> None:
         """Give back connections, even when cancelled."""
@@ -107,6 +153,14 @@ def used(answer: Mapping[str, Any]) -> tuple[int | None, int | None]:
     if not isinstance(usage, dict):
         return None, None
     return count_or_none(usage.get("prompt_tokens")), count_or_none(usage.get("completion_tokens"))
+
+
+def from_cache(answer: Mapping[str, Any]) -> int:
+    """Prompt tokens that a server took from its cache, where it tells; never more than it says the prompt had."""
+    usage = answer.get("usage")
+    details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
+    cached = count_or_none(details.get("cached_tokens")) if isinstance(details, dict) else None
+    return min(cached or 0, used(answer)[0] or 0)
 
 
 def count_or_none(value: Any) -> int | None:

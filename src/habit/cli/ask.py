@@ -204,7 +204,17 @@ def standard_input(paths: Sequence[str]) -> BinaryIO | None:
         note_line("Reading from the terminal; end with Ctrl-D.")
     else:
         _tell_when_silent()
-    return io.BytesIO(sys.stdin.buffer.read())
+    return _ReadOnce(sys.stdin.buffer.read())
+
+
+class _ReadOnce(io.BytesIO):
+    """Bytes that are forgotten once they have all been read, so that a large input is not kept twice."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if size is None or size < 0:
+            self.truncate(0)
+        return data
 
 
 def _tell_when_silent() -> None:

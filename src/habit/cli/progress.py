@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from habit.calls.events import BudgetWarning, CallEnded, CallFinished, CallRetried, CallStarted, FanOut
+from habit.calls.events import BudgetWarning, CallEnded, CallFinished, CallRetried, CallStarted, FanOut, SlowedDown
 from habit.cli.output import coloured, count_of, is_live, note_line, one_line, say, visible, warning_line, width_of
 from habit.events import (
     CellFinished,
@@ -99,6 +99,8 @@ class Progress:
                 self.warn(_warning_text(event))
             case FanOut():
                 self._above(note_line, _map_text(event))
+            case SlowedDown():
+                self._above(note_line, _slower_text(event))
             case Notice():
                 self._above(note_line, event.text)
             case _:
@@ -225,6 +227,14 @@ def _warning_text(warning: BudgetWarning) -> str:
 def _map_text(map_: FanOut) -> str:
     cost = "price unknown" if map_.usd is None else f"about ${map_.usd:.2f}"
     return f"{count_of(map_.calls, 'call')} to {map_.model}, {cost}."
+
+
+def _slower_text(event: SlowedDown) -> str:
+    pause = f" after {event.pause:.0f} s" if event.pause >= 1 else ""
+    if event.reason == "refused":
+        return f"{event.model} is rate limited: going on{pause} with as many requests as it takes."
+    what = "takes ever longer for its replies" if event.reason == "slower" else "does not keep up"
+    return f"{event.model} {what}: going on{pause} with fewer requests at once."
 
 
 def _short(count: int) -> str:

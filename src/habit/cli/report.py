@@ -79,9 +79,11 @@ def _calls(calls: Sequence[CallRecord]) -> str:
 def _call_line(role: str, model: str, calls: Sequence[CallRecord]) -> str:
     live = [call for call in calls if call.cached_from is None]
     tokens_in, tokens_out = sum(call.input_tokens for call in live), sum(call.output_tokens for call in live)
+    read = sum(call.cache_read_tokens for call in live)
+    from_cache = f" ({read / tokens_in:.0%} from the provider's cache)" if read and tokens_in else ""
     parts = [
         f"{len(calls):,} {role} to {model}",
-        f"{tokens_in:,} tokens in, {tokens_out:,} out",
+        f"{tokens_in:,} tokens in{from_cache}, {tokens_out:,} out",
         f"{sum(call.seconds for call in live):.1f} s",
     ]
     if len(live) < len(calls):

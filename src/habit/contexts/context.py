@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
+
+from habit.contexts.parked import Parked, Payload, park, viewed
 
 
 @dataclass(frozen=True)
@@ -16,10 +19,11 @@ class Context:
 
     ``payload`` is UTF-8 with ``surrogatepass``: the text itself (kind ``text``, a ``str`` in the session) or JSON
     (kind ``json``: a list, a dict or any other JSON value). Lone surrogates, CRLF, BOM and NUL survive.
+    A large one that was read from files is ``Parked``, until it is handed to the session that it was read for.
     """
 
     kind: Literal["text", "json"]
-    payload: bytes
+    payload: Payload
     origin: str = ""
     """One line for people: the file's path, "12 files", "standard input"."""
     files: tuple[tuple[str, str], ...] = ()
@@ -43,11 +47,23 @@ class Context:
 
     def value(self) -> Any:
         """Decode. Costs time and memory in proportion to the size; a host that only ships the payload need not."""
-        return decode(self.kind, self.payload)
+        with self.opened() as payload:
+            return decode(self.kind, payload)
+
+    def opened(self) -> AbstractContextManager[bytes | memoryview]:
+        """The bytes of the payload, wherever they are. Raises UsageError when they were handed to a session."""
+        return viewed(self.payload)
+
+    def parked(self) -> Context:
+        """The same for a session to take over: large ones parked. Raises OSError when there is no memory for it."""
+        payload = self.payload
+        return replace(self, payload=payload.copy() if isinstance(payload, Parked) else park(payload))
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of the payload: also the name of its blob in the journal."""
+        if isinstance(self.payload, Parked):
+            return self.payload.sha256
         return self.known_sha256 or hashlib.sha256(self.payload).hexdigest()
 
     def record(self) -> Mapping[str, Any]:

@@ -87,6 +87,13 @@ def to_utf8(data: bytes) -> tuple[bytes, str | None]:
     return data.decode("latin-1").encode(), "latin-1, a guess"
 
 
+def stays_as_it_is(head: bytes, whole: memoryview) -> bool:
+    """Whether ``to_utf8`` gives ``whole``, valid UTF-8 that begins with ``head``, back as it is."""
+    if head.startswith((*_ANY_MARK, *_ANY_MAGIC)) or head[257:262] == b"ustar" or _unmarked_utf16(head):
+        return False
+    return _control_share(whole) <= 0.1
+
+
 def is_utf8(data: bytes) -> bool:
     """Whether ``data`` is valid UTF-8, without a decoded copy of it."""
     if data.isascii():
@@ -121,7 +128,7 @@ def _unmarked_utf16(data: bytes) -> str | None:
     return "utf-16-be" if even > 0.7 and odd < 0.02 else None
 
 
-def _control_share(data: bytes) -> float:
+def _control_share(data: bytes | memoryview) -> float:
     """The share of control characters in a few samples; a handful of them never counts."""
     step = max(len(data) // 4, _SAMPLE)
     sample = b"".join(data[start : start + _SAMPLE] for start in range(0, len(data), step))

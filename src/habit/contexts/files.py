@@ -6,15 +6,21 @@ import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import FileIO
 from typing import TypeAlias
 
 from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
+from habit.memory import require_memory
+
 LEFT_OUT = frozenset({".git", ".hg", ".svn", ".bzr", ".jj", ".habit", "_darcs", "CVS"})
 """Folders that hold version control's own data, or Habit's; never part of an input."""
 _MAX_IGNORE_BYTES = 1 << 20
+_LARGE = 64 << 20
+"""Bytes from which on it is asked whether there is memory for a file."""
 _FOLDERS_A_TICK = 100
 
 _Rules: TypeAlias = tuple[tuple[str, GitIgnoreSpec], ...]
@@ -40,14 +46,27 @@ def shown(path: str) -> str:
 
 
 def read_file(path: str) -> bytes:
-    """The bytes of a regular file; raises Unusable for anything else, and never waits for another process."""
+    """The bytes of a regular file; raises Unusable for anything else, and never waits for another process.
+
+    Raises UsageError when there is no memory for it.
+    """
+    with opened_file(path) as (file, size):
+        if size >= _LARGE:
+            require_memory(size)
+        return file.readall()
+
+
+@contextmanager
+def opened_file(path: str) -> Iterator[tuple[FileIO, int]]:
+    """A regular file, opened for reading, and its size; raises Unusable for anything else, or when reading fails."""
     try:
         # Asked before it is opened, since opening a device can do things; and after, since it may be another by then.
         _regular(path, os.stat(path).st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb", buffering=0) as file:
-            _regular(path, os.fstat(descriptor).st_mode)
-            return file.readall()
+            status = os.fstat(descriptor)
+            _regular(path, status.st_mode)
+            yield file, status.st_size
     except FileNotFoundError:
         reason = "is a link that leads nowhere" if os.path.islink(path) else "is no longer there"
         raise Unusable(path, reason) from None

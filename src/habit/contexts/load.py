@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import glob
 import hashlib
+import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -21,15 +18,20 @@ from habit.contexts.documents.converted import Converted, Unreadable
 from habit.contexts.documents.opening import Members, Opener, Plain
 from habit.contexts.encodings import BinaryFile, to_utf8
 from habit.contexts.files import Folder, Unusable, read_file, shown
-from habit.contexts.json_text import Texts, as_json, as_json_lines
+from habit.contexts.json_text import Texts, as_json_lines, why_not_json
+from habit.contexts.large import park_file
+from habit.contexts.parked import Parked, Payload, park, viewed
+from habit.contexts.sources import STDIN, Source, base_of, expand, key_of
 from habit.errors import UsageError
+from habit.memory import require_memory
 
 Progress = Callable[[int, int], None]
 """Called with the files and bytes read so far, and again while something takes long; an exception from it ends the
 loading."""
 
-_STDIN = "-"
 _BOM = "\ufeff".encode()
+_CHECKED_AFTER = 64 << 20
+"""Bytes after which it is asked how much memory is left."""
 _SQLITE = b"SQLite format 3\0"
 
 
@@ -49,7 +51,7 @@ def load(
     name, or skipped with ``skip_bad``. With ``raw`` every file is the text it is: nothing is converted or unpacked.
     Conversions are kept in the user's cache folder, unless ``keep_conversions`` is false.
     """
-    sources = list(dict.fromkeys(source for path in paths for source in _expand(os.fspath(path))))
+    sources = list(dict.fromkeys(source for path in paths for source in expand(os.fspath(path))))
     if not sources:
         return Context("text", b"", "no input", notes=("There is no input: the question is asked of an empty text.",))
     with _Loader(skip_bad, on_progress, raw=raw, keep_conversions=keep_conversions) as loader:
@@ -69,69 +71,15 @@ def reload(record: Mapping[str, Any], *, keep_conversions: bool = True, on_progr
     base, raw = record.get("base"), bool(record.get("raw"))
     with _Loader(False, on_progress, raw=raw, keep_conversions=keep_conversions, expected=dict(files)) as loader:
         if base is None:
-            context = loader.single(_Source("file", files[0][0]), None)
+            context = loader.single(Source("file", files[0][0]), None)
         else:
             texts = Texts()
             for path, _ in files:
-                loader.add(texts, os.path.relpath(path, base), _Source("file", path), None)
+                loader.add(texts, os.path.relpath(path, base), Source("file", path), None)
             context = loader.finish(texts, str(record["origin"]), base)
     if (context.kind, context.digest) != (record["kind"], record["digest"]):
         raise UsageError(f"The input ({record['origin']}) is read differently now than when the run began; ask again.")
     return context
-
-
-@dataclass(frozen=True)
-class _Source:
-    """One thing to read: a file or folder by its absolute path, or standard input."""
-
-    kind: Literal["file", "folder", "stdin"]
-    path: str
-    relative: bool = field(default=False, compare=False)
-
-
-def _expand(path: str) -> list[_Source]:
-    """What ``path`` names: itself, or the matches of a glob that no shell has expanded."""
-    if path == _STDIN:
-        return [_Source("stdin", _STDIN)]
-    if not path or "\0" in path:
-        raise UsageError("A path is empty or holds a NUL character; name a file, a folder, or - for standard input.")
-    try:
-        os.lstat(path)
-        return [_source(path)]
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:
-        raise UsageError(f"{shown(path)[:200]} cannot be read ({error.strerror}); check the path.") from None
-    if glob.has_magic(path):
-        matches = sorted(glob.glob(path, recursive=True))
-        if not matches:
-            raise UsageError(f"No file matches {shown(path)}; check the pattern.")
-        return [_source(match) for match in matches]
-    raise UsageError(_missing(path))
-
-
-def _source(path: str) -> _Source:
-    whole = os.path.abspath(path)
-    if ".." in path.split(os.sep):
-        # After a link, the folder above is not the one that the text of the path suggests.
-        folder, name = os.path.split(path)
-        whole = os.path.realpath(path) if name == ".." else os.path.join(os.path.realpath(folder), name)
-    return _Source("folder" if os.path.isdir(path) else "file", whole, not os.path.isabs(path))
-
-
-def _missing(path: str) -> str:
-    folder, name = os.path.split(path.rstrip(os.sep))
-    if not os.path.isdir(folder or "."):
-        return f"There is no file {shown(path)}, nor a folder {shown(folder)}; check the path."
-    try:
-        with os.scandir(folder or ".") as entries:
-            names = [entry.name for entry in islice(entries, 20_000)]
-    except OSError:
-        names = []
-    folded = {known.casefold(): known for known in names}
-    near = [folded[key] for key in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)]
-    hint = f"did you mean {' or '.join(shown(os.path.join(folder, known)) for known in near)}?" if near else ""
-    return f"There is no file {shown(path)}; {hint or 'check the path.'}"
 
 
 class _Loader:
@@ -155,6 +103,7 @@ class _Loader:
         self.notes: list[str] = []
         self.files: list[tuple[str, str]] = []
         self.bytes = 0
+        self.unchecked = 0
         cache = ConversionCache(default_folder()) if keep_conversions else None
         self.opener = Opener(Converter(cache, self.tick))
         self.resources = ExitStack()
@@ -171,40 +120,53 @@ class _Loader:
         if self.on_progress:
             self.on_progress(len(self.files), self.bytes)
 
-    def single(self, source: _Source, stdin: BinaryIO | None) -> Context:
+    def single(self, source: Source, stdin: BinaryIO | None) -> Context:
         """One file or standard input as the whole context."""
         try:
+            if source.kind == "file" and (parked := self.park(source)) is not None:
+                name = shown(os.path.basename(source.path))
+                return self.plain(parked, name, name)
             data, name = self.read(source, stdin)
             opened = self.open(data, source)
             if isinstance(opened, Members):
                 return self.archive(opened, source, name)
             if isinstance(opened, Converted):
                 found = Context.of(opened.alone())
-                return Context(found.kind, found.payload, name, tuple(self.files), self.all_notes(), raw=self.raw)
+                return Context(found.kind, park(found.payload), name, tuple(self.files), self.all_notes(), raw=self.raw)
             text = self.decode(opened.data, name, source.path)
         except Unusable as bad:
             self.refuse(bad)
             raise UsageError(f"{self.skipped()} Nothing is left to ask about; name another file.") from None
-        return self.plain(text, opened, name, as_it_is=text is data)
+        return self.plain(text, opened.name, name, known=self.files[0][1] if self.files and text is data else "")
 
-    def plain(self, text: bytes, opened: Plain, name: str, *, as_it_is: bool) -> Context:
-        """The context that is one text, or the JSON in it."""
-        sha256 = self.files[0][1] if self.files and as_it_is else ""
+    def plain(self, text: bytes | Parked, called: str, name: str, *, known: str = "") -> Context:
+        """The context that is one text, or the JSON in it; ``known`` is its digest where that is known."""
         kind: Literal["text", "json"] = "text"
-        ending = os.path.splitext(opened.name)[1].lower()
+        payload: Payload = text
+        ending = os.path.splitext(called)[1].lower()
         if ending in (".json", ".jsonl", ".ndjson"):
-            source, text = text, text.removeprefix(_BOM)
-            payload, problem = as_json(text) if ending == ".json" else as_json_lines(text)
-            if payload is None:
+            plain: Payload = text if isinstance(text, Parked) else text.removeprefix(_BOM)
+            found, problem = self.json(plain, ending)
+            if found is None:
                 self.notes.append(f"{name}: not valid {ending[1:].upper()} ({problem}), so it is taken as text.")
             else:
-                kind, text = "json", payload
-            sha256 = sha256 if text is source else ""
-        if not opened.data:
+                kind = "json"
+            payload = plain if found is None else found
+        if not len(text):
             self.notes.append(f"{name} is empty.")
-        return Context(kind, text, name, tuple(self.files), self.all_notes(), known_sha256=sha256, raw=self.raw)
+        known = known if payload is text else ""
+        return Context(kind, park(payload), name, tuple(self.files), self.all_notes(), known_sha256=known, raw=self.raw)
 
-    def archive(self, members: Members, source: _Source, name: str) -> Context:
+    def json(self, text: Payload, ending: str) -> tuple[Payload | None, str]:
+        """The JSON that ``text`` is, as its ending says: one value, or one in each line; or None and what is wrong."""
+        if ending == ".json":
+            with viewed(text) as view:
+                problem = why_not_json(view)
+            return (None, problem) if problem else (text, "")
+        with text.open() if isinstance(text, Parked) else io.BytesIO(text) as lines:
+            return as_json_lines(lines, self.tick)
+
+    def archive(self, members: Members, source: Source, name: str) -> Context:
         """The context that is the files of one archive."""
         texts = Texts()
         for key, text in list(self.texts_of(members, "", source.path)):
@@ -216,16 +178,16 @@ class _Loader:
         origin = f"{len(texts.keys):,} file{'s' * (len(texts.keys) != 1)} in {name}"
         return Context("json", texts.payload(), origin, tuple(self.files), self.all_notes(), raw=self.raw)
 
-    def many(self, sources: Sequence[_Source], stdin: BinaryIO | None) -> Context:
+    def many(self, sources: Sequence[Source], stdin: BinaryIO | None) -> Context:
         """Several files, or folders, as a dict from path to text."""
         alone = len(sources) == 1
-        base = sources[0].path if alone else _base(sources)
+        base = sources[0].path if alone else base_of(sources)
         texts, outside, ignored = Texts(), Counter[str](), 0
         for source in sources:
-            entries = [(_key(source, base), source.path)]
+            entries = [(key_of(source, base), source.path)]
             if source.kind == "folder":
                 folder = Folder(source.path, tick=self.tick)
-                prefix = "" if source.path == base else _key(source, base) + "/"
+                prefix = "" if source.path == base else key_of(source, base) + "/"
                 entries = [(prefix + key, path) for key, path in folder.walk()]
                 for bad in folder.bad:
                     self.refuse(bad)
@@ -233,7 +195,7 @@ class _Loader:
                 ignored += folder.ignored
             for key, path in entries:
                 if key not in texts.keys:
-                    self.add(texts, key, _Source(source.kind if source.kind == "stdin" else "file", path), stdin)
+                    self.add(texts, key, Source(source.kind if source.kind == "stdin" else "file", path), stdin)
         if self.bad and not texts.keys:
             raise UsageError(f"{self.skipped()} Nothing is left to ask about; name other files.")
         for kind, count in outside.items():
@@ -254,7 +216,7 @@ class _Loader:
         """The context that holds ``texts``."""
         return Context("json", texts.payload(), origin, tuple(self.files), self.all_notes(), base=base, raw=self.raw)
 
-    def add(self, texts: Texts, key: str, source: _Source, stdin: BinaryIO | None) -> None:
+    def add(self, texts: Texts, key: str, source: Source, stdin: BinaryIO | None) -> None:
         """Read one of many files into ``texts``."""
         known = len(self.files)
         try:
@@ -267,7 +229,7 @@ class _Loader:
             del self.files[known:]
             self.refuse(bad)
 
-    def open(self, data: bytes, source: _Source) -> Plain | Converted | Members:
+    def open(self, data: bytes, source: Source) -> Plain | Converted | Members:
         """What the bytes of ``source`` hold."""
         name = "" if source.kind == "stdin" else shown(os.path.basename(source.path))
         if self.raw:
@@ -298,7 +260,7 @@ class _Loader:
         except Unreadable as problem:
             raise Unusable(path, problem.reason, problem.remedy) from None
 
-    def read(self, source: _Source, stdin: BinaryIO | None) -> tuple[bytes, str]:
+    def read(self, source: Source, stdin: BinaryIO | None) -> tuple[bytes, str]:
         """The bytes of ``source`` and its name for people."""
         if source.kind == "stdin":
             if stdin is None:
@@ -306,13 +268,37 @@ class _Loader:
             data, name = stdin.read(), "standard input"
         else:
             data, name = read_file(source.path), shown(os.path.basename(source.path))
-            sha256 = hashlib.sha256(data).hexdigest()
-            if self.expected is not None and self.expected[source.path] != sha256:
-                raise UsageError(f"{shown(source.path)} has changed since the run began; put it back, or ask again.")
-            self.files.append((source.path, sha256))
+            self.note_file(source.path, hashlib.sha256(data).hexdigest())
         self.bytes += len(data)
+        self.check_memory(len(data))
         self.tick()
         return data, name
+
+    def check_memory(self, size: int) -> None:
+        """Raise UsageError when memory has run short, after ``size`` more bytes; asked now and then only."""
+        self.unchecked += size
+        if self.unchecked >= _CHECKED_AFTER:
+            require_memory(size)
+            self.unchecked = 0
+
+    def park(self, source: Source) -> Parked | None:
+        """A large file that is plain text, or None for every other one."""
+
+        def read(count: int) -> None:
+            self.bytes += count
+            self.tick()
+
+        name = shown(os.path.basename(source.path))
+        parked = park_file(source.path, name, raw=self.raw, read=read)
+        if parked is not None:
+            self.note_file(source.path, parked.sha256)
+        return parked
+
+    def note_file(self, path: str, sha256: str) -> None:
+        """Keep the digest of a file; when a recorded run is read again, it must be the digest of then."""
+        if self.expected is not None and self.expected[path] != sha256:
+            raise UsageError(f"{shown(path)} has changed since the run began; put it back, or ask again.")
+        self.files.append((path, sha256))
 
     def decode(self, data: bytes, name: str, path: str) -> bytes:
         """``data`` as UTF-8, the very same object when it is that already."""
@@ -331,7 +317,7 @@ class _Loader:
         When a recorded run is read again, what was bad in an archive is left out again.
         """
         if not self.skip_bad and (self.expected is None or bad.path in self.expected):
-            where = "Standard input" if bad.path == _STDIN else shown(bad.path)
+            where = "Standard input" if bad.path == STDIN else shown(bad.path)
             raise UsageError(f"{where} {bad.reason}; {bad.remedy}, or skip such files (--skip-bad).") from None
         self.bad.append(bad)
 
@@ -351,18 +337,6 @@ class _Loader:
         if len(said) > 10:
             notes.append(f"{len(said) - 10:,} more notes on documents.")
         return (*notes, *self.notes, *([self.skipped()] if self.bad else []))
-
-
-def _base(sources: Sequence[_Source]) -> str:
-    """What keys are relative to: where we are, or what absolute paths have in common."""
-    folders = [os.path.dirname(source.path) for source in sources if source.kind != "stdin"]
-    if any(source.relative for source in sources) or not folders:
-        return os.getcwd()
-    return os.path.commonpath(folders)
-
-
-def _key(source: _Source, base: str) -> str:
-    return _STDIN if source.kind == "stdin" else os.path.relpath(source.path, base)
 
 
 def _size(path: str) -> int:

@@ -32,7 +32,7 @@ class BlobFolder:
             raise JournalError(f"{digest!r} is not a digest: the journal's record of this context is damaged")
         return self.folder / digest[:2] / f"{digest}.zst"
 
-    def put(self, data: bytes) -> str:
+    def put(self, data: bytes | memoryview) -> str:
         """Keep ``data`` once; returns its digest."""
         digest = hashlib.sha256(data).hexdigest()
         path = self.path(digest)

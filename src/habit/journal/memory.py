@@ -66,7 +66,8 @@ class MemoryStore:
     async def remember(self, key: str, occurrence: int, *, role: str) -> RememberedReply | None:
         """A reply of any earlier run to the same call."""
         self._check_open()
-        for run_id, call in self._remembered.get((key, occurrence), {}).items():
+        asked, unasked = (self._remembered.get((key, number), {}) for number in (occurrence, -1 - occurrence))
+        for run_id, call in (*asked.items(), *unasked.items()):
             if call.reply is not None and (role != "root" or self._runs[run_id].status == "answered"):
                 return RememberedReply(run_id, call.reply, call.input_tokens, call.output_tokens, call.finish)
         return None
@@ -98,7 +99,7 @@ class MemoryStore:
         live = (call for call in calls if call.started >= moment and call.attempts > 0 and call.cached_from is None)
         return math.fsum(call.usd or 0.0 for call in live)
 
-    async def put_blob(self, data: bytes) -> str:
+    async def put_blob(self, data: bytes | memoryview) -> str:
         """Keep ``data`` once; returns its SHA-256 (hex)."""
         self._check_open()
         digest = hashlib.sha256(data).hexdigest()

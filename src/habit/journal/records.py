@@ -57,7 +57,8 @@ class CallRecord:
     key: str
     """Content key."""
     occurrence: int
-    """How many calls with the same key this run made before it."""
+    """How many calls with the same key this run made before it; negative for one that ran ahead and that the run never
+    asked for."""
     role: str
     session: str
     cell: int
@@ -77,6 +78,13 @@ class CallRecord:
     attempts: int = 1
     cached_from: str | None = None
     """The run whose reply was reused, when nothing was sent."""
+    cache_read_tokens: int = 0
+    """Of the input tokens, those that the provider took from its prompt cache."""
+
+    @property
+    def unasked(self) -> bool:
+        """Whether it ran ahead and the run never asked for it. Other runs may use its reply, a replay does not."""
+        return self.occurrence < 0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from habit.journal.records import CallRecord
 
@@ -10,13 +10,15 @@ from habit.journal.records import CallRecord
 class Recording:
     """Recorded calls by content key and occurrence; each is given once. Made by ``for_replay`` or ``for_resume``."""
 
-    def __init__(self, calls: Iterable[CallRecord]) -> None:
+    def __init__(self, calls: Iterable[CallRecord], unasked: Sequence[CallRecord] = ()) -> None:
         self._left = {(call.key, call.occurrence): call for call in calls}
+        self.unasked = unasked
+        """Calls that ran ahead of the run in vain: nothing to be taken, and paid for all the same."""
 
     @classmethod
     def for_replay(cls, calls: Iterable[CallRecord]) -> Recording:
         """All calls, failures included: the run must go as it went."""
-        return cls(calls)
+        return cls(call for call in calls if not call.unasked)
 
     @classmethod
     def for_resume(cls, calls: Iterable[CallRecord]) -> Recording:
@@ -25,7 +27,9 @@ class Recording:
         These are the successes, and the failures that the run has already acted on: a root call of the same session,
         or of one above it, succeeded later. All other failures are left out, so that they are tried again.
         """
-        return cls(_settled(list(calls)))
+        known = list(calls)
+        asked = [call for call in known if not call.unasked]
+        return cls(_settled(asked), [call for call in known if call.unasked])
 
     def take(self, key: str, occurrence: int) -> CallRecord | None:
         """The recorded call, which counts as used from now on; None when there is none or it was taken before."""

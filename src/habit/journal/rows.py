@@ -18,7 +18,7 @@ _RUN = "id, query, started, settings, context, strategy, status, result"
 _CELL = 'session, "index", code, status, stdout, stdout_dropped, error, seconds, started, folded'
 _CALL = (
     "key, occurrence, role, session, cell, model, prompt, reply, input_tokens, output_tokens, usd, seconds, started, "
-    "finish, error, error_reason, attempts, cached_from"
+    "finish, error, error_reason, attempts, cached_from, cache_read_tokens"
 )
 _AT_ONCE = 500  # values in one IN (…), well below SQLite's limit
 
@@ -91,18 +91,22 @@ def insert_call(db: sqlite3.Connection, call: CallRecord) -> None:
         pack(call.error_reason),
         call.attempts,
         None if call.cached_from is None else pack(call.cached_from),
+        call.cache_read_tokens,
     )
     marks = ",".join("?" * len(values))
     db.execute(f"INSERT INTO calls (run, {_CALL}) VALUES ({marks}) ON CONFLICT DO NOTHING", values)
 
 
 def select_reply(db: sqlite3.Connection, key: str, occurrence: int, role: str) -> RememberedReply | None:
-    """A reply to the call; for a root call only from a run that was answered."""
+    """A reply to the call; for a root call only from a run that was answered.
+
+    A run that asked for it comes before one where it ran ahead in vain, as number -1, -2, … instead of 0, 1, …
+    """
     answered = "AND runs.status = 'answered'" if role == "root" else ""
     row = db.execute(
         "SELECT runs.id, reply, input_tokens, output_tokens, finish FROM calls JOIN runs ON runs.number = calls.run "
-        f"WHERE key = ? AND occurrence = ? AND reply IS NOT NULL {answered} LIMIT 1",
-        (pack(key), occurrence),
+        f"WHERE key = ? AND occurrence IN (?, ?) AND reply IS NOT NULL {answered} ORDER BY occurrence DESC LIMIT 1",
+        (pack(key), occurrence, -1 - occurrence),
     ).fetchone()
     if row is None:
         return None
@@ -177,7 +181,8 @@ def _run(row: tuple[Any, ...], is_free: IsFree) -> RunRecord:
 
 def _call(run_id: str, row: tuple[Any, ...], prompt: tuple[tuple[str, str], ...]) -> CallRecord:
     key, occurrence, role, session, cell, model, _, reply, *numbers = row
-    input_tokens, output_tokens, usd, seconds, started, finish, error, error_reason, attempts, cached_from = numbers
+    input_tokens, output_tokens, usd, seconds, started, finish, error, error_reason, *rest = numbers
+    attempts, cached_from, cache_read_tokens = rest
     return CallRecord(
         run=run_id,
         key=unpack(key),
@@ -198,6 +203,7 @@ def _call(run_id: str, row: tuple[Any, ...], prompt: tuple[tuple[str, str], ...]
         error_reason=unpack(error_reason),
         attempts=attempts,
         cached_from=None if cached_from is None else unpack(cached_from),
+        cache_read_tokens=cache_read_tokens,
     )
 
 

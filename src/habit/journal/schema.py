@@ -1,8 +1,8 @@
-"""The journal's tables, format 2, and the way there from older formats; docs/journal.md explains every column."""
+"""The journal's tables, format 3, and the way there from older formats; docs/journal.md explains every column."""
 
 from __future__ import annotations
 
-FORMAT = 2
+FORMAT = 3
 """Stored as ``PRAGMA user_version``; a journal with a higher number was written by a newer Habit."""
 APPLICATION_ID = 0x48626974
 """``Habt`` in ASCII (``PRAGMA application_id``): tells a journal from any other SQLite file."""
@@ -69,11 +69,16 @@ TABLES = (
         error_reason NOT NULL,
         attempts INTEGER NOT NULL,
         cached_from,
+        cache_read_tokens INTEGER NOT NULL DEFAULT 0,
         UNIQUE (key, occurrence, run)
     )""",
     "CREATE INDEX calls_by_run ON calls (run)",
     f"CREATE INDEX calls_by_cost ON calls (started, usd, attempts, cached_from) WHERE {COSTLY}",
 )
 
-UPGRADES = {1: ("ALTER TABLE cells ADD COLUMN folded INTEGER NOT NULL DEFAULT 0",)}
+UPGRADES: dict[int, tuple[str, ...]] = {
+    1: ("ALTER TABLE cells ADD COLUMN folded INTEGER NOT NULL DEFAULT 0",),
+    # A negative ``calls.occurrence`` means something from now on.
+    2: ("ALTER TABLE calls ADD COLUMN cache_read_tokens INTEGER NOT NULL DEFAULT 0",),
+}
 """What takes a journal from each older format to the next one."""

@@ -99,7 +99,7 @@ class SqliteStore:
         """USD of the live calls, of any run, that began at ``moment`` (Unix seconds) or later."""
         return await self._reader.run(lambda db: rows.sum_usd(db, moment))
 
-    async def put_blob(self, data: bytes) -> str:
+    async def put_blob(self, data: bytes | memoryview) -> str:
         """Keep ``data`` once, compressed; returns its SHA-256 (hex)."""
         self._check_open()
         return await anyio.to_thread.run_sync(self._blobs.put, data)

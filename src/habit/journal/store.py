@@ -29,8 +29,8 @@ class Store(Protocol):
         ...
 
     async def remember(self, key: str, occurrence: int, *, role: str) -> RememberedReply | None:
-        """A reply of any earlier run to the same call. Root replies only from runs that were answered, so that asking
-        again after a failure is a fresh attempt."""
+        """A reply of any earlier run to the same call, or of this one where it ran ahead in vain. Root replies only
+        from runs that were answered, so that asking again after a failure is a fresh attempt."""
         ...
 
     async def runs(self, limit: int = 50) -> list[RunRecord]:
@@ -53,7 +53,7 @@ class Store(Protocol):
         """USD of the live calls, of any run, that began at ``moment`` (Unix seconds) or later; unknown prices are 0."""
         ...
 
-    async def put_blob(self, data: bytes) -> str:
+    async def put_blob(self, data: bytes | memoryview) -> str:
         """Keep ``data`` once, compressed; returns its SHA-256 (hex)."""
         ...
 

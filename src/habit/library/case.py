@@ -43,7 +43,7 @@ class Exchange:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a case."""
-        context = None if self.context is None else [self.context.kind, self.context.payload.decode(*_TEXT)]
+        context = None if self.context is None else [self.context.kind, _text_of(self.context)]
         return {
             "query": self.query,
             "context": context,
@@ -61,6 +61,11 @@ class Exchange:
 
 
 _TEXT = ("utf-8", "surrogatepass")
+
+
+def _text_of(context: Context) -> str:
+    with context.opened() as payload:
+        return str(payload, *_TEXT)
 
 
 def request_key(request: LlmRequest) -> str:
@@ -122,7 +127,7 @@ class Case:
             "run": self.run,
             "query": self.query,
             "parameters": self.parameters,
-            "context": [self.context.kind, self.context.payload.decode(*_TEXT)],
+            "context": [self.context.kind, _text_of(self.context)],
             "exchanges": [exchange.to_json() for exchange in self.exchanges],
             "expected": self.expected,
             "notes": list(self.notes),

@@ -64,7 +64,9 @@ def count_for_ceiling(context: Context) -> int:
     the lines of texts such as files. Blocks for as long as it takes to read JSON.
     """
     if context.kind == "text":
-        return bool(context.payload) + sum(context.payload.count(mark) for mark in _LINE_ENDS)
+        with context.opened() as view:
+            payload = bytes(view)
+        return bool(payload) + sum(payload.count(mark) for mark in _LINE_ENDS)
     value = context.value()
     if isinstance(value, dict):
         return max(len(value), sum(map(_inner, value.values())))
@@ -90,7 +92,8 @@ def _inside(value: dict[str, Any], context: Context) -> Records | None:
 
 
 def _lines(context: Context, contract: Contract) -> Records | None:
-    text = str(context.payload, "utf-8", "surrogatepass")
+    with context.opened() as payload:
+        text = str(payload, "utf-8", "surrogatepass")
     parts = text.split("\n")
     ends = "\r\n" if len(parts) > 1 and all(part.endswith("\r") for part in parts[:-1]) else "\n"
     trailing = parts[-1] == ""

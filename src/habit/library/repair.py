@@ -164,7 +164,8 @@ def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:
 def _request(breakage: Breakage, tried: str, trouble: str) -> str:
     """What the model is asked; the failing input is the context of the run."""
     habit = breakage.habit
-    old_input = next(iter(habit.cases.values())).context.payload[:_SHOWN].decode("utf-8", "replace")
+    with next(iter(habit.cases.values())).context.opened() as view:
+        old_input = bytes(view[:_SHOWN]).decode("utf-8", "replace")
     again = f"\nYour last attempt was this; it does not do, because {trouble}:\n{_fenced(tried)}\n" if trouble else ""
     right = _short(plain(breakage.run.answer))
     return f"""Mend a Python program. What it is for: {habit.spec.intent.summary}

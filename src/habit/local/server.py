@@ -27,8 +27,8 @@ import platformdirs
 
 from habit.errors import HabitError, UsageError
 from habit.local.locks import open_lock, try_lock
-from habit.local.memory import available_memory
 from habit.local.serve import ServeSettings
+from habit.memory import available_memory
 
 SERVE = (sys.executable, "-P", "-m", "habit.local.serve")
 """``-P``: a file called ``json.py`` in the current folder must not become part of the server."""

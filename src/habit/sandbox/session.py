@@ -42,6 +42,10 @@ class LlmRequest:
     schema: Mapping[str, Any] | None
     child: bool = False
     """Asks for a child run with a session of its own, even where the prompt would fit one call (``rlm_query``)."""
+    site: int = field(default=0, compare=False)
+    """Stands for the place in the session's code that asks. A hint by which replies are predicted, and no more."""
+    line: int = field(default=0, compare=False)
+    """The line of the cell that asks; 0 where it is not known, or the code is of an earlier cell. A hint as well."""
 
 
 class Host(Protocol):

@@ -14,7 +14,7 @@ from habit.calls.budget import Budget
 from habit.calls.kernel import NARROWED
 from habit.errors import BudgetExceeded, HabitError
 from habit.schedulers.invocation import cell_of
-from habit.schedulers.live import open_live_session
+from habit.schedulers.live import LiveSession
 from habit.schedulers.rlm import RLM, Workbench
 from habit.schedulers.scheduler import Outcome, Task
 
@@ -97,7 +97,7 @@ class GaveUp(HabitError):
 
 
 class HabitScheduler:
-    """Runs one chosen habit, in a session of its own and within its aggregate budget."""
+    """Runs one chosen habit, in a session that is used for nothing else, within its aggregate budget."""
 
     def __init__(self, rlm: RLM, chosen: Chosen, *, stopped: bool = False) -> None:
         """``rlm`` answers what does not fit one prompt, and lends its journal, sandbox and limits.
@@ -108,16 +108,13 @@ class HabitScheduler:
         self._chosen = chosen
         self._stopped = stopped
 
-    async def run(self, task: Task) -> Outcome:
+    async def run(self, task: Task, live: LiveSession) -> Outcome:
         """The answer, checked for its type and against every promise. Raises GaveUp, or BudgetExceeded when the run's
         own budget is used up."""
         rlm, chosen = self._rlm, self._chosen
         mine = Task(task.query, task.context, task.returns, session=SESSION, depth=task.depth, about=task.about)
         try:
-            async with (
-                rlm.kernel.narrowed(chosen.budget, stopped=self._stopped),
-                open_live_session(rlm.sandbox, task.context, rlm.session_spec(task)) as live,
-            ):
+            async with rlm.kernel.narrowed(chosen.budget, stopped=self._stopped):
                 (result,) = await Workbench(rlm, mine, live).run_blocks([cell_of(chosen.source, chosen.parameters)])
         except BudgetExceeded as stop:
             if stop.scope != NARROWED:

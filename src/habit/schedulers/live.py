@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 
 from habit.contexts.context import Context
+from habit.contexts.parked import Parked
+from habit.contexts.reading import size_text, told_when_slow
+from habit.events import Observer, ignore
 from habit.sandbox.session import Sandbox, Session, SessionSpec, SharedContext
 from habit.schedulers.conversation import Conversation
 from habit.schedulers.prompts import Profile
 from habit.schedulers.scheduler import Task
+from habit.schedulers.tape import Tape
 
 
 class LiveSession:
@@ -20,6 +25,7 @@ class LiveSession:
     def __init__(self, shared: SharedContext, session: Session, spec: SessionSpec) -> None:
         self.session = session
         self.talk: Conversation | None = None
+        self.tape = Tape()
         self._shared = shared
         self._spec = spec
 
@@ -29,21 +35,46 @@ class LiveSession:
             self.talk = Conversation(profile, task, self.session.description)
         else:
             self.talk.ask_another(task)
-            self.session.set_query(task.query)
+            self._ask_anew(task.query)
         return self.talk
 
     async def replace(self) -> None:
         """Start afresh after the session was lost: the input is there again, the variables are not."""
         await self.session.aclose()
-        self.session = await self._shared.session(self._spec)
+        self.session, self.tape = await self.copy(), Tape()
         if self.talk is not None:
-            self.session.set_query(self.talk.task.query)
+            self._ask_anew(self.talk.task.query)
+
+    async def copy(self) -> Session:
+        """Another session that starts as this one started."""
+        return await self._shared.session(self._spec)
+
+    @asynccontextmanager
+    async def beside(self, query: str) -> AsyncIterator[LiveSession]:
+        """Another live session over the same input, for one attempt that leaves no trace in this one."""
+        spec = replace(self._spec, query=query)
+        session = await self._shared.session(spec)
+        try:
+            yield LiveSession(self._shared, session, spec)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await session.aclose()
+
+    def _ask_anew(self, query: str) -> None:
+        self.session.set_query(query)
+        self.tape.set_query(query)
 
 
 @asynccontextmanager
-async def open_live_session(sandbox: Sandbox, context: Context, spec: SessionSpec) -> AsyncIterator[LiveSession]:
-    """A live session over ``context``, and everything it owns gone at the end."""
-    shared = await sandbox.share(context)
+async def open_live_session(
+    sandbox: Sandbox, context: Context, spec: SessionSpec, tell: Observer = ignore
+) -> AsyncIterator[LiveSession]:
+    """A live session over ``context``, and everything it owns gone at the end; ``tell`` hears when it takes long."""
+    if isinstance(context.payload, Parked):
+        async with told_when_slow(tell, f"Decoding the input of {size_text(len(context.payload))}."):
+            shared = await sandbox.share(context)
+    else:
+        shared = await sandbox.share(context)
     live: LiveSession | None = None
     try:
         live = LiveSession(shared, await shared.session(spec), spec)

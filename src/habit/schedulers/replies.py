@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from habit.calls.toolcalls import split
+from habit.syntax import parse
 
 LANGUAGES = frozenset({"python", "py", "python3", "repl", "ipython"})
 """Fence labels that hold code to run. A block with no label is run when there is no labelled one."""
@@ -125,10 +126,14 @@ def _stated(text: str) -> object:
     """What the argument of FINAL(...) states: a text, unless it is plainly a quoted one, a list or a dict."""
     if text[:1] not in ("'", '"', "[", "{"):
         return text
-    for read in (json.loads, ast.literal_eval):
+    for read in (json.loads, _literal):
         with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
             return read(text)
     return text
+
+
+def _literal(text: str) -> object:
+    return ast.literal_eval(parse(text, "eval"))
 
 
 def _lines(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -26,11 +26,13 @@ from habit.journal.records import CellRecord
 from habit.journal.store import Store
 from habit.sandbox.session import CellResult, LlmRequest, Sandbox, SessionLimits, SessionSpec
 from habit.schedulers.conversation import Conversation
+from habit.schedulers.early import early_start
 from habit.schedulers.leaf import LeafCaller
 from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import Profile
 from habit.schedulers.replies import read_blocks
 from habit.schedulers.scheduler import Outcome, Task
+from habit.schedulers.scouting import Lookout, Plan, Speculation
 
 FOLD_KEEPS = (3, 1)
 """Exchanges that a fold leaves as they were; fewer where that is still too much for the window."""
@@ -63,8 +65,12 @@ class RLM:
         run_id: str,
         limits: Limits | None = None,
         clock: float = 0.0,
+        speculate: int = 0,
+        stream_starts: bool = False,
         on_event: Observer = ignore,
     ) -> None:
+        """``speculate``: calls that may run ahead of a session at once. ``stream_starts``: whether statements of a cell
+        may start calls while the root still writes the rest of it."""
         self.kernel = kernel
         self.sandbox = sandbox
         self.store = store
@@ -74,6 +80,8 @@ class RLM:
         self.clock = clock
         self.on_event = on_event
         self.leaf = LeafCaller(kernel, profile)
+        self.speculation = Speculation(kernel, sandbox, speculate)
+        self.stream_starts = stream_starts and speculate > 0
         self.cells = 0
         """Cells run in the whole tree of sessions."""
         self.depth = 0
@@ -88,7 +96,7 @@ class RLM:
         """
         if live is not None:
             return await self._work(task, live)
-        async with open_live_session(self.sandbox, task.context, self.session_spec(task)) as live:
+        async with open_live_session(self.sandbox, task.context, self.session_spec(task), self.on_event) as live:
             return await self._work(task, live)
 
     async def _work(self, task: Task, live: LiveSession) -> Outcome:
@@ -98,7 +106,7 @@ class RLM:
         bench = Workbench(self, task, live)
         try:
             while (left := self.limits.max_cells - bench.cells) > 0:
-                reply = await self._ask_root(talk, task, bench.cells + 1)
+                reply = await self._ask_root(talk, bench)
                 cut_off = reply.finish == "length"
                 codes = read_blocks(reply.text).runnable(cut_off=cut_off)
                 if not codes:
@@ -125,8 +133,9 @@ class RLM:
                     stop.best_answer = outcome.answer
             raise
 
-    async def _ask_root(self, talk: Conversation, task: Task, cell: int) -> Reply:
+    async def _ask_root(self, talk: Conversation, bench: Workbench) -> Reply:
         """The root's next reply; an empty one is a turn to remark on, not the end of the run."""
+        task, cell = bench.task, bench.cells + 1
         call = self._root_call(talk, task, cell)
         for kept in FOLD_KEEPS:
             if await self.kernel.fits(call) or not talk.fold(kept):
@@ -134,7 +143,10 @@ class RLM:
             self.on_event(Folded(task.session, talk.folded))
             call = self._root_call(talk, task, cell)
         try:
-            return await self.kernel.call(call)
+            if not self.stream_starts or not self.kernel.ahead.is_open:
+                return await self.kernel.call(call)
+            async with early_start(self.speculation, bench.live, bench.plan_ahead()) as heard:
+                return await self.kernel.call(replace(call, heard=heard))
         except CallFailed as failure:
             if failure.reason != "empty":
                 raise
@@ -188,6 +200,10 @@ class Workbench:
         self.cells = 0
         self.children = 0
 
+    def plan_ahead(self) -> Plan:
+        """What requests of the cell that comes next will be."""
+        return CellHost(self, self.cells + 1, Lookout(self.rlm.speculation, self.live, None, None)).plan
+
     async def run_blocks(self, codes: Sequence[str]) -> list[CellResult]:
         """Run the blocks of one reply in order, until one errs or answers."""
         results: list[CellResult] = []
@@ -204,7 +220,10 @@ class Workbench:
         rlm.on_event(CellStarted(session, self.cells, code))
         started = time.time()
         try:
-            result = await self.live.session.run_cell(code, CellHost(self, self.cells))
+            async with rlm.speculation.about(self.live, code) as lookout:
+                host = CellHost(self, self.cells, lookout)
+                result = await self.live.session.run_cell(code, host)
+                lookout.ended(result)
         except SessionDied:  # lost while an earlier question was being stopped
             result = CellResult("died", error="The session was lost; all variables are gone: start from `context`.")
         await rlm.store.add_cell(
@@ -231,22 +250,32 @@ class Workbench:
 class CellHost:
     """What one cell may ask for: bounded calls, child runs, and whether its answer will do."""
 
-    def __init__(self, bench: Workbench, cell: int) -> None:
+    def __init__(self, bench: Workbench, cell: int, lookout: Lookout) -> None:
         self.bench = bench
         self.rlm = bench.rlm
         self.cell = cell
+        self.lookout = lookout
+        lookout.plan = self.plan
 
     async def recursive_llm(self, request: LlmRequest) -> Any:
         """One bounded call when the prompt fits, else a child run. Raises CallFailed."""
+        with self.lookout.asking(request) as asked:
+            call, returns = await self.plan(request)
+            if call is None:
+                return asked.told(await self._child(request, returns))
+            return asked.told(await self.rlm.leaf.ask(call, returns, asked.waits))
+
+    async def plan(self, request: LlmRequest) -> tuple[Call | None, Returns]:
+        """The call that ``request`` will be, None for a child run, and the type of its reply. Raises CallFailed."""
         task, rlm = self.bench.task, self.rlm
         try:
             returns = Returns.from_schema(request.schema)
         except ValueError as problem:
             raise CallFailed(f"returns= can't be used: {problem}", reason="mismatch") from None
-        call = rlm.leaf.call(request.query, request.context, returns, task, cell=self.cell)
-        wants_child = request.child and task.depth < rlm.limits.max_depth
-        if request.context is None or (not wants_child and await rlm.kernel.fits(call)):
-            return await rlm.leaf.ask(call, returns)
+        call = await self._one_call(request, returns)
+        if call is not None:
+            return call, returns
+        assert request.context is not None
         if task.depth >= rlm.limits.max_depth:
             size = len(request.context.payload)
             raise CallFailed(
@@ -254,7 +283,18 @@ class CellHost:
                 f"{rlm.limits.max_depth}: pass smaller slices",
                 reason="too_long",
             )
-        return await self._child(request, returns)
+        return None, returns
+
+    async def _one_call(self, request: LlmRequest, returns: Returns) -> Call | None:
+        """The bounded call that will do for ``request``; None when that takes a child run, or wants to be one."""
+        task, rlm = self.bench.task, self.rlm
+        if request.context is not None and rlm.leaf.is_surely_too_long(request.context):
+            return None
+        call = rlm.leaf.call(request.query, request.context, returns, task, cell=self.cell)
+        wants_child = request.child and task.depth < rlm.limits.max_depth
+        if request.context is None or (not wants_child and await rlm.kernel.fits(call)):
+            return call
+        return None
 
     async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> list[Any]:
         """All of ``requests`` at once; a slot that failed holds its CallFailed, every other slot is unharmed.
@@ -273,7 +313,8 @@ class CellHost:
         """The call that each of ``requests`` will most likely be; None for a child run."""
         task, rlm = self.bench.task, self.rlm
         for request in requests:
-            if request.child and task.depth < rlm.limits.max_depth:
+            too_long = request.context is not None and rlm.leaf.is_surely_too_long(request.context)
+            if too_long or (request.child and task.depth < rlm.limits.max_depth):
                 yield None
                 continue
             with suppress(ValueError):  # a schema that can't be used fails before anything is sent
@@ -282,7 +323,8 @@ class CellHost:
 
     def check_answer(self, value: Any) -> None:
         """Raises ValueError with the reason when ``value`` is not what the question asks for."""
-        self.bench.task.returns.check(value)
+        with self.lookout.judging():
+            self.bench.task.returns.check(value)
 
     async def _child(self, request: LlmRequest, returns: Returns) -> Any:
         parent = self.bench.task

@@ -79,6 +79,7 @@ def _reply(reply: Reply) -> dict[str, Any]:
         "reply": reply.text,
         "input_tokens": reply.input_tokens,
         "output_tokens": reply.output_tokens,
+        "cache_read_tokens": reply.cache_read_tokens,
         "usd": reply.usd,
         "finish": reply.finish,
         "seconds": round(reply.seconds, 6),

@@ -259,6 +259,7 @@ class RunSpans:
             attributes |= {
                 "gen_ai.usage.input_tokens": reply.input_tokens,
                 "gen_ai.usage.output_tokens": reply.output_tokens,
+                "gen_ai.usage.cache_read.input_tokens": reply.cache_read_tokens,
                 "habit.usd": reply.usd,
             }
         if self._content:

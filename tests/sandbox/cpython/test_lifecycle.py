@@ -268,7 +268,7 @@ async def test_the_zygote_loads_nothing_of_the_host_side() -> None:
     code = "import sys\nprint(sorted(m for m in sys.modules if m.startswith('habit.') and m.count('.') == 1))"
     assert (
         await session.run_cell(code, RecordingHost())
-    ).stdout == "['habit.contexts', 'habit.errors', 'habit.sandbox']\n"
+    ).stdout == "['habit.contexts', 'habit.errors', 'habit.memory', 'habit.sandbox']\n"
     await sandbox.aclose()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 from habit.contexts.context import Context
 from habit.contexts.describe import is_texts
@@ -18,6 +18,7 @@ from habit.contexts.texts import Text
 from habit.library.contract.columns import Seen, cells_seen, values_seen
 from habit.library.contract.sampling import WHOLE, decoded, sample_json, sample_text
 
+Payload: TypeAlias = bytes
 _ENTRIES = 20
 """Texts of a folder that are looked into."""
 _MOST_FIELDS = 200
@@ -53,6 +54,12 @@ class Facts:
         return self.context.kind
 
     @property
+    def payload(self) -> Payload:
+        """The context itself, in the host's memory."""
+        assert isinstance(self.context.payload, bytes)
+        return self.context.payload
+
+    @property
     def bytes(self) -> int:
         """The size of the context."""
         return len(self.context.payload)
@@ -64,7 +71,7 @@ class Facts:
     @cached_property
     def text(self) -> str:
         """All of a context, where it is small enough to be read whole; else a sample."""
-        payload = self.context.payload
+        payload = self.payload
         return decoded(payload) if len(payload) <= WHOLE else sample_text(payload)
 
     def as_table(self, delimiter: str, names: Sequence[str]) -> Facts | None:
@@ -76,9 +83,9 @@ class Facts:
         lines = [line for line in self.text.split("\n") if line.strip()]
         rows = [row for row in _rows(lines[1:_RECORDS_LOOKED_AT], delimiter) if len(row) == len(names)]
         shape = "tsv" if delimiter == "\t" else "csv"
-        records = _lines_in(self.context.payload) - 1
+        records = _lines_in(self.payload) - 1
         fields = cells_seen(list(names), rows)
-        marks = self.marks - {"no header"} | ({"quotes"} if _quoted(self.context.payload, delimiter) else set())
+        marks = self.marks - {"no header"} | ({"quotes"} if _quoted(self.payload, delimiter) else set())
         return replace(
             self, shape=shape, delimiter=delimiter, fields=fields, rows=rows, records=records, marks=frozenset(marks)
         )
@@ -86,9 +93,10 @@ class Facts:
 
 def observe(context: Context) -> Facts:
     """The facts of ``context``. Hostile input can make facts wrong, never an error; 100 MB take under a second."""
-    if context.kind == "json":
-        return _json(context, context.payload)
-    return _text(context, context.payload)
+    with context.opened() as view:
+        payload = bytes(view)  # a copy only of what is parked: a session may take that over while facts are needed
+    context = replace(context, payload=payload)
+    return _json(context, payload) if context.kind == "json" else _text(context, payload)
 
 
 def _text(context: Context, payload: bytes) -> Facts:

@@ -140,7 +140,7 @@ def _texts(answer: Any) -> Sequence[str]:
 
 def _occurs(text: str, facts: Facts) -> bool:
     """Whether ``text`` stands in the context; in JSON, in one of its strings, however they are escaped."""
-    payload = facts.context.payload
+    payload = facts.payload
     if facts.kind == "text" and not facts.shape.startswith(("json-", "texts/json")):
         return text.encode("utf-8", "surrogatepass") in payload
     for plain in (True, False):

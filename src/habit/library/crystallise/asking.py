@@ -38,7 +38,7 @@ async def ask_once(resources: Resources, query: str, about: str, returns: Return
             "windows": [root.window, leaf.window],
             "returns": returns.to_json(),
         },
-        context={**context.record(), "blob": await store.put_blob(context.payload)},
+        context={**context.record(), "blob": await store.put_blob(about.encode("utf-8", "surrogatepass"))},
         strategy="learn",
     )
     kernel = Kernel(
@@ -57,7 +57,7 @@ async def ask_once(resources: Resources, query: str, about: str, returns: Return
         await store.add_run(record)
         try:
             async with kernel.ledger.timed():
-                reply = await caller.ask(call, returns)
+                reply = await caller.ask(call, returns, lambda: None)
         except HabitError as failure:
             await _end(resources, record, "failed", None, kernel.usage, str(failure))
             raise

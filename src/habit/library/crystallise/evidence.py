@@ -124,7 +124,8 @@ class Evidence:
     @cached_property
     def text(self) -> str:
         """The whole input as text."""
-        return str(self.context.payload, "utf-8", "surrogatepass")
+        with self.context.opened() as payload:
+            return str(payload, "utf-8", "surrogatepass")
 
     @cached_property
     def _lowered(self) -> str:

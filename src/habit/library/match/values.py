@@ -91,7 +91,7 @@ class ValuesOf:
 
     @property
     def _payload(self) -> bytes:
-        return self.facts.context.payload
+        return self.facts.payload
 
     def mentions(self, value: str) -> bool:
         """Whether the text of the context has ``value`` as whole words."""

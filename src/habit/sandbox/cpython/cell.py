@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from habit.contexts.context import Context
 from habit.errors import CallFailed
 from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.clock import CellClock
@@ -33,7 +34,14 @@ class Cell:
     """A running cell. ``run`` returns its result whatever the worker does, and raises only what the host raised."""
 
     def __init__(
-        self, number: int, host: Host, wire: Wire, process: ForkedProcess, limits: SessionLimits, in_flight: int
+        self,
+        number: int,
+        host: Host,
+        wire: Wire,
+        process: ForkedProcess,
+        limits: SessionLimits,
+        in_flight: int,
+        whole: Context | None = None,
     ) -> None:
         self.number = number
         self.alive = True
@@ -43,6 +51,7 @@ class Cell:
         self._process = process
         self._limits = limits
         self._in_flight_limit = in_flight
+        self._whole = whole
         self._in_flight = 0
         self._pending: dict[int, int] = {}
         self._last_id = 0
@@ -135,7 +144,8 @@ class Cell:
         header, blob = await self._wire.receive(room)
 
         def parsed() -> Message:
-            return parse(header, blob, cell=self.number, output_chars=max(self._limits.output_chars, 256))
+            output_chars = max(self._limits.output_chars, 256)
+            return parse(header, blob, cell=self.number, output_chars=output_chars, whole=self._whole)
 
         message = await anyio.to_thread.run_sync(parsed) if len(blob) > _BIG_FRAME else parsed()
         if not isinstance(message, Done):

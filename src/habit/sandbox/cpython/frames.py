@@ -4,7 +4,8 @@ Layout: two little-endian 32-bit lengths, the header (a JSON object in UTF-8 wit
 arbitrary text travels in the blob, so that a header stays small. Standard library only: both sides use this module.
 
 From the worker, each carrying the number of its cell as ``cell``:
-  ``call``    id, query (bytes), context ([kind, bytes] or null), schema, child (true or absent); blob: query, context
+  ``call``    id, query (bytes), context ([kind, bytes], null, or WHOLE), schema, child (true or absent); blob: query,
+              context
   ``map``     id, query (bytes), contexts (list of the same), schema, child; blob: query, contexts
   ``batch``   id, queries (list of bytes); blob: queries; each is asked by itself, without a context
   ``answer``  id; blob: the value as JSON
@@ -31,6 +32,8 @@ MAX_SLOTS = 100_000
 """Contexts in one map."""
 MAX_SCHEMA = 256 << 10
 """Characters of one JSON schema."""
+WHOLE = "whole"
+"""Stands for the session's own context, as it is, where the host said that it may be passed on so."""
 IN_FLIGHT = 64 << 20
 """Bytes of queries and contexts one session may have under way at once, besides three times its context."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from habit.contexts.context import Context, decode
+from habit.contexts.parked import park
 from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.wire import PeerBroken
 from habit.sandbox.session import LlmRequest
@@ -51,19 +52,22 @@ class Done:
 Message = Ask | Offer | Done
 
 
-def parse(header: Mapping[str, Any], blob: bytes, *, cell: int, output_chars: int) -> Message:
-    """The message in a frame of the cell that is running; raises PeerBroken."""
+def parse(
+    header: Mapping[str, Any], blob: bytes, *, cell: int, output_chars: int, whole: Context | None = None
+) -> Message:
+    """The message in a frame of the cell that is running; ``whole`` is the session's own context, where it may pass
+    that on without sending it. Raises PeerBroken."""
     if _get(header, "cell", int) != cell:
         raise PeerBroken("a frame of another cell")
     match header.get("t"):
         case "call":
             context = header.get("context")
-            return _ask(header, blob, [context], many=False)
+            return _ask(header, blob, [context], whole, many=False)
         case "map":
             contexts = _get(header, "contexts", list)
             if len(contexts) > frames.MAX_SLOTS:
                 raise PeerBroken("a map of too many contexts")
-            return _ask(header, blob, contexts, many=True)
+            return _ask(header, blob, contexts, whole, many=True)
         case "batch":
             return _batch(header, blob)
         case "answer":
@@ -77,24 +81,27 @@ def parse(header: Mapping[str, Any], blob: bytes, *, cell: int, output_chars: in
             raise PeerBroken(f"a frame of the unknown type {other!r:.40}")
 
 
-def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], *, many: bool) -> Ask:
+def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], whole: Context | None, *, many: bool) -> Ask:
     schema = header.get("schema")
     if schema is not None and not (isinstance(schema, dict) and _is_small(schema)):
         raise PeerBroken("a schema that is none")
     child = header.get("child", False)
     if type(child) is not bool:
         raise PeerBroken("a wish for a child that is none")
+    site, line = _size(header.get("site", 0)), _size(header.get("line", 0))
     end = _size(header.get("query"))
     query = _text(blob[:end])
     requests = []
     for item in contexts:
         context = None
-        if item is not None:
+        if item == frames.WHOLE and whole is not None:
+            context = whole
+        elif item is not None:
             if not (isinstance(item, list) and len(item) == 2 and item[0] in ("text", "json")):
                 raise PeerBroken("a context that is none")
             start, end = end, end + _size(item[1])
             context = _context(item[0], blob[start:end])
-        requests.append(LlmRequest(query, context, schema, child))
+        requests.append(LlmRequest(query, context, schema, child, site, line))
     if end != len(blob):
         raise PeerBroken("sizes that do not add up")
     return Ask(_get(header, "id", int), requests, many)
@@ -104,10 +111,11 @@ def _batch(header: Mapping[str, Any], blob: bytes) -> Ask:
     sizes = _get(header, "queries", list)
     if len(sizes) > frames.MAX_SLOTS:
         raise PeerBroken("a batch of too many queries")
+    site = _size(header.get("site", 0))
     requests, end = [], 0
     for size in sizes:
         start, end = end, end + _size(size)
-        requests.append(LlmRequest(_text(blob[start:end]), None, None))
+        requests.append(LlmRequest(_text(blob[start:end]), None, None, site=site))
     if end != len(blob):
         raise PeerBroken("sizes that do not add up")
     return Ask(_get(header, "id", int), requests, True)
@@ -118,7 +126,7 @@ def _context(kind: Literal["text", "json"], payload: bytes) -> Context:
         decode(kind, payload)
     except (ValueError, RecursionError):
         raise PeerBroken("a context that cannot be decoded") from None
-    return Context(kind, payload, ORIGIN)
+    return Context(kind, park(payload), ORIGIN)
 
 
 def _done(header: Mapping[str, Any], blob: bytes, output_chars: int) -> Done:

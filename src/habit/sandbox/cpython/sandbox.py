@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 
 from habit.contexts.context import Context
+from habit.contexts.parked import Parked, Payload
 from habit.errors import SandboxError
 from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.process import ForkedProcess
@@ -69,14 +70,17 @@ class CPythonSandbox:
             await self._stop_zygote()
             await self._start_zygote()
 
-    async def share(self, context: Context) -> CPythonContext:
+    async def share(self, context: Context) -> CPythonContext | SharedAgain:
         """Decode ``context`` once for any number of sessions. Raises SandboxError."""
+        for known in self._contexts:
+            if known.whole is context:
+                return SharedAgain(known)
         shared = CPythonContext(self, context)
         self._contexts.add(shared)
         try:
             async with task_group() as group:
                 group.start_soon(self.warm_up)
-                group.start_soon(shared.take, context.payload)
+                group.start_soon(shared.take)
             await shared.prepare()
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -123,6 +127,8 @@ class CPythonSandbox:
             hello, pidfd = await receive_hello(ours, stream=stream)
             if pidfd is not None:
                 process = ForkedProcess(hello["pid"], pidfd)
+            if "too_large" in hello:
+                raise SandboxError(hello["too_large"])
             if process is None or hello["t"] != "hello":
                 reason = hello.get("error", "no descriptor is left for it, so allow more open files (`ulimit -n`)")
                 raise SandboxError(f"The sandbox could not start a process: {reason}.")
@@ -132,8 +138,9 @@ class CPythonSandbox:
             if process is not None:
                 await process.end()
             if isinstance(error, (PeerGone, OSError)):
+                reason = str(error) or "a crash, or the machine ran out of memory"
                 raise SandboxError(
-                    f"The sandbox's zygote process is gone ({error or 'it ended'}): try again."
+                    f"The sandbox's zygote process is gone ({reason}): free some memory, and try again."
                 ) from error
             raise
 
@@ -187,8 +194,11 @@ class CPythonContext:
     def __init__(self, sandbox: CPythonSandbox, context: Context) -> None:
         self._sandbox = sandbox
         self._kind = context.kind
+        self._payload: Payload | None = context.payload
+        self.whole = context if context.kind == "text" and isinstance(context.payload, Parked) else None
+        """What a session that asks about all of its input means. A text only: other values can be changed."""
         self._in_flight = frames.IN_FLIGHT + 3 * len(context.payload)
-        self._big = len(context.payload) >= SHARED_FROM
+        self._big = len(context.payload) >= SHARED_FROM or isinstance(context.payload, Parked)
         self._memfd = -1
         self._control: socket.socket | None = None
         self._zygote: ForkedProcess | None = None
@@ -196,15 +206,20 @@ class CPythonContext:
         self._users = 0
         self._closed = False
 
-    async def take(self, payload: bytes) -> None:
-        """Copy the payload to where a zygote can read it."""
-        self._memfd = await anyio.to_thread.run_sync(_sealed, payload)
+    async def take(self) -> None:
+        """Copy the payload to where a zygote can read it, unless it is there."""
+        if isinstance(self._payload, bytes):
+            self._memfd = await anyio.to_thread.run_sync(_sealed, self._payload)
+            self._payload = None
 
     async def prepare(self) -> None:
         """Have a zygote of its own decode a big context."""
         if not self._big:
             return
-        request = {"t": "share", "kind": self._kind}
+        request: dict[str, Any] = {"t": "share", "kind": self._kind}
+        if isinstance(self._payload, Parked):
+            request |= {"characters": self._payload.characters, "highest": self._payload.highest}
+            self._memfd, self._payload = self._payload.hand_over(), None
         async with self._sandbox.fork(None, request, self._memfd) as (control, hello, process):
             self._control, self._zygote, self._description = control, process, hello["description"]
         self._drop_payload()
@@ -240,6 +255,7 @@ class CPythonContext:
                 spec.limits,
                 description=hello.get("description", self._description),
                 in_flight=self._in_flight,
+                whole=self.whole,
                 on_close=lambda: self._left(session),
             )
             await session.start(spec)
@@ -271,6 +287,26 @@ class CPythonContext:
         if self._memfd >= 0:
             os.close(self._memfd)
             self._memfd = -1
+
+
+class SharedAgain:
+    """A SharedContext that is decoded already: a child run is asked about all of its parent's input."""
+
+    def __init__(self, shared: CPythonContext) -> None:
+        self._shared: CPythonContext | None = shared
+        shared._users += 1
+
+    async def session(self, spec: SessionSpec) -> CPythonSession:
+        """Open a session. Raises SandboxError."""
+        if self._shared is None:
+            raise SandboxError("This context was given back already: share it again.")
+        return await self._shared.session(spec)
+
+    async def aclose(self) -> None:
+        """Forget the context; open sessions live on."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            await shared._leave()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+from habit.contexts.context import Context
 from habit.errors import SandboxError, SessionDied
 from habit.sandbox.cpython.cell import Cell
 from habit.sandbox.cpython.process import ForkedProcess
@@ -28,6 +29,7 @@ class CPythonSession:
         *,
         description: str,
         in_flight: int,
+        whole: Context | None = None,
         on_close: Callable[[], Awaitable[None]],
     ) -> None:
         self.description = description
@@ -35,6 +37,7 @@ class CPythonSession:
         self._process = process
         self._limits = limits
         self._in_flight = in_flight
+        self._whole = whole
         self._on_close = on_close
         self._running = anyio.Lock()
         self._cells = 0
@@ -61,6 +64,7 @@ class CPythonSession:
             "memory": spec.limits.memory,
             "output_chars": spec.limits.output_chars,
             "in_flight": self._in_flight,
+            "whole": self._whole is not None,
         }
         try:
             with anyio.fail_after(READY_SECONDS):
@@ -79,7 +83,7 @@ class CPythonSession:
             raise SessionDied("This session is over: open a new one.")
         async with self._running:
             self._cells += 1
-            cell = Cell(self._cells, host, self._wire, self._process, self._limits, self._in_flight)
+            cell = Cell(self._cells, host, self._wire, self._process, self._limits, self._in_flight, self._whole)
             query, self._query = self._query, None
             self._process.send(signal.SIGCONT)
             try:

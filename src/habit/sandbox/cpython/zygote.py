@@ -5,7 +5,8 @@ request brings a socket of its own, on which the new process says hello. When th
 with it (PR_SET_PDEATHSIG) every process it forked.
 
   ``session``  kind; descriptors: the worker's socket and, unless this zygote holds a context, that as a memfd
-  ``share``    kind; descriptors: the new zygote's control socket, the context as a memfd
+  ``share``    kind; descriptors: the new zygote's control socket, the context as a memfd. With ``characters`` and
+               ``highest`` (see ``contexts.parked``) that is freed while it is decoded
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any, NoReturn
 from habit.contexts.context import decode
 from habit.contexts.describe import describe
 from habit.errors import SandboxError
+from habit.sandbox.cpython.decoding import TooLarge, decode_and_free
 from habit.sandbox.cpython.frames import encode_frame
 from habit.sandbox.cpython.inside.noworld import close_imports
 from habit.sandbox.cpython.inside.worker import run_worker
@@ -100,7 +102,7 @@ class Zygote:
     def _become_worker(self, request: dict[str, Any], descriptors: list[int]) -> None:
         hello: dict[str, Any] = {"t": "hello", "pid": os.getpid()}
         if not self.has_context:
-            self._take_context(request["kind"], descriptors[1])
+            self._take_context(request, descriptors[1])
             hello["description"] = describe(self.context)
         _hello(descriptors[0], hello)
         close_all_but(descriptors[0])
@@ -108,7 +110,7 @@ class Zygote:
 
     def _become_zygote(self, request: dict[str, Any], descriptors: list[int]) -> None:
         self.control.close()
-        self._take_context(request["kind"], descriptors[1])
+        self._take_context(request, descriptors[1])
         _hello(descriptors[0], {"t": "hello", "pid": os.getpid(), "description": describe(self.context)})
         self.control = socket.socket(fileno=os.dup(descriptors[0]))
         for descriptor in descriptors:
@@ -118,9 +120,11 @@ class Zygote:
             self.watched = None
         self.serve()
 
-    def _take_context(self, kind: str, descriptor: int) -> None:
-        size = os.fstat(descriptor).st_size
-        if size == 0:
+    def _take_context(self, request: dict[str, Any], descriptor: int) -> None:
+        kind, size = request["kind"], os.fstat(descriptor).st_size
+        if "characters" in request:
+            self.context = decode_and_free(kind, descriptor, request["characters"], request["highest"])
+        elif size == 0:
             self.context = decode(kind, b"")
         else:
             with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
@@ -134,6 +138,8 @@ def _as_child(parent: int, become: Callable[[], None], connection: int) -> NoRet
         die_with_parent(parent)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         become()
+    except TooLarge as problem:
+        _say(connection, {"t": "failed", "too_large": str(problem)})
     except BaseException as error:  # noqa: BLE001 - the child of a fork must end here; the host is told why
         _say(connection, {"t": "failed", "error": f"{type(error).__name__}: {error}"[:1000]})
     finally:

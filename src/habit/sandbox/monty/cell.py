@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import anyio
@@ -72,6 +72,7 @@ class Cell:
         seconds: float,
         in_flight: int,
         awaited: Callable[[str, int, int], bool | None],
+        line: Callable[[str, int], int],
     ) -> None:
         self._worker = worker
         self._host = host
@@ -81,6 +82,7 @@ class Cell:
         self._in_flight_limit = in_flight
         self._in_flight = 0
         self._awaited = awaited
+        self._line = line
         self._group: TaskGroup | None = None
         self._snapshot: Snapshot | None = None
         self._settled: dict[int, Result] = {}
@@ -206,6 +208,7 @@ class Cell:
         try:
             planned = await self._work(lambda: self._functions.plan(str(call.function_name), call.args, call.kwargs))
             if isinstance(planned, Ask):
+                planned = self._placed(planned, call)
                 self._check_room(planned)
         except (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError) as error:
             result = raised(error)
@@ -222,6 +225,12 @@ class Cell:
             return await self._ask(planned)
         self._start(call.call_id, lambda: self._ask(planned))
         return {"future": ...}
+
+    def _placed(self, ask: Ask, call: FunctionSnapshot) -> Ask:
+        """``ask`` with the place in the code that it comes from."""
+        place = call.position
+        site, line = hash((place.filename, place.start, place.end)), self._line(place.filename, place.start)
+        return replace(ask, requests=tuple(replace(request, site=site, line=line) for request in ask.requests))
 
     async def _work(self, work: Callable[[], T]) -> T:
         """Do something in a thread that the cell caused: it counts as the cell's own work."""

@@ -8,6 +8,7 @@ from pydantic_monty import Monty, MontyError
 
 from habit.contexts.context import Context
 from habit.contexts.describe import describe
+from habit.contexts.parked import Parked
 from habit.errors import SandboxError
 from habit.sandbox.cpython.frames import IN_FLIGHT
 from habit.sandbox.monty.differences import BY_NAME
@@ -86,6 +87,8 @@ class MontyContext:
         """Decode and describe ``context``: work for a thread."""
         self._sandbox = sandbox
         value = context.value()
+        if isinstance(context.payload, Parked):
+            context.payload.close()
         self._description = describe(value)
         if surrogates_in(value):
             value = scrub(value)

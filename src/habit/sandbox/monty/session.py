@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Awaitable, Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,6 +73,7 @@ class MontySession:
         self._worker = self._new_worker()
         self._running = anyio.Lock()
         self._open = True
+        self._closing = False
         self._query: str | None = None
         self._log: list[Fed] | None = []
         self._fed = 0
@@ -119,6 +120,7 @@ class MontySession:
         """End the worker; a cell that still runs ends as ``died``."""
         if not self._open:
             return
+        self._closing = True
         with anyio.CancelScope(shield=True):
             self._worker.kill()
             async with self._running:
@@ -147,6 +149,7 @@ class MontySession:
             seconds=limits.cell_seconds,
             in_flight=self._in_flight,
             awaited=lambda file, start, end: (start, end) in self._awaited.get(file, frozenset()),
+            line=partial(_line_in, self._file(), source.code.encode()),
         )
         fed = Fed(source.code)
         try:
@@ -268,7 +271,7 @@ class MontySession:
         """A fresh worker that has done all the log says; where that fails, the session is closed."""
         await self._worker.close()
         log = self._log
-        if log is None:
+        if log is None or self._closing:
             await self._close()
             return False
         self._worker = self._new_worker()
@@ -308,6 +311,11 @@ def _reason(ending: Ending, seconds: float) -> str:
     if ending.status == "memory":
         return "its memory was used up"
     return "its process ended"
+
+
+def _line_in(cell: str, code: bytes, file: str, start: int) -> int:
+    """The line at ``start`` of the running cell, from 1; 0 in the code of another one."""
+    return code.count(b"\n", 0, start) + 1 if file == cell else 0
 
 
 def _has_no_number(ending: Ending) -> bool:

@@ -9,6 +9,7 @@ import ast
 from dataclasses import dataclass, field
 
 from habit.sandbox.cpython.inside.awaiting import awaited_spans
+from habit.syntax import parse
 
 MAX_CHARS = 30_000
 """Longer cells are not analysed; calls in them block unless they are awaited on the spot."""
@@ -33,10 +34,10 @@ def read_source(code: str) -> Source:
     if len(code) > MAX_CHARS:
         return Source(code)
     try:
-        tree = ast.parse(code)
+        tree = parse(code)
         changed = _rewritten(code, tree)
         if changed != code:
-            tree = ast.parse(changed)
+            tree = parse(changed)
         places = _Places(changed)
         awaited = frozenset(
             (places.offset(line, column), places.offset(end_line, end_column))
@@ -84,7 +85,7 @@ def _rewritten(code: str, tree: ast.Module) -> str:
             start, end = _span(places, node)
             value = _span(places, node.value)
             data = data[:start] + b"answer.update(" + data[value[0] : value[1]] + b")" + data[end:]
-            return _rewritten(data.decode(), ast.parse(data))
+            return _rewritten(data.decode(), parse(data))
     for start, end, before, after in changes:
         data = data[:start] + before + data[start:end] + after + data[end:]
     return data.decode()

@@ -12,6 +12,7 @@ from pydantic_monty import MontyClassProxy, MontyClassTypeProxy, MontyStdTypePro
 from habit.sandbox.cpython.inside.returns import Rebuild, Schema, parse_returns
 from habit.sandbox.cpython.inside.values import MAX_DEPTH, context_payload, plain_answer
 from habit.sandbox.monty.differences import BY_NAME
+from habit.syntax import parse
 
 _STAND_IN = re.compile(
     r"<(?:(?:built-in )?(?:function|method)|bound method|coroutine|module)\b.{0,200}>|<.{1,200} at 0x[0-9a-f]+>"
@@ -125,7 +126,7 @@ def _type_named(text: str, *, always: bool = True) -> Any:
     if len(text) > 200 or not (always or "[" in text or "|" in text):
         return text
     try:
-        return _type_of(ast.parse(text.replace("typing.", ""), mode="eval").body)
+        return _type_of(parse(text.replace("typing.", ""), "eval").body)
     except (SyntaxError, ValueError, TypeError, KeyError, RecursionError, MemoryError):
         return text
 

@@ -50,6 +50,11 @@ class Profile:
         """The text of one template with its placeholders filled; values are never expanded again."""
         return Template(self._template(template)).substitute({key: str(value) for key, value in values.items()}).strip()
 
+    def shared_start(self, template: str, changing: str, **values: object) -> str:
+        """What ``render`` begins with whatever the placeholder ``changing`` stands for."""
+        head = self._template(template).partition(f"${{{changing}}}")[0]
+        return Template(head).substitute({key: str(value) for key, value in values.items()}).lstrip()
+
     def _template(self, name: str) -> str:
         folders = dict.fromkeys((self.dialect, self.name, "frontier"))  # in this order, each once
         for folder in folders:

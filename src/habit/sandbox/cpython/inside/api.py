@@ -13,20 +13,29 @@ from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.inside.arguments import check_map, query_of
 from habit.sandbox.cpython.inside.awaiting import AwaitedCalls, Deferred, awaitable
 from habit.sandbox.cpython.inside.helpers import Helpers
-from habit.sandbox.cpython.inside.interrupts import Interrupts
+from habit.sandbox.cpython.inside.interrupts import CELL_PREFIX, Interrupts
 from habit.sandbox.cpython.inside.link import Link, Pending, failure_of
 from habit.sandbox.cpython.inside.returns import Rebuild, parse_returns
 from habit.sandbox.cpython.inside.threads import CellOfThread
 from habit.sandbox.cpython.inside.values import context_payload, plain_answer
 
 Finish = Callable[[Pending], Any]
+_SITE_FRAMES = 8
 
 
 class Api:
     """Builds the reserved names of a session. ``deferred`` holds the calls of a cell that it awaits later, or never."""
 
     def __init__(
-        self, link: Link, interrupts: Interrupts, threads: CellOfThread, awaited: AwaitedCalls, context: Any, query: str
+        self,
+        link: Link,
+        interrupts: Interrupts,
+        threads: CellOfThread,
+        awaited: AwaitedCalls,
+        context: Any,
+        query: str,
+        *,
+        by_name: bool = False,
     ) -> None:
         self.deferred: list[Pending] = []
         self._link = link
@@ -35,6 +44,7 @@ class Api:
         self.awaited = awaited
         self._context = context
         self._query = query
+        self._by_name = by_name
 
     def names(self, show_vars: Callable[[], None]) -> dict[str, Any]:
         """The reserved names and their values."""
@@ -72,14 +82,15 @@ class Api:
         """One request about one context, made by the code that ``caller`` runs."""
         question = _question("recursive_llm", query)
         schema, rebuild = parse_returns(returns)
-        kind, payload = (None, b"") if context is None else context_payload(context)
+        payload = None if context is None else self._payload(context)
         header = {
             "query": len(question),
-            "context": None if kind is None else [kind, len(payload)],
+            "context": _announced(payload),
             "schema": schema,
             **({"child": True} if child else {}),
         }
-        return self._ask("call", header, [question, payload], lambda pending: _one(pending, rebuild), caller)
+        blobs = [question, payload[1] if payload else b""]
+        return self._ask("call", header, blobs, lambda pending: _one(pending, rebuild), caller)
 
     def ask_about_each(
         self,
@@ -95,12 +106,12 @@ class Api:
         question = _question("recursive_llm_map", query)
         check_map(contexts, on_error)
         schema, rebuild = parse_returns(returns)
-        payloads = [None if item is None else context_payload(item) for item in contexts]
+        payloads = [None if item is None else self._payload(item) for item in contexts]
         if len(payloads) > frames.MAX_SLOTS:
             raise ValueError(f"{len(payloads):,} contexts are too many for one map: {frames.MAX_SLOTS:,} is the most")
         header = {
             "query": len(question),
-            "contexts": [payload and [payload[0], len(payload[1])] for payload in payloads],
+            "contexts": [_announced(payload) for payload in payloads],
             "schema": schema,
             **({"child": True} if child else {}),
         }
@@ -115,6 +126,10 @@ class Api:
         header = {"queries": [len(blob) for blob in blobs]}
         return self._ask("batch", header, blobs, lambda pending: _all(pending, _as_it_is, "return"), caller)
 
+    def _payload(self, value: Any) -> tuple[str, bytes]:
+        """(kind, payload) of a context; nothing is sent for the session's own, where the host said so."""
+        return (frames.WHOLE, b"") if self._by_name and value is self._context else context_payload(value)
+
     def _map_in_words(self, query: str, contexts: list[str], choices: list[str]) -> list[Any]:
         replies: list[Any] = self.ask_about_each(query, contexts, choices, "raise", None)
         return replies
@@ -122,6 +137,10 @@ class Api:
     def _ask(
         self, kind: str, header: dict[str, Any], blobs: list[bytes], finish: Finish, caller: FrameType | None
     ) -> Any:
+        if caller is not None:
+            header["site"] = site_of(caller)
+            if caller.f_code.co_filename == f"{CELL_PREFIX}{self._threads.running}>":
+                header["line"] = caller.f_lineno
         pending = self._link.request(self._threads.get(), kind, header, blobs)
         if caller is not None and self.awaited.is_awaited(caller):
             self.deferred.append(pending)
@@ -140,6 +159,24 @@ class Api:
         except CallFailed as refusal:
             raise ValueError(str(refusal)) from None
         self._interrupts.end_with_answer()
+
+
+def site_of(caller: FrameType) -> int:
+    """A number for the place in the code of cells that ``caller`` is at, with the calls of functions that led there."""
+    places: list[tuple[str, int, int]] = []
+    frame: FrameType | None = caller
+    while frame is not None and len(places) < _SITE_FRAMES:
+        if frame.f_code.co_filename.startswith(CELL_PREFIX):
+            places.append((frame.f_code.co_filename, frame.f_code.co_firstlineno, frame.f_lasti))
+        frame = frame.f_back
+    return hash(tuple(places)) & 0x7FFFFFFF
+
+
+def _announced(payload: tuple[str, bytes] | None) -> list[Any] | str | None:
+    """What a frame's header says of a context."""
+    if payload is None or payload[0] == frames.WHOLE:
+        return payload and frames.WHOLE
+    return [payload[0], len(payload[1])]
 
 
 def _question(function: str, query: Any) -> bytes:

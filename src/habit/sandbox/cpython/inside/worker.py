@@ -39,7 +39,7 @@ def run_worker(connection: socket.socket, context: Any) -> NoReturn:
         os._exit(1)
     fix_clock(spec["clock"])
     link.start()
-    cells.install(Api(link, interrupts, threads, awaited, context, query))
+    cells.install(Api(link, interrupts, threads, awaited, context, query, by_name=spec["whole"]))
     gc.enable()
     link.send({"t": "ready", "limit": limit})
     while True:

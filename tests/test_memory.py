@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from habit.local.memory import available_memory
+from habit.memory import available_memory
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

@@ -1,14 +1,34 @@
-"""How much memory is free for a new process, as far as the system tells."""
+"""How much memory is free, as far as the system tells; and what to do when it is too little for an input."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from habit.errors import UsageError
+
+SPARE = 100_000_000
+"""Bytes that are left to everything else."""
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
     """Bytes that can be had without swapping, limits of a container included; None where nobody tells."""
     known = [size for size in (_machine(root), _container(root)) if size is not None]
     return min(known, default=None)
+
+
+def require_memory(size: int) -> None:
+    """Raise UsageError when an input of ``size`` more bytes would not fit into memory, as far as the system tells."""
+    available = available_memory()
+    if available is not None and size + SPARE > available:
+        raise UsageError(too_little(f"at least {(size + SPARE) / 1e9:.1f} GB", available))
+
+
+def too_little(needed: str, available: int) -> str:
+    """What to do about an input that takes ``needed`` where so many bytes are available."""
+    return (
+        f"The input takes {needed} of memory and {available / 1e9:.1f} GB are free: ask about fewer or smaller files, "
+        "or split them; or close other programs, or raise the limit of the container."
+    )
 
 
 def _machine(root: Path) -> int | None:

@@ -1,0 +1,143 @@
+"""Calls ahead: leaf calls that were started before the run asked for them, because it probably will.
+
+A call ahead is paid for like any other: it holds a reservation, waits for its turn at the provider, is counted in the
+usage and charged to every budget. What sets it apart is that it has no occurrence number. It gets one when the run
+asks for the very same call and so *adopts* it; the journal has it under that number before the reply is used. A call
+that nobody adopts is *written off* at the end: journalled with a negative number, which no replay ever asks for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+
+from habit.calls.call import Call, Reply
+from habit.errors import CallFailed
+from habit.tasks import task_group
+
+
+@dataclass
+class Sending:
+    """How the sending of one call goes."""
+
+    attempts: int = 0
+    """Requests that have left."""
+    began: float = 0.0
+    """Unix seconds."""
+    reply: Reply | None = None
+    """What came back; for a failed call what it was billed for, if anything."""
+    failure: CallFailed | None = None
+
+
+@dataclass
+class Ahead:
+    """One call that runs ahead; ``over`` once it has its reply, has failed, or was not sent after all."""
+
+    call: Call
+    sending: Sending = field(default_factory=Sending)
+    over: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether its reply may stand for that of a call the run asks for. A failure may not: it is tried again."""
+        return self.sending.reply is not None and self.sending.failure is None
+
+
+class CallsAhead:
+    """The calls that run ahead of one run, and the tasks that wait for them."""
+
+    def __init__(
+        self,
+        send: Callable[[Ahead, int], Awaitable[None]],
+        write_off: Callable[[Ahead], Awaitable[None]],
+        has_room: Callable[[int], bool],
+    ) -> None:
+        """``send`` sends one, unless it should not be sent, as the nth with its key that nobody adopted yet;
+        ``write_off`` keeps one that nobody adopted; ``has_room`` tells whether the provider would take one more,
+        beside so many that have not come to it yet."""
+        self.adopted = 0
+        self._send = send
+        self._write_off = write_off
+        self._has_room = has_room
+        self._group: TaskGroup | None = None
+        self._waiting: defaultdict[str, deque[Ahead]] = defaultdict(deque)
+        self._of_no_use: list[Ahead] = []
+        self._coming: list[Ahead] = []
+        """Those that may not have come to the provider yet."""
+        self._change = anyio.Event()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Calls may run ahead inside; at the end those under way are stopped, and all that are left written off."""
+        try:
+            async with task_group() as group:
+                self._group = group
+                try:
+                    yield
+                finally:
+                    self._group = None
+                    group.cancel_scope.cancel()
+        finally:
+            left = [*self._of_no_use, *(ahead for aheads in self._waiting.values() for ahead in aheads)]
+            self._of_no_use.clear()
+            self._waiting.clear()
+            with anyio.CancelScope(shield=True):
+                for ahead in left:
+                    await self._write_off(ahead)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls may run ahead."""
+        return self._group is not None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the provider would take one more now."""
+        self._coming = [ahead for ahead in self._coming if not ahead.sending.attempts and not ahead.over.is_set()]
+        return self._has_room(len(self._coming))
+
+    def count(self, call: Call) -> int:
+        """How many such calls nobody has adopted yet."""
+        return len(self._waiting.get(call.key, ()))
+
+    def start(self, call: Call) -> Ahead:
+        """Start ``call`` ahead and return at once; whoever wants its reply without adopting it may wait for that."""
+        assert self._group is not None
+        ahead = Ahead(call)
+        waiting = self._waiting[call.key]
+        waiting.append(ahead)
+        self._coming.append(ahead)
+        self._group.start_soon(self._run, ahead, len(waiting) - 1)
+        return ahead
+
+    async def adopt(self, call: Call) -> Sending | None:
+        """The reply of such a call that was started ahead, waited for if need be; None when there is none to be had."""
+        while waiting := self._waiting.get(call.key):
+            ahead = waiting.popleft()
+            try:
+                await ahead.over.wait()
+            except BaseException:
+                waiting.appendleft(ahead)  # paid for, and nobody's
+                raise
+            if ahead.is_usable:
+                self.adopted += 1
+                return ahead.sending
+            self._of_no_use.append(ahead)
+        return None
+
+    async def changed(self) -> None:
+        """Wait until a call ahead is over."""
+        await self._change.wait()
+
+    async def _run(self, ahead: Ahead, nth: int) -> None:
+        try:
+            await self._send(ahead, nth)
+        finally:
+            ahead.over.set()
+            self._change.set()
+            self._change = anyio.Event()

@@ -1,0 +1,282 @@
+"""Scouts at work: a loop in a real session, the calls that ran ahead of it, and what is left when it is over."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from habit.calls.budget import Budget
+from habit.calls.call import Call, Reply
+from habit.config import Settings
+from habit.contexts.context import Context
+from habit.engine import Engine
+from habit.errors import BudgetExceeded, UsageError
+from habit.journal.memory import MemoryStore
+from habit.run import Run
+from habit.sandbox.session import Sandbox, Session, SessionSpec, SharedContext
+from habit.schedulers import scouting
+from sandbox.backends import BACKENDS
+from support.scripted import ScriptedModels, ScriptedProvider, block
+
+LOOP = "found = []\nfor i in range({count}):\n    if 'yes' in llm_query(f'item {{i}}?'):\n        found.append(i)\n"
+
+
+class CountingSandbox:
+    """A sandbox that counts the sessions it opens."""
+
+    def __init__(self, inner: Sandbox) -> None:
+        self.inner = inner
+        self.name = inner.name
+        self.opened = 0
+        self.alive: set[Session] = set()
+
+    async def warm_up(self) -> None:
+        await self.inner.warm_up()
+
+    async def share(self, context: Context) -> SharedContext:
+        counting, shared = self, await self.inner.share(context)
+
+        class Shared:
+            async def session(self, spec: SessionSpec) -> Session:
+                session = await shared.session(spec)
+                counting.opened += 1
+                counting.alive.add(session)
+                close = session.aclose
+
+                async def aclose() -> None:
+                    await close()
+                    counting.alive.discard(session)
+
+                session.aclose = aclose  # type: ignore[method-assign]
+                return session
+
+            async def aclose(self) -> None:
+                await shared.aclose()
+
+        return Shared()
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+@pytest.fixture(scope="module", params=list(BACKENDS))
+async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
+    sandbox = BACKENDS[request.param]()
+    yield sandbox
+    await sandbox.aclose()
+
+
+@pytest.fixture
+def sandbox(backend: Sandbox) -> CountingSandbox:
+    return CountingSandbox(backend)
+
+
+class Crowd(ScriptedProvider):
+    """Leaf calls after the first ones are answered once so many were made: alone, a loop would wait for ever."""
+
+    def __init__(
+        self, script: list[str], crowd: int, *, alone: int = 1, leaf: Callable[[str], str] = lambda prompt: "yes"
+    ) -> None:
+        super().__init__(script, leaf=leaf)
+        self.crowd = crowd
+        self.alone = alone
+        self.enough = anyio.Event()
+        self.asked = 0
+
+    async def request(self, call: Call) -> Reply:
+        if call.role == "leaf":
+            self.asked += 1
+            if self.asked > self.crowd:
+                self.enough.set()
+            if self.asked > self.alone:
+                await self.enough.wait()
+        return await super().request(call)
+
+
+async def ask(
+    model: ScriptedProvider, sandbox: Sandbox, *, store: MemoryStore | None = None, speculate: int = 32, **more: Any
+) -> Run:
+    settings = Settings(model="scripted", no_journal=True, speculate=speculate)
+    async with Engine(settings, store=store, models=ScriptedModels(model), sandbox=sandbox) as engine:
+        with anyio.fail_after(60):
+            return await engine.ask("q", "some context", **more)
+
+
+async def test_a_loop_goes_out_at_once_and_wastes_nothing(sandbox: CountingSandbox) -> None:
+    model = Crowd([block(LOOP.format(count=9) + "answer(str(found))")], 8)
+    run = await ask(model, sandbox)
+    assert run.answer == str(list(range(9)))
+    assert (run.usage.calls, run.usage.speculated_calls, run.usage.wasted_calls) == (10, 7, 0)
+    assert sandbox.opened == 2
+    assert not sandbox.alive
+
+
+async def test_a_comprehension_is_limited_by_the_provider_alone(sandbox: CountingSandbox) -> None:
+    code = "answer(str(len([llm_query(f'item {i}?') for i in range(50)])))"
+    run = await ask(Crowd([block(code)], 49), sandbox, speculate=2)
+    assert (run.answer, run.usage.speculated_calls, run.usage.wasted_calls) == ("50", 48, 0)
+
+
+async def test_a_later_cell_is_run_ahead_with_the_variables_of_the_earlier(sandbox: CountingSandbox) -> None:
+    first = "words = ['w' + w for w in 'abcdefghi']\nkind = recursive_llm('What kind?', context)\nprint(kind)"
+    second = "out = []\nfor w in words:\n    out.append(llm_query(f'{w} of kind {kind}'))\nanswer(str(len(out)))"
+    model = Crowd([block(first), block(second)], 9, alone=2)
+    run = await ask(model, sandbox)
+    assert (run.answer, run.usage.wasted_calls) == ("9", 0)
+    assert run.usage.speculated_calls > 0
+    assert {call.messages[-1].content.count("of kind yes") for call in model.leaf_calls if call.cell == 2} == {1}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "r = 'start'\nfor i in range(30):\n    r = llm_query(f'{i} after {r}')\nanswer(r)",
+        "for i in range(100):\n    if llm_query(f'item {i}: stop?').endswith('7'):\n        break\nanswer(str(i))",
+        "i = 0\nwhile not llm_query(f'item {i}: stop?').endswith('7'):\n    i += 1\nanswer(str(i))",
+    ],
+)
+@pytest.mark.parametrize("window", [1, 8])
+async def test_what_cannot_be_foreseen_stays_right_and_wastes_the_window_at_most(
+    sandbox: CountingSandbox, code: str, window: int
+) -> None:
+    def model() -> ScriptedProvider:
+        return Slow([block(code)], leaf=lambda prompt: str(sum(map(ord, prompt)) * 31 % 97))
+
+    plain = await ask(model(), sandbox, speculate=0)
+    run = await ask(model(), sandbox, speculate=window)
+    assert run.answer == plain.answer
+    assert run.usage.calls - run.usage.wasted_calls == plain.usage.calls
+    assert run.usage.wasted_calls <= window
+    assert sandbox.opened <= 2 + 1 + window.bit_length()
+
+
+class Slow(ScriptedProvider):
+    """Takes a moment for each leaf call."""
+
+    async def request(self, call: Call) -> Reply:
+        if call.role == "leaf":
+            await anyio.sleep(0.004)
+        return await super().request(call)
+
+
+async def test_a_run_that_never_loops_costs_no_process_more(sandbox: CountingSandbox) -> None:
+    codes = ["a = llm_query('one')\nb = recursive_llm('two', a)", "c = llm_query('three')\nanswer(a + b + c)"]
+    run = await ask(Slow([block(code) for code in codes]), sandbox)
+    assert (sandbox.opened, run.usage.speculated_calls) == (1, 0)
+
+
+async def test_nothing_runs_ahead_of_an_answer_or_a_child(sandbox: CountingSandbox) -> None:
+    code = (
+        "for i in range(3):\n    llm_query(f'item {i}?')\n"
+        "kept = rlm_query('work on this')\n"
+        "for i in range(3):\n    llm_query(f'{kept} {i}?')\n"
+        "answer(kept)\nllm_query('never')"
+    )
+    model = Slow([block(code), block("answer('done')")])
+    run = await ask(model, sandbox)
+    assert run.answer == "done"
+    assert len(model.root_calls) == 2
+    assert not any("never" in call.messages[-1].content for call in model.leaf_calls)
+    assert (len(model.leaf_calls), run.usage.wasted_calls) == (6, 0)
+
+
+async def test_a_run_replayed_asks_for_the_same_even_of_a_model_that_never_says_the_same(
+    sandbox: CountingSandbox,
+) -> None:
+    numbers = itertools.count()
+    codes = [
+        "total = 0\nfor i in range(12):\n    total += int(llm_query(f'item {i % 5}: how many?'))\nprint(total)",
+        "seen = [llm_query(f'item {i % 5}: how many?') for i in range(6)]\nanswer(str((total, seen)))",
+    ]
+    model = Crowd([block(code) for code in codes], 8, leaf=lambda prompt: str(next(numbers) * 7 % 11))
+    store = MemoryStore()
+    settings = Settings(model="scripted", no_journal=True)
+    async with Engine(settings, store=store, models=ScriptedModels(model), sandbox=sandbox) as engine:
+        run = await engine.ask("q", "some context")
+        replay = await engine.replay(run.id)
+    assert replay.same
+    assert replay.run.notes == ()
+    assert run.usage.speculated_calls > 0
+    records = [call for call in await store.calls(run.id) if not call.unasked]
+    assert len(records) == 20
+
+
+async def test_a_run_that_was_stopped_goes_on_and_pays_for_nothing_twice(sandbox: CountingSandbox) -> None:
+    store, settings = MemoryStore(), Settings(model="scripted", no_journal=True)
+    script = [block(LOOP.format(count=20) + "answer(str(len(found)))")]
+    model = Stopping(script)
+    async with Engine(settings, store=store, models=ScriptedModels(model), sandbox=sandbox) as engine:
+        with anyio.move_on_after(60) as scope:
+            model.stop = scope.cancel
+            await engine.ask("q", "some context")
+        assert not sandbox.alive
+        [record] = await store.runs()
+        assert record.status == "interrupted"
+        answered = {call.prompt[-1][1] for call in await store.calls(record.id) if call.reply is not None}
+        assert len(answered) > 5
+        again = Slow(script)
+        engine.resources._models = ScriptedModels(again)
+        run = await engine.resume(record.id)
+        assert (run.answer, run.notes) == ("20", ())
+        assert not answered & {call.messages[-1].content for call in again.leaf_calls}
+        assert (await engine.replay(record.id)).same
+
+
+class Stopping(Slow):
+    """Stops the run when half of its calls are answered."""
+
+    stop: Callable[[], None]
+    replied = 0
+
+    async def request(self, call: Call) -> Reply:
+        if self.replied > 8:
+            self.stop()
+            await anyio.sleep_forever()
+        reply = await super().request(call)
+        self.replied += 1
+        return reply
+
+
+async def test_a_budget_stops_a_run_where_it_would_have_stopped_without(sandbox: CountingSandbox) -> None:
+    for speculate in (0, 32):
+        model = Slow([block(LOOP.format(count=50) + "answer('x')")])
+        with pytest.raises(BudgetExceeded) as stopped:
+            await ask(model, sandbox, speculate=speculate, budget=Budget(max_calls=20))
+        assert stopped.value.run is not None
+        assert (len(model.leaf_calls), stopped.value.run.usage.wasted_calls) == (18, 0)
+        assert not sandbox.alive
+
+
+async def test_processes_and_descriptors_are_given_back(sandbox: CountingSandbox) -> None:
+    async def once() -> None:
+        model = Slow([block(LOOP.format(count=12)), block("1/0"), block(LOOP.format(count=5) + "answer('x')")])
+        await ask(model, sandbox)
+
+    await once()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        await once()
+    assert not sandbox.alive
+    assert scouting._scouts[sandbox]["alive"] == 0
+    with anyio.fail_after(20):
+        while len(os.listdir("/proc/self/fd")) > before:  # the killed are waited for in the background
+            await anyio.sleep(0.01)
+
+
+async def test_there_are_never_more_scouts_than_a_sandbox_may_have(
+    sandbox: CountingSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scouting, "MOST_SCOUTS", 0)
+    run = await ask(Slow([block(LOOP.format(count=9) + "answer(str(len(found)))")]), sandbox)
+    assert (run.answer, sandbox.opened, run.usage.speculated_calls) == ("9", 1, 0)
+
+
+def test_the_window_is_a_setting() -> None:
+    assert Settings().speculate == 32
+    with pytest.raises(UsageError, match="--speculate must be at least 0"):
+        Settings(speculate=-1)

@@ -1,0 +1,173 @@
+"""The rules of speculation: predictions, windows, and what is certain."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from habit.contexts.context import Context
+from habit.sandbox.session import LlmRequest
+from habit.schedulers.certain import certain_lines
+from habit.schedulers.speculation import PATIENCE, History, Predicted, Predictions, Stream
+
+
+def request(
+    query: str, context: str | None = None, *, site: int = 1, schema: dict[str, str] | None = None
+) -> LlmRequest:
+    return LlmRequest(query, None if context is None else Context.of(context), schema, site=site)
+
+
+def test_the_last_reply_to_the_same_template_is_the_prediction() -> None:
+    known = Predictions()
+    assert known.predict(request("Is it?", "a")) is None
+    known.learn(request("Is it?", "a"), "yes")
+    known.learn(request("Is it?", "b"), "no")
+    assert known.predict(request("Is it?", "c")) == Predicted("no")
+
+
+def test_prompts_with_the_slice_inside_share_their_place_in_the_code() -> None:
+    known = Predictions()
+    known.learn(request("chunk one … is it?"), "yes")
+    assert known.predict(request("another … is it?")) == Predicted("yes")
+    assert known.predict(request("another … is it?", site=2)) is None
+
+
+def test_templates_at_one_place_are_told_apart_by_how_they_begin() -> None:
+    known = Predictions()
+    known.learn(request("Rate from 1 to 10, with care: x"), "7")
+    known.learn(request("Name the topic of this text: x"), "sports")
+    assert known.predict(request("Rate from 1 to 10, with care: y")) == Predicted("7")
+
+
+def test_a_prediction_has_the_type_of_the_reply() -> None:
+    known = Predictions()
+    known.learn(request("How many?", "a", schema={"type": "integer"}), 3)
+    assert known.predict(request("How many?", "b")) is None
+    assert known.predict(request("How many?", "b", schema={"type": "integer"})) == Predicted(3)
+
+
+def fill(stream: Stream, first: int) -> int:
+    """Start as many as there is room for; how many."""
+    count = 0
+    while stream.has_room:
+        stream.start(("q", first + count))
+        count += 1
+    return count
+
+
+def test_a_window_begins_with_a_part_and_grows_with_what_is_adopted() -> None:
+    stream = Stream(32)
+    assert fill(stream, 0) == 8
+    for number in range(8):
+        assert stream.asked(("q", number))
+    assert fill(stream, 8) == 16
+    for number in range(8, 100):
+        stream.asked(("q", number))
+        fill(stream, number + 100)
+    assert stream.window <= 32
+
+
+def test_a_dependent_loop_wastes_less_than_the_window_and_then_no_more() -> None:
+    stream = Stream(32)
+    for number in range(1, 200):
+        fill(stream, 1000 * number)  # nothing of which is ever asked for
+        assert not stream.asked(("q", number))
+        if stream.unforeseen():
+            stream.copy_is_gone()
+    assert (stream.window, stream.wasted) == (0, 15)
+    assert not stream.has_room
+
+
+def test_a_miss_now_and_then_changes_nothing() -> None:
+    stream = Stream(8)
+    stream.start(("q", 0))
+    stream.start(("q", 1))
+    assert not any(stream.unforeseen() for _ in range(PATIENCE - 1))
+    assert stream.asked(("q", 0))
+    assert not stream.unforeseen()
+
+
+def test_certain_calls_take_no_room() -> None:
+    stream = Stream(4)
+    for number in range(100):
+        stream.start(("q", number), certain=True)
+    assert stream.has_room
+    stream.asked(("q", 0))
+    stream.start(("r", 0))
+    assert stream.has_room == (stream.window > 1)
+
+
+@given(st.lists(st.sampled_from(["start", "certain", "hit", "miss"]), max_size=80), st.integers(1, 40))
+def test_what_may_be_wasted_stays_within_the_window(steps: list[str], limit: int) -> None:
+    stream = Stream(limit)
+    ahead: list[int] = []
+    for number, step in enumerate(steps):
+        if step == "start" and stream.has_room:
+            stream.start(("q", number))
+            ahead.append(number)
+        elif step == "hit" and ahead:
+            stream.asked(("q", ahead.pop(0)))
+        elif step == "miss" and stream.unforeseen():
+            stream.copy_is_gone()
+            ahead.clear()
+        assert len(ahead) <= limit
+        assert 0 <= stream.window <= limit
+        assert stream.wasted >= len(ahead)
+
+
+def test_a_run_that_wasted_more_than_a_quarter_speculates_no_more() -> None:
+    history = History()
+    assert history.is_good
+    history.ended(Stream(8))
+    good, bad = Stream(8), Stream(8)
+    for number in range(2):
+        good.start(("q", number))
+        good.asked(("q", number))
+        bad.start(("q", number))
+    for _ in range(4):
+        history.ended(good)
+    assert history.is_good
+    history.ended(bad)
+    assert history.is_good
+    history.ended(bad)
+    assert not history.is_good
+
+
+CERTAIN = [
+    "out = [llm_query(f'is {c} it?') for c in chunks]",
+    "out = {c: recursive_llm('is it?', c).strip().lower() for c in chunks if len(c) > 3}",
+    "n = sum(1 for c in chunks if 'yes' in llm_query(c))",
+    "print(''.join(llm_query(c) for c in chunks))",
+    "out = [(c, recursive_llm('q', c) == 'yes') for cs in groups for c in cs]",
+]
+NOT_CERTAIN = [
+    "for c in chunks:\n    out.append(llm_query(c))",
+    "out = [int(llm_query(c)) for c in chunks]",
+    "out = [json.loads(llm_query(c)) for c in chunks]",
+    "any('yes' in llm_query(c) for c in chunks)",
+    "found = next(c for c in chunks if llm_query(c) == 'yes')",
+    "out = [llm_query(llm_query(c)) for c in chunks]",
+    "out = [llm_query(c) for c in llm_query('list').split()]",
+    "out = [llm_query(last := c + last) for c in chunks]",
+    "out = [llm_query(c) if c else llm_query('d') for c in chunks]",
+    "out = [[llm_query(c) for c in cs] for cs in groups]",
+    "def f():\n    return [llm_query(c) for c in chunks]",
+    "out = [1 for c in chunks if llm_query(c) == 'yes' if other(c)]",
+    "out = [ask(c) for c in chunks]",
+    "out = [await llm_query(c) for c in chunks]",
+    "out = [llm_query(c) for c in chunks]; n = llm_query('total')",
+    "if x:\n    out = [llm_query(c) for c in chunks]",
+    "out = [llm_query(c) for",
+    "(" * 500 + "llm_query(c)",
+]
+
+
+@pytest.mark.parametrize("code", CERTAIN)
+def test_comprehensions_that_look_at_no_reply_are_certain(code: str) -> None:
+    assert certain_lines(f"import json\n{code}") == {2}
+
+
+@pytest.mark.parametrize("code", NOT_CERTAIN)
+def test_what_a_reply_may_decide_is_not(code: str) -> None:
+    assert certain_lines(code) == frozenset()
