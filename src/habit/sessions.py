@@ -17,6 +17,7 @@ from habit.calls.provider import Provider
 from habit.calls.returns import Returns
 from habit.config import Settings
 from habit.contexts.context import Context
+from habit.contexts.parked import Parked
 from habit.contexts.reading import read_again, read_context
 from habit.errors import RunError, UsageError
 from habit.events import Observer, all_of, ignore
@@ -137,6 +138,9 @@ class Session:
         strategy = "rlm" if chosen is None else "habit"
         settings = replace(self._settings, no_cache=self._settings.no_cache or not use_cache, strategy=strategy)
         record = await self._record(query, context, expected, *models, continues=None, settings=settings)
+        if isinstance(context.payload, Parked) and context.payload.is_spent:  # the session's own sandbox has it
+            store, keep = await self._resources.store(), self._resources.keep_conversions
+            context = await _context_again(record, store, keep_conversions=keep, tell=ignore)
         job = await self._job(record, context, expected, models, budget, ignore)
         async with job.store.claim(record.id):
             await job.store.add_run(record)

@@ -21,6 +21,7 @@ from habit.library.case import Exchange
 from habit.library.crystallise.refusal import CannotLearn
 from habit.resources import Resources
 from habit.sandbox.session import CellResult, Host, LlmRequest, Sandbox, Session, SessionSpec, SharedContext
+from habit.schedulers.invocation import is_invocation
 from habit.sessions import rebuild
 
 
@@ -76,10 +77,12 @@ async def record_run(record: RunRecord, resources: Resources) -> RecordedRun:
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(quiet.aclose)
-        before = await rebuild(record, quiet, stack)
-        context = before.context
+        await rebuild(record, quiet, stack)
+    context = noting.context
+    assert context is not None
     result = record.result or {}
-    cells = noting.cells_beside if result.get("habit") else noting.cells
+    by_habit = [cell for cell in noting.cells if is_invocation(cell.code)]
+    cells = by_habit[-1:] if result.get("habit") else [cell for cell in noting.cells if cell not in by_habit]
     if not cells or cells[-1].result.status != "answered":
         raise UsageError(f"Run {record.id} can't be replayed to its answer; see: habit replay {record.id}.")
     returns = Returns.from_json(record.settings["returns"])
@@ -87,14 +90,13 @@ async def record_run(record: RunRecord, resources: Resources) -> RecordedRun:
 
 
 class _NotingSandbox:
-    """A sandbox that notes what the first session opened in it asks, which is that of the root; and, apart from that,
-    what a habit asks, which has a session of its own about the same input."""
+    """A sandbox that notes what is asked about the first context that is shared, which is that of the root: by the
+    root's own session, and by those of habits beside it."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._root: Context | None = None
+        self.context: Context | None = None
         self.cells: list[RecordedCell] = []
-        self.cells_beside: list[RecordedCell] = []
 
     @property
     def name(self) -> str:
@@ -107,11 +109,11 @@ class _NotingSandbox:
 
     async def share(self, context: Context) -> SharedContext:
         """Decode ``context``; the first one is that of the root."""
-        shared = await self._sandbox.share(context)
-        if self._root is None:
-            self._root = context
-            return _NotingContext(shared, self.cells)
-        return _NotingContext(shared, self.cells_beside) if context is self._root else shared
+        if self.context is not None:
+            return await self._sandbox.share(context)
+        with context.opened() as payload:  # a session may take it over
+            self.context = replace(context, payload=bytes(payload))
+        return _NotingContext(await self._sandbox.share(context), self.cells)
 
     async def aclose(self) -> None:
         """Nothing: the sandbox belongs to somebody else."""
