@@ -66,7 +66,7 @@ def count_for_ceiling(context: Context) -> int:
     if context.kind == "text":
         with context.opened() as view:
             payload = bytes(view)
-        return bool(payload) + sum(payload.count(mark) for mark in _LINE_ENDS)
+        return 1 + sum(payload.count(mark) for mark in _LINE_ENDS)
     value = context.value()
     if isinstance(value, dict):
         return max(len(value), sum(map(_inner, value.values())))

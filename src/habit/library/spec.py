@@ -131,8 +131,9 @@ class Ceiling(_Part):
     max_seconds: float | None = None
 
     def calls(self, records: int, size: int = 0) -> int:
-        """Leaf calls that a context of so many records and bytes (``size``) may take."""
-        return self.base_calls + int(self.calls_per_record * records + self.calls_per_byte * size + 0.999999)
+        """Leaf calls that a context of so many records and bytes (``size``) may take; what stands between n marks are
+        n + 1 pieces."""
+        return self.base_calls + int(self.calls_per_record * records + self.calls_per_byte * (size + 1) + 0.999999)
 
 
 class Provenance(_Part):
