@@ -21,6 +21,7 @@ from habit.bench.oracle import OracleModel, OracleModels, Question
 from habit.config import Settings
 from habit.engine import Engine
 from habit.errors import RunError, UsageError
+from habit.library.checks.examine import MOST_MUTANTS
 from habit.library.crystallise.learn import learn
 from habit.library.repository import Repository
 from habit.run import plain
@@ -78,8 +79,12 @@ async def run_stream(
     sandbox: Sandbox | None = None,
     shadow: float = 0.0,
     latency: float = 0.0,
+    mutants: int = MOST_MUTANTS,
 ) -> AsyncIterator[Step]:
-    """Ask every question in order, with a library in ``folder`` or without; a step for each."""
+    """Ask every question in order, with a library in ``folder`` or without; a step for each.
+
+    ``mutants`` is how many are tried of what is learned.
+    """
     model = OracleModel(latency=latency)
     settings = Settings(
         model=model.model,
@@ -93,10 +98,10 @@ async def run_stream(
     async with Engine(settings, models=OracleModels(model), sandbox=sandbox) as engine:
         for number, question in enumerate(questions):
             model.ask_about(question)
-            yield await _ask(engine, number, question, repository)
+            yield await _ask(engine, number, question, repository, mutants)
 
 
-async def _ask(engine: Engine, number: int, question: Question, repository: Repository | None) -> Step:
+async def _ask(engine: Engine, number: int, question: Question, repository: Repository | None, mutants: int) -> Step:
     truth = question.truth
     began = time.perf_counter()
     try:
@@ -123,7 +128,7 @@ async def _ask(engine: Engine, number: int, question: Question, repository: Repo
         extra_seconds=0.0,
     )
     if repository is not None and right:
-        await _look_after(engine, repository, run.id, question.family.name, learned=run.habit is None)
+        await _look_after(engine, repository, run.id, question.family.name, learned=run.habit is None, mutants=mutants)
     return replace(
         step,
         extra_tokens=await _tokens_besides(engine, run.id),
@@ -131,13 +136,15 @@ async def _ask(engine: Engine, number: int, question: Question, repository: Repo
     )
 
 
-async def _look_after(engine: Engine, repository: Repository, run: str, name: str, *, learned: bool) -> None:
+async def _look_after(
+    engine: Engine, repository: Repository, run: str, name: str, *, learned: bool, mutants: int
+) -> None:
     """What a team does after a right answer: learn a family that is new, approve what waits."""
     waiting = {one.name: one for one in await anyio.to_thread.run_sync(repository.candidates)}
     known = {one.name for one in await anyio.to_thread.run_sync(repository.habits)}
     if learned and name not in known and name not in waiting:
         try:
-            found = await learn(engine.resources, [run], name=name)
+            found = await learn(engine.resources, [run], name=name, mutants=mutants)
         except UsageError:
             return
         waiting[name] = await anyio.to_thread.run_sync(repository.propose, found.habit)

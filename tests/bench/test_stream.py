@@ -1,0 +1,70 @@
+"""A stream of questions with a library: always right, root tokens at first contact only, soon cheaper than without."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from habit.bench.families import FAMILIES
+from habit.bench.stream import Step, make_stream, run_stream
+from habit.sandbox.cpython import CPythonSandbox
+
+QUESTIONS = 200
+
+
+@pytest.fixture(scope="module")
+async def steps(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Step]]:
+    folder: Path = tmp_path_factory.mktemp("stream")
+    before = dict(os.environ)
+    os.environ["HOME"] = str(folder)
+    for role in ("AUTHOR", "COMMITTER"):
+        os.environ.update({f"GIT_{role}_NAME": "Ada", f"GIT_{role}_EMAIL": "ada@example.org"})
+    sandbox = CPythonSandbox()
+    try:
+        stream = make_stream(QUESTIONS)
+        yield [step async for step in run_stream(stream, folder, library=True, sandbox=sandbox, mutants=0)]
+    finally:
+        await sandbox.aclose()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.mark.xdist_group("stream")
+class TestStream:
+    async def test_every_answer_is_the_truth(self, steps: list[Step]) -> None:
+        assert len(steps) == QUESTIONS
+        assert [step for step in steps if not step.right] == []
+        assert len({step.family for step in steps}) == len(FAMILIES) >= 8
+
+    async def test_a_hit_asks_nothing_of_the_root(self, steps: list[Step]) -> None:
+        hits = [step for step in steps if step.answered_by != "rlm"]
+        assert len(hits) > 0.8 * QUESTIONS
+        assert sum(step.root_tokens for step in hits) == 0
+
+    async def test_each_family_breaks_even_within_five_uses(self, steps: list[Step]) -> None:
+        by_family = defaultdict(list)
+        for step in steps:
+            if step.form == next(family.formats[0] for family in FAMILIES if family.name == step.family):
+                by_family[step.family].append(step)
+        for name, mine in by_family.items():
+            afresh = mine[0].root_tokens  # what each further question would have cost beside its leaf calls
+            spent = [step.root_tokens + step.extra_tokens for step in mine]
+            assert any(sum(spent[:uses]) <= uses * afresh for uses in range(2, 6)), name
+
+    async def test_a_change_of_format_is_never_answered_by_chance_and_mostly_mended_at_once(
+        self, steps: list[Step]
+    ) -> None:
+        drifts = {}
+        for step in steps:
+            if "but not about this input" in step.why and step.family not in drifts:
+                drifts[step.family] = step.number
+        assert len(drifts) >= 7
+        mended = 0
+        for name, number in drifts.items():
+            after = next((step for step in steps if step.family == name and step.number > number), None)
+            mended += after is not None and after.answered_by == f"{name}@2"
+        assert mended >= 0.8 * len(drifts)
