@@ -43,7 +43,7 @@ def test_a_server_without_limits_is_not_limited_by_us():
         return None
 
     played = play(Flow(4096), takes_all, seconds=2, latency=lambda _: 0.5)
-    assert sum(moment < 1.1 for moment in played.taken) > 1000
+    assert sum(moment < 1.3 for moment in played.taken) > 1000
     assert played.peak > 2000
 
 
