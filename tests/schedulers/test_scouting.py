@@ -118,8 +118,8 @@ async def test_a_loop_goes_out_at_once_and_wastes_nothing(sandbox: CountingSandb
 
 async def test_a_comprehension_is_limited_by_the_provider_alone(sandbox: CountingSandbox) -> None:
     code = "answer(str(len([llm_query(f'item {i}?') for i in range(50)])))"
-    run = await ask(Crowd([block(code)], 49), sandbox, speculate=2)
-    assert (run.answer, run.usage.speculated_calls, run.usage.wasted_calls) == ("50", 48, 0)
+    run = await ask(Crowd([block(code)], 49, alone=0), sandbox, speculate=2)
+    assert (run.answer, run.usage.speculated_calls, run.usage.wasted_calls) == ("50", 49, 0)
 
 
 async def test_a_later_cell_is_run_ahead_with_the_variables_of_the_earlier(sandbox: CountingSandbox) -> None:
