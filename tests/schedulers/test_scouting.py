@@ -206,6 +206,26 @@ async def test_a_run_replayed_asks_for_the_same_even_of_a_model_that_never_says_
     assert len(records) == 20
 
 
+@pytest.mark.parametrize("rebuilt", [False, True])
+async def test_a_session_that_goes_on_runs_ahead_with_its_variables(sandbox: CountingSandbox, rebuilt: bool) -> None:
+    first = block("kind = llm_query('kind?')\nanswer(kind)")
+    second = block("out = [int(llm_query(f'{i} of kind {kind}')) for i in range(9)]\nanswer(query + str(len(out)))")
+    model = Crowd([first, second], 9, alone=2, leaf=lambda prompt: "7")
+    store, settings = MemoryStore(), Settings(model="scripted", no_journal=True)
+    async with Engine(settings, store=store, models=ScriptedModels(model), sandbox=sandbox) as engine:
+        with anyio.fail_after(60):
+            if rebuilt:
+                earlier = await engine.ask("one", "some context")
+                run = await engine.ask("two", continue_from=earlier.id)
+            else:
+                async with engine.session("some context") as session:
+                    await session.ask("one")
+                    run = await session.ask("two")
+    assert run.answer == "two9"
+    assert run.usage.speculated_calls >= 7
+    assert all("kind 7" in call.messages[-1].content for call in model.leaf_calls[1:])
+
+
 async def test_a_run_that_was_stopped_goes_on_and_pays_for_nothing_twice(sandbox: CountingSandbox) -> None:
     store, settings = MemoryStore(), Settings(model="scripted", no_journal=True)
     script = [block(LOOP.format(count=20) + "answer(str(len(found)))")]

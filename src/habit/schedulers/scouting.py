@@ -57,7 +57,8 @@ class Speculation:
     @asynccontextmanager
     async def about(self, live: LiveSession, code: str) -> AsyncIterator[Lookout]:
         """Held while a cell of ``live`` runs; no scout outlives it."""
-        if not self.limit or not self.kernel.ahead.is_open:
+        if not self.limit:
+            live.tape.repeatable = False  # it lacks this cell
             yield Lookout(self, live, None, None)
             return
         cell = live.tape.begin(code)
@@ -182,7 +183,8 @@ class Lookout:
         """Whether a scout may be of use: from the second question of a kind on, or where more is certain to follow."""
         speculation = self.speculation
         return (
-            self.stream.window > 0
+            speculation.kernel.ahead.is_open
+            and self.stream.window > 0
             and self.tape.repeatable
             and self.tape.seconds <= MOST_REPEATED_SECONDS
             and self.likely(request) is not None
