@@ -179,6 +179,17 @@ async def test_a_tight_budget_lets_nothing_run_ahead_and_nobody_is_refused_for_i
     assert len(provider.sent) == 9
 
 
+async def test_nothing_runs_ahead_of_a_run_that_was_refused_a_call() -> None:
+    provider = FakeProvider()
+    kernel = await kernel_for(provider, budget=Budget(max_tokens=5000))
+    async with kernel.running():
+        with pytest.raises(BudgetExceeded):
+            await kernel.call(ask("x" * 6000))
+        kernel.ahead.start(ask("short"))
+        await anyio.wait_all_tasks_blocked()
+    assert provider.sent == []
+
+
 async def test_every_wider_budget_counts_calls_ahead() -> None:
     provider = FakeProvider()
     engine = Ledger(Budget(max_calls=4), name="engine")
