@@ -147,6 +147,21 @@ async def test_calls_ahead_end_with_the_run_and_leave_nothing_held() -> None:
     assert (kernel.usage.calls, kernel.usage.wasted_calls, await records(store)) == (3, 3, [])
 
 
+async def test_what_the_run_was_waiting_for_when_it_was_stopped_is_there_when_it_goes_on() -> None:
+    provider, store = FakeProvider(), await memory_store("run")
+    kernel = await kernel_for(provider, store)
+    with anyio.CancelScope() as scope:
+        async with kernel.running():
+            kernel.ahead.start(ask("one"))
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+            await kernel.call(ask("one"))
+    assert await records(store) == [("one", -1, "re: one")]
+    resumed = await kernel_for(provider, store, recording=Recording.for_resume(await store.calls("run")))
+    assert (await resumed.call(ask("one"))).cached
+    assert len(provider.sent) == 1
+
+
 async def test_a_tight_budget_lets_nothing_run_ahead_and_nobody_is_refused_for_it() -> None:
     provider = FakeProvider()
     kernel = await kernel_for(provider, budget=Budget(max_calls=10))
@@ -162,6 +177,17 @@ async def test_a_tight_budget_lets_nothing_run_ahead_and_nobody_is_refused_for_i
         kernel.ahead.start(ask("after the end"))
         await anyio.wait_all_tasks_blocked()
     assert len(provider.sent) == 9
+
+
+async def test_nothing_runs_ahead_of_a_run_that_was_refused_a_call() -> None:
+    provider = FakeProvider()
+    kernel = await kernel_for(provider, budget=Budget(max_tokens=5000))
+    async with kernel.running():
+        with pytest.raises(BudgetExceeded):
+            await kernel.call(ask("x" * 6000))
+        kernel.ahead.start(ask("short"))
+        await anyio.wait_all_tasks_blocked()
+    assert provider.sent == []
 
 
 async def test_every_wider_budget_counts_calls_ahead() -> None:

@@ -34,13 +34,15 @@ class Sending:
     failure: CallFailed | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Ahead:
     """One call that runs ahead; ``over`` once it has its reply, has failed, or was not sent after all."""
 
     call: Call
     sending: Sending = field(default_factory=Sending)
     over: anyio.Event = field(default_factory=anyio.Event)
+    wanted_as: int | None = None
+    """The number under which the run asked for it, and then was stopped before it had the reply."""
 
     @property
     def is_usable(self) -> bool:
@@ -115,13 +117,14 @@ class CallsAhead:
         self._group.start_soon(self._run, ahead, len(waiting) - 1)
         return ahead
 
-    async def adopt(self, call: Call) -> Sending | None:
+    async def adopt(self, call: Call, occurrence: int) -> Sending | None:
         """The reply of such a call that was started ahead, waited for if need be; None when there is none to be had."""
         while waiting := self._waiting.get(call.key):
             ahead = waiting.popleft()
             try:
                 await ahead.over.wait()
             except BaseException:
+                ahead.wanted_as = occurrence
                 waiting.appendleft(ahead)  # paid for, and nobody's
                 raise
             if ahead.is_usable:
@@ -139,5 +142,9 @@ class CallsAhead:
             await self._send(ahead, nth)
         finally:
             ahead.over.set()
+            waiting = self._waiting[ahead.call.key]
+            if not ahead.is_usable and ahead in waiting:
+                waiting.remove(ahead)
+                self._of_no_use.append(ahead)
             self._change.set()
             self._change = anyio.Event()

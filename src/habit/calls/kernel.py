@@ -317,7 +317,7 @@ class Kernel:
     async def _live(self, call: Call, occurrence: int, final: bool, waits: Callable[[], None]) -> Reply:
         """Ask the model, with everything written down before anyone may use it."""
         with self._away():
-            sending = await self.ahead.adopt(call)
+            sending = await self.ahead.adopt(call, occurrence)
             if sending is not None:
                 return await self._keep(call, occurrence, sending)
         provider = self._provider(call.role)
@@ -387,7 +387,7 @@ class Kernel:
         self._wasted += 1
         if sending.reply is not None:
             with suppress(CallFailed):
-                await self._keep(ahead.call, self._numbers.in_vain(ahead.call.key), sending)
+                await self._keep(ahead.call, self._numbers.in_vain(ahead.call.key, ahead.wanted_as), sending)
 
     async def _reserve(self, estimate: Amount, final: bool) -> Reservation:
         """Room for a call in every budget; once a call was refused, only a final one still gets any."""
