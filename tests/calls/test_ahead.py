@@ -223,10 +223,60 @@ async def test_a_busy_provider_has_no_room_for_more() -> None:
         assert not kernel.ahead.has_room
         await anyio.wait_all_tasks_blocked()
         assert not kernel.ahead.has_room
-        assert limiter_of(provider).available_tokens == 1
+        assert limiter_of(provider).under_way == 2
         provider.gate.set()
         await anyio.wait_all_tasks_blocked()
         assert kernel.ahead.has_room
+
+
+async def test_while_it_is_found_out_what_a_provider_takes_calls_ahead_wait_in_line_up_to_its_ceiling() -> None:
+    provider = FakeProvider(concurrency=100)
+    provider.gate = anyio.Event()
+    kernel = await kernel_for(provider)
+    async with kernel.running():
+        started = 0
+        while kernel.ahead.has_room:
+            kernel.ahead.start(ask(f"ahead {started}"))
+            started += 1
+            await checkpoint()
+        assert started == 99
+        provider.gate.set()
+        with anyio.fail_after(60):
+            while len(provider.sent) < started:
+                await kernel.ahead.changed()
+
+
+async def test_once_a_provider_was_found_to_take_no_more_one_call_ahead_at_most_waits_for_it() -> None:
+    provider = FakeProvider(lambda call: transient("timeout") if call.role == "root" else "yes", concurrency=100)
+    kernel = await kernel_for(provider, retry=RetryPolicy(attempts=1))
+    async with kernel.running():
+        with pytest.raises(CallFailed):
+            await kernel.call(ask("too much", role="root"))
+        provider.gate = anyio.Event()
+        started = 0
+        while kernel.ahead.has_room:
+            kernel.ahead.start(ask(f"ahead {started}"))
+            started += 1
+            await anyio.wait_all_tasks_blocked()
+        assert (started, len(provider.sent) - 1) == (2, 1)  # it takes one at once after its first had failed
+
+
+async def test_calls_of_the_run_go_before_those_ahead_until_it_asks_for_them_too() -> None:
+    provider = FakeProvider(concurrency=2)
+    provider.gate = anyio.Event()
+    kernel = await kernel_for(provider)
+    async with kernel.running(), anyio.create_task_group() as group:
+        for name in ("first", "second", "third", "fourth", "fifth"):
+            kernel.ahead.start(ask(name))
+            await anyio.wait_all_tasks_blocked()
+        for name in ("fourth", "real", "third"):
+            group.start_soon(kernel.call, ask(name))
+            await anyio.wait_all_tasks_blocked()
+        assert [call.messages[0].content for call in provider.sent] == ["first", "second"]
+        provider.gate.set()
+        await anyio.wait_all_tasks_blocked()
+    sent = [call.messages[0].content for call in provider.sent]
+    assert sent == ["first", "second", "fourth", "real", "third", "fifth"]
 
 
 async def test_a_retry_ahead_is_a_retry() -> None:

@@ -26,6 +26,7 @@ from habit.calls.fanout import (
     measure,
     most_usd,
 )
+from habit.calls.lines import Early
 from habit.calls.numbering import Numbering
 from habit.calls.provider import Provider, TransientFailure, UnusableReply
 from habit.calls.recorded import failed, record_of
@@ -375,7 +376,7 @@ class Kernel:
         if hold is None:
             return
         try:
-            await self._send(call, provider, prompt_tokens, hold, ahead.sending)
+            await self._send(call, provider, prompt_tokens, hold, ahead.sending, ahead.early)
         finally:
             self._out.discard(hold)
 
@@ -414,7 +415,13 @@ class Kernel:
         raise BudgetExceeded(str(refusal), limit=refusal.limit, scope=refusal.scope)
 
     async def _send(
-        self, call: Call, provider: Provider, prompt_tokens: int, hold: Reservation, sending: Sending
+        self,
+        call: Call,
+        provider: Provider,
+        prompt_tokens: int,
+        hold: Reservation,
+        sending: Sending,
+        early: Early | None = None,
     ) -> None:
         """Ask the model and settle what that took; ``sending`` has how it went, failures of the call included."""
         sending.began, clock = time.time(), time.perf_counter()
@@ -425,6 +432,7 @@ class Kernel:
                 self._out.add(hold)
                 for hire in tuple(self._on_send):
                     hire()
+                self.ahead.tell()
                 sending.began, clock = time.time(), time.perf_counter()
             sending.attempts += 1
             return await provider.request(call)
@@ -436,6 +444,7 @@ class Kernel:
                 send,
                 owner=self,
                 again=sending.attempts > 0,
+                early=early,
                 patience=self._retry.max_retry_after,
                 on_back_off=lambda change: self._slowed_down(provider, change),
             )
@@ -481,9 +490,8 @@ class Kernel:
         return sending.reply
 
     def _has_room(self, coming: int) -> bool:
-        """Whether the model of leaf calls would take one more at once, and another that the run itself may ask."""
-        limiter = limiter_of(self.leaf)
-        return not limiter.saturated and limiter.room - coming > 1
+        """Whether one more leaf call is of use before it is asked for."""
+        return limiter_of(self.leaf).has_room(coming)
 
     def _count(self, role: Role, reply: Reply) -> None:
         self._meter.live(

@@ -129,6 +129,8 @@ class Quota:
         """
         if number < self._newest:
             return
+        if self._newest < 0:
+            self._asked = now  # it has just been answered
         self._newest, self._weight = number, max(weight, 1e-9)
         self._refill = max(limit.limit - limit.remaining, 1.0) / max(limit.reset, 0.001)
         self._most, self._at = limit.limit, now

@@ -143,8 +143,8 @@ class Lookout:
     def asked(self, request: LlmRequest, place: Place) -> None:
         """The session asks; it may be what a scout foresaw."""
         self._begun.add(request.line)
-        if self.stream.asked(place):
-            self.tell()
+        self.stream.asked(place)
+        self.tell()
 
     def waits(self, request: LlmRequest) -> None:
         """The session waits for a model with ``request``, which did not run ahead."""
@@ -161,7 +161,7 @@ class Lookout:
             self._group.start_soon(self._scout.run)
 
     def tell(self) -> None:
-        """A call ahead was adopted: there may be room for another."""
+        """The session has come further: there may be room for another call ahead."""
         self._news.set()
         self._news = anyio.Event()
 
