@@ -88,6 +88,8 @@ def test_the_json_has_every_field_of_the_contract(serving: Callable[..., Bench],
         "root": {"calls": 1, "input_tokens": 10, "output_tokens": 5},
         "leaf": {"calls": 1, "input_tokens": 10, "output_tokens": 5},
         "usd": None,
+        "speculated_calls": 0,
+        "wasted_calls": 0,
     }
     listed = bench.habit("runs", "--json").json
     assert [(entry["run"], entry["status"]) for entry in listed] == [(run["run"], "answered")]
