@@ -28,7 +28,8 @@ class Sizes:
     runs: int = 11
     """Runs in one process, where the first is left out."""
     batch: int = 1000
-    loop: int = 40
+    loop: int = 200
+    dependent: int = 50
     children: int = 48
     large_bytes: int = 100_000_000
     journal_bytes: int = 10_000_000
@@ -36,7 +37,17 @@ class Sizes:
     """Whether the way of the clouds, through the OpenAI SDK, is measured too."""
 
 
-QUICK = Sizes(rounds=1, runs=2, batch=20, loop=3, children=3, large_bytes=2_000_000, journal_bytes=100_000, sdk=False)
+QUICK = Sizes(
+    rounds=1,
+    runs=2,
+    batch=20,
+    loop=12,
+    dependent=3,
+    children=3,
+    large_bytes=2_000_000,
+    journal_bytes=100_000,
+    sdk=False,
+)
 
 
 class Comparison:
@@ -53,7 +64,7 @@ class Comparison:
     ) -> None:
         self.pythons = pythons
         self.servers = servers
-        """``now`` answers at once, ``later`` after 50 ms."""
+        """``now`` answers at once, ``later`` after 50 ms, ``slow`` after 500."""
         self.folder = folder
         self.sizes = sizes
         self.say = say
@@ -66,7 +77,8 @@ class Comparison:
     def run(self) -> list[Row]:
         """Every round measures everything once, with the sides one right after the other; they start in turn."""
         measures = (
-            self.cells, self.cold, self.batch, self.batch_at_once, self.loop, self.imports, self.large_context,
+            self.cells, self.cold, self.batch, self.batch_at_once, self.loop, self.dependent,
+            self.early_end, self.comprehension, self.imports, self.large_context,
             self.memory, self.logs, self.children, self.budget, self.time_limit,
         )  # fmt: skip
         for number in range(self.sizes.rounds):
@@ -116,13 +128,54 @@ class Comparison:
             self.servers["later"].arrivals()
             row = self._row(f"{self.sizes.batch:,} leaf calls in one batch at 50 ms, {name}", "s")
             row.add("bare", done.said["seconds"][1])
+        given = {"url": self.servers["slow"].url, "model": "bare", "count": self.sizes.batch}
+        done = run_side(Path(sys.executable), "bare", {**given, "at_once": self.sizes.batch, "times": 2}, self.folder)
+        self.servers["slow"].arrivals()
+        row = self._row(f"a comprehension of {self.sizes.batch:,} leaf calls at 500 ms, all at once", "s")
+        row.add("bare", done.said["seconds"][1])
 
     def loop(self, side: str) -> None:
         count = self.sizes.loop
-        row = self._row(f"a `for` loop of {count} leaf calls at 50 ms", "s", 4 * 0.05)
+        name = f"a `for` loop of {count} leaf calls at 50 ms"
         done, _ = self._run(side, f"loop-x{count}", server="later", times=2)
-        row.add(side, done.said["seconds"][1])
+        self._row(name, "s").add(side, done.said["seconds"][1])
+        self._row(f"{name} ÷ one call after the other", "×", 0.06).add(side, done.said["seconds"][1] / (count * 0.05))
         self._expect(done, str(count))
+        self._wasted(side, name, done, 0)
+
+    def dependent(self, side: str) -> None:
+        """Each prompt holds the last reply: nothing can be gained, and little may be lost."""
+        count = self.sizes.dependent
+        name = f"a loop of {count} leaf calls at 50 ms, each about the last reply"
+        done, _ = self._run(side, f"dependent-x{count}", server="later", times=2)
+        self._row(f"{name} ÷ one call after the other", "×", 1.05).add(side, done.said["seconds"][1] / (count * 0.05))
+        self._expect(done, str(count))
+        self._wasted(side, name, done, 32)
+
+    def early_end(self, side: str) -> None:
+        """A loop that a reply ends early; the bench's own expectation is that it ends where it should."""
+        count = self.sizes.loop
+        name = f"a loop of {count} leaf calls at 50 ms that breaks at item 10"
+        done, _ = self._run(side, f"break-x{count}", server="later", times=2)
+        self._row(name, "s").add(side, done.said["seconds"][1])
+        self._expect(done, "10")
+        self._wasted(side, name, done, 32)
+
+    def comprehension(self, side: str) -> None:
+        """``rlms`` makes the calls one after the other, which would take it minutes."""
+        if side == "rlms":
+            return
+        count = self.sizes.batch
+        more = {"habit": {"concurrency": count}}
+        for name, given in (("defaults", {}), ("all at once", more)):
+            done, _ = self._run(side, f"comprehension-x{count}", server="slow", times=2, **given)
+            row = self._row(f"a comprehension of {count:,} leaf calls at 500 ms, {name}", "s")
+            row.add(side, done.said["seconds"][1])
+            self._expect(done, str(count))
+
+    def _wasted(self, side: str, name: str, done: Finished, aim: float) -> None:
+        if side == "habit":
+            self._row(f"{name}: calls wasted", "wasted", aim).add(side, done.said["wasted"])
 
     def imports(self, side: str) -> None:
         url = "http://127.0.0.1:9/v1"
@@ -206,7 +259,7 @@ class Comparison:
         self._row("tokens spent ÷ budget of tokens, in a batch that needs far more", "×", 1).add(side, spent / budget)
 
     def time_limit(self, side: str) -> None:
-        more = {"habit": {"max_seconds": 1.0}, "rlms": {"max_timeout": 1.0}}
+        more = {"habit": {"max_seconds": 1.0, "speculate": 0}, "rlms": {"max_timeout": 1.0}}
         done, _ = self._run(side, f"time-x{max(25, self.sizes.loop * 3)}", server="later", times=2, **more)
         self._row("a time limit of 1 s stops the run after, warm", "s", 1.2).add(side, done.said["seconds"][1])
         if done.said["stopped"] is None:
@@ -255,6 +308,10 @@ class Comparison:
             for side in ("habit", "rlms"):
                 for ours, bare in zip(row.values.get(side, ()), row.values["bare"], strict=False):
                     against.add(side, ours / bare)
+        row = self.rows[f"a comprehension of {self.sizes.batch:,} leaf calls at 500 ms, all at once"]
+        against = self._row("the comprehension ÷ the bare client's batch, all at once", "×", 2)
+        for ours, bare in zip(row.values.get("habit", ()), row.values["bare"], strict=False):
+            against.add("habit", ours / bare)
 
     def _text(self, name: str, size: int) -> Path:
         """A log of about ``size`` bytes, the same each time."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ def reply(request: Request) -> Any:
     kind = kind_of(request)
     _arrivals.append({"time": time.monotonic(), "model": model, "kind": kind})
     name, _, count = model.partition("-x")
+    if kind == "leaf" and name in _LEAVES:
+        return Answer(_LEAVES[name](request.messages[-1][1]), usage=(10, 5))
     if kind == "leaf":
         return Answer("yes", usage=LEAF_USAGE if name == "budget" else (10, 5))
     turn = sum(role == "assistant" for role, _ in request.messages)
@@ -93,6 +96,28 @@ def _loop(turn: int, count: int) -> str:
     )
 
 
+def _comprehension(turn: int, count: int) -> str:
+    return f"replies = [llm_query(f'{LEAF} {{number}}: is it so?') for number in range({count})]\n" + final(
+        "str(len(replies))"
+    )
+
+
+def _dependent(turn: int, count: int) -> str:
+    """Every prompt holds the reply before it."""
+    return (
+        f"reply = 'nothing'\nfor number in range({count}):\n"
+        f"    reply = llm_query(f'{LEAF} {{number}}: what comes after {{reply}}?')\n" + final(f"str({count})")
+    )
+
+
+def _break(turn: int, count: int) -> str:
+    """A reply ends it at item 10."""
+    return (
+        f"for number in range({count}):\n    if llm_query(f'{LEAF} {{number}}: is it so?') == 'stop':\n"
+        "        break\n" + final("str(number)")
+    )
+
+
 def _long(turn: int, count: int) -> str:
     """A cell of many calls that does not end the run by itself."""
     return (
@@ -128,8 +153,16 @@ _ROOTS: dict[str, Callable[[int, int], str]] = {
     "journal": _preview,
     "batch": _batch,
     "loop": _loop,
+    "comprehension": _comprehension,
+    "dependent": _dependent,
+    "break": _break,
     "budget": _batch,
     "time": _long,
     "children": _children,
 }
 _CHILDREN: dict[str, Callable[[int, str], str]] = {"children": _child}
+_LEAVES: dict[str, Callable[[str], str]] = {
+    "dependent": lambda prompt: f"n{zlib.crc32(prompt.encode())}",
+    "break": lambda prompt: "stop" if f"{LEAF} 10:" in prompt else "go on",
+}
+"""What leaf calls get where it is not always the same."""

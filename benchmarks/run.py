@@ -49,7 +49,7 @@ def main() -> None:
             notes.append(f"`rlms` could not be installed, so Habit runs alone: {problem}")
             _say(notes[-1])
     with tempfile.TemporaryDirectory(prefix="habit-bench-") as folder, ExitStack() as stack:
-        servers = {"now": 0.0, "later": 0.05}
+        servers = {"now": 0.0, "later": 0.05, "slow": 0.5}
         running = {name: stack.enter_context(mock_server(latency)) for name, latency in servers.items()}
         rows = Comparison(pythons, running, Path(folder), sizes, say=_say).run()
         if not options.quick:

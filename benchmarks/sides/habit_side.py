@@ -46,6 +46,7 @@ async def measure(given: dict[str, Any]) -> dict[str, Any]:
             result["ended"].append(time.monotonic())
             result["answer"] = run.answer
             result["calls"] = run.usage.calls
+            result["wasted"] = run.usage.wasted_calls
             result["stopped"] = stopped
     return result
 

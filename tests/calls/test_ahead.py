@@ -147,6 +147,21 @@ async def test_calls_ahead_end_with_the_run_and_leave_nothing_held() -> None:
     assert (kernel.usage.calls, kernel.usage.wasted_calls, await records(store)) == (3, 3, [])
 
 
+async def test_what_the_run_was_waiting_for_when_it_was_stopped_is_there_when_it_goes_on() -> None:
+    provider, store = FakeProvider(), await memory_store("run")
+    kernel = await kernel_for(provider, store)
+    with anyio.CancelScope() as scope:
+        async with kernel.running():
+            kernel.ahead.start(ask("one"))
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+            await kernel.call(ask("one"))
+    assert await records(store) == [("one", -1, "re: one")]
+    resumed = await kernel_for(provider, store, recording=Recording.for_resume(await store.calls("run")))
+    assert (await resumed.call(ask("one"))).cached
+    assert len(provider.sent) == 1
+
+
 async def test_a_tight_budget_lets_nothing_run_ahead_and_nobody_is_refused_for_it() -> None:
     provider = FakeProvider()
     kernel = await kernel_for(provider, budget=Budget(max_calls=10))
@@ -162,6 +177,17 @@ async def test_a_tight_budget_lets_nothing_run_ahead_and_nobody_is_refused_for_i
         kernel.ahead.start(ask("after the end"))
         await anyio.wait_all_tasks_blocked()
     assert len(provider.sent) == 9
+
+
+async def test_nothing_runs_ahead_of_a_run_that_was_refused_a_call() -> None:
+    provider = FakeProvider()
+    kernel = await kernel_for(provider, budget=Budget(max_tokens=5000))
+    async with kernel.running():
+        with pytest.raises(BudgetExceeded):
+            await kernel.call(ask("x" * 6000))
+        kernel.ahead.start(ask("short"))
+        await anyio.wait_all_tasks_blocked()
+    assert provider.sent == []
 
 
 async def test_every_wider_budget_counts_calls_ahead() -> None:
@@ -197,10 +223,60 @@ async def test_a_busy_provider_has_no_room_for_more() -> None:
         assert not kernel.ahead.has_room
         await anyio.wait_all_tasks_blocked()
         assert not kernel.ahead.has_room
-        assert limiter_of(provider).available_tokens == 1
+        assert limiter_of(provider).under_way == 2
         provider.gate.set()
         await anyio.wait_all_tasks_blocked()
         assert kernel.ahead.has_room
+
+
+async def test_while_it_is_found_out_what_a_provider_takes_calls_ahead_wait_in_line_up_to_its_ceiling() -> None:
+    provider = FakeProvider(concurrency=100)
+    provider.gate = anyio.Event()
+    kernel = await kernel_for(provider)
+    async with kernel.running():
+        started = 0
+        while kernel.ahead.has_room:
+            kernel.ahead.start(ask(f"ahead {started}"))
+            started += 1
+            await checkpoint()
+        assert started == 99
+        provider.gate.set()
+        with anyio.fail_after(60):
+            while len(provider.sent) < started:
+                await kernel.ahead.changed()
+
+
+async def test_once_a_provider_was_found_to_take_no_more_one_call_ahead_at_most_waits_for_it() -> None:
+    provider = FakeProvider(lambda call: transient("timeout") if call.role == "root" else "yes", concurrency=100)
+    kernel = await kernel_for(provider, retry=RetryPolicy(attempts=1))
+    async with kernel.running():
+        with pytest.raises(CallFailed):
+            await kernel.call(ask("too much", role="root"))
+        provider.gate = anyio.Event()
+        started = 0
+        while kernel.ahead.has_room:
+            kernel.ahead.start(ask(f"ahead {started}"))
+            started += 1
+            await anyio.wait_all_tasks_blocked()
+        assert (started, len(provider.sent) - 1) == (2, 1)  # it takes one at once after its first had failed
+
+
+async def test_calls_of_the_run_go_before_those_ahead_until_it_asks_for_them_too() -> None:
+    provider = FakeProvider(concurrency=2)
+    provider.gate = anyio.Event()
+    kernel = await kernel_for(provider)
+    async with kernel.running(), anyio.create_task_group() as group:
+        for name in ("first", "second", "third", "fourth", "fifth"):
+            kernel.ahead.start(ask(name))
+            await anyio.wait_all_tasks_blocked()
+        for name in ("fourth", "real", "third"):
+            group.start_soon(kernel.call, ask(name))
+            await anyio.wait_all_tasks_blocked()
+        assert [call.messages[0].content for call in provider.sent] == ["first", "second"]
+        provider.gate.set()
+        await anyio.wait_all_tasks_blocked()
+    sent = [call.messages[0].content for call in provider.sent]
+    assert sent == ["first", "second", "fourth", "real", "third", "fifth"]
 
 
 async def test_a_retry_ahead_is_a_retry() -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -10,8 +11,10 @@ from habit.calls.call import Reply
 from habit.calls.concurrency import BackOff, Limiter, limiter_of, most_at_once, share_limiter
 from habit.calls.events import SlowedDown
 from habit.calls.kernel import Kernel
+from habit.calls.lines import Early
 from habit.calls.provider import TransientFailure
 from habit.calls.pydantic_ai import open_provider
+from habit.calls.ratelimits import RateLimit
 from habit.calls.retry import RetryPolicy
 from support.fakes import FakeProvider, ask, memory_store, transient
 from support.mock_server import Answer, MockServer, Request, rate_limited
@@ -62,6 +65,69 @@ def test_a_second_attempt_goes_before_its_owners_other_requests():
         return sent
 
     assert run_virtually(main()) == ["first", "third", "second"]
+
+
+def test_early_requests_of_all_owners_go_last_unless_somebody_needs_them_after_all():
+    async def main() -> list[str]:
+        limiter, sent, marks = Limiter(1), list[str](), [Early() for _ in range(4)]
+        async with anyio.create_task_group() as group:
+
+            def start(name: str, owner: int, early: Early | None = None) -> None:
+                group.start_soon(lambda: limiter.request(replying(1, sent, name), owner=owner, early=early))
+
+            start("first", 0)
+            for number, early in enumerate(marks):
+                start(f"early {number}", number % 2, early)
+            await anyio.sleep(0.1)
+            marks[2].need()
+            start("needed", 1)
+            await anyio.sleep(0.1)
+            marks[2].need()
+            marks[3].need()
+        assert all(mark.came for mark in marks)
+        return sent
+
+    assert run_virtually(main()) == ["first", "early 2", "needed", "early 3", "early 0", "early 1"]
+
+
+def test_an_early_request_that_was_cancelled_or_has_left_is_not_sent_again_when_it_is_needed():
+    async def main() -> list[str]:
+        limiter, sent, left, cancelled = Limiter(1), list[str](), Early(), Early()
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: limiter.request(replying(1, sent, "left"), owner=0, early=left))
+            await anyio.sleep(0.1)
+            left.need()
+            with anyio.move_on_after(0.1):
+                await limiter.request(replying(1, sent, "cancelled"), owner=0, early=cancelled)
+            cancelled.need()
+            await limiter.request(replying(1, sent, "last"), owner=0)
+        return sent
+
+    assert run_virtually(main()) == ["left", "last"]
+
+
+def test_more_is_of_use_early_until_the_server_keeps_requests_waiting():
+    async def main() -> list[bool]:
+        limiter, seen = Limiter(4096), list[bool]()
+        told = replace(GOOD, limits=(RateLimit("requests", 100, 0, 600),))
+
+        async def last_allowed() -> Reply:
+            return told
+
+        async with anyio.create_task_group() as group:
+            for _ in range(200):
+                group.start_soon(lambda: limiter.request(replying(1, [], ""), owner=0))
+            await anyio.sleep(0.01)
+            seen.append(limiter.has_room())  # only finding out
+            await anyio.sleep(10)
+            await limiter.request(last_allowed, owner=0)
+            seen.append(limiter.has_room())  # nobody waits yet
+            group.start_soon(lambda: limiter.request(replying(1, [], ""), owner=0))
+            await anyio.sleep(0.01)
+            seen.append(limiter.has_room())  # by its word
+        return seen
+
+    assert run_virtually(main()) == [True, True, False]
 
 
 def test_nothing_of_anybody_leaves_while_the_server_wants_to_be_left_alone():

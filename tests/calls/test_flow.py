@@ -43,7 +43,7 @@ def test_a_server_without_limits_is_not_limited_by_us():
         return None
 
     played = play(Flow(4096), takes_all, seconds=2, latency=lambda _: 0.5)
-    assert sum(moment < 1.1 for moment in played.taken) > 1000
+    assert sum(moment < 1.3 for moment in played.taken) > 1000
     assert played.peak > 2000
 
 
@@ -144,10 +144,11 @@ def test_headers_are_believed_before_anything_is_refused(rate: float, size: int)
 
 
 def test_a_header_that_says_wait_for_ever_is_tried_in_ten_seconds():
-    flow = Flow(64)
-    ticket = flow.send(0.0)
-    flow.reply(ticket, 1.0, tokens=10, work=60, limits=(RateLimit("requests", 10_000, 0, 86_400),))
-    assert 1.0 < flow.ready_at(1.0) <= 11.0
+    for began in (0.0, 1000.0):
+        flow = Flow(64)
+        ticket = flow.send(began)
+        flow.reply(ticket, began + 1, tokens=10, work=60, limits=(RateLimit("requests", 10_000, 0, 86_400),))
+        assert began + 1 < flow.ready_at(began + 1) <= began + 11
 
 
 servers = st.one_of(

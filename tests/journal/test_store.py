@@ -295,6 +295,23 @@ async def test_a_failure_is_not_remembered_and_does_not_hide_a_reply(store: Stor
     assert remembered.run == "r2"
 
 
+async def test_a_reply_that_ran_ahead_in_vain_is_remembered_after_one_that_was_asked_for(store: Store) -> None:
+    for run_id in ("ahead", "asked"):
+        await store.add_run(a_run(run_id))
+    for number, reply in ((-1, "first"), (-2, "second")):
+        await store.add_call(a_call(run="ahead", occurrence=number, reply=reply))
+    for occurrence, reply in ((0, "first"), (1, "second")):
+        found = await store.remember(key_of("first"), occurrence, role="leaf")
+        assert found is not None
+        assert (found.run, found.text) == ("ahead", reply)
+    assert await store.remember(key_of("first"), 2, role="leaf") is None
+    await store.add_call(a_call(run="asked", occurrence=0, reply="asked"))
+    found = await store.remember(key_of("first"), 0, role="leaf")
+    assert found is not None
+    assert found.text == "asked"
+    assert [call.unasked for call in await store.calls("ahead")] == [True, True]
+
+
 async def test_an_empty_reply_is_a_reply(store: Store) -> None:
     await store.add_run(RUN)
     await store.add_call(a_call(reply=""))

@@ -118,8 +118,8 @@ async def test_a_loop_goes_out_at_once_and_wastes_nothing(sandbox: CountingSandb
 
 async def test_a_comprehension_is_limited_by_the_provider_alone(sandbox: CountingSandbox) -> None:
     code = "answer(str(len([llm_query(f'item {i}?') for i in range(50)])))"
-    run = await ask(Crowd([block(code)], 49), sandbox, speculate=2)
-    assert (run.answer, run.usage.speculated_calls, run.usage.wasted_calls) == ("50", 48, 0)
+    run = await ask(Crowd([block(code)], 49, alone=0), sandbox, speculate=2)
+    assert (run.answer, run.usage.speculated_calls, run.usage.wasted_calls) == ("50", 49, 0)
 
 
 async def test_a_later_cell_is_run_ahead_with_the_variables_of_the_earlier(sandbox: CountingSandbox) -> None:
@@ -204,6 +204,26 @@ async def test_a_run_replayed_asks_for_the_same_even_of_a_model_that_never_says_
     assert run.usage.speculated_calls > 0
     records = [call for call in await store.calls(run.id) if not call.unasked]
     assert len(records) == 20
+
+
+@pytest.mark.parametrize("rebuilt", [False, True])
+async def test_a_session_that_goes_on_runs_ahead_with_its_variables(sandbox: CountingSandbox, rebuilt: bool) -> None:
+    first = block("kind = llm_query('kind?')\nanswer(kind)")
+    second = block("out = [int(llm_query(f'{i} of kind {kind}')) for i in range(9)]\nanswer(query + str(len(out)))")
+    model = Crowd([first, second], 9, alone=2, leaf=lambda prompt: "7")
+    store, settings = MemoryStore(), Settings(model="scripted", no_journal=True)
+    async with Engine(settings, store=store, models=ScriptedModels(model), sandbox=sandbox) as engine:
+        with anyio.fail_after(60):
+            if rebuilt:
+                earlier = await engine.ask("one", "some context")
+                run = await engine.ask("two", continue_from=earlier.id)
+            else:
+                async with engine.session("some context") as session:
+                    await session.ask("one")
+                    run = await session.ask("two")
+    assert run.answer == "two9"
+    assert run.usage.speculated_calls >= 7
+    assert all("kind 7" in call.messages[-1].content for call in model.leaf_calls[1:])
 
 
 async def test_a_run_that_was_stopped_goes_on_and_pays_for_nothing_twice(sandbox: CountingSandbox) -> None:

@@ -79,6 +79,23 @@ def test_a_dependent_loop_wastes_less_than_the_window_and_then_no_more() -> None
     assert not stream.has_room
 
 
+def test_a_copy_that_left_calls_behind_halves_the_window_however_much_it_brought() -> None:
+    stream = Stream(32)
+    for number in range(8):
+        stream.start(("q", number))
+        stream.asked(("q", number))
+    assert stream.window == 16
+    stream.copy_is_gone()
+    assert stream.window == 16, "all that it brought was asked for"
+    for number in range(8, 16):
+        stream.start(("q", number))
+        stream.asked(("q", number))
+    stream.start(("q", 16))
+    before = stream.window
+    stream.copy_is_gone()
+    assert stream.window == before // 2
+
+
 def test_a_miss_now_and_then_changes_nothing() -> None:
     stream = Stream(8)
     stream.start(("q", 0))

@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from habit.calls.call import Call, Reply
+from habit.calls.lines import Early
 from habit.errors import CallFailed
 from habit.tasks import task_group
 
@@ -34,13 +35,17 @@ class Sending:
     failure: CallFailed | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Ahead:
     """One call that runs ahead; ``over`` once it has its reply, has failed, or was not sent after all."""
 
     call: Call
     sending: Sending = field(default_factory=Sending)
     over: anyio.Event = field(default_factory=anyio.Event)
+    early: Early = field(default_factory=Early)
+    """At the provider it goes after all that somebody waits for, until the run asks for it."""
+    wanted_as: int | None = None
+    """The number under which the run asked for it, and then was stopped before it had the reply."""
 
     @property
     def is_usable(self) -> bool:
@@ -58,8 +63,8 @@ class CallsAhead:
         has_room: Callable[[int], bool],
     ) -> None:
         """``send`` sends one, unless it should not be sent, as the nth with its key that nobody adopted yet;
-        ``write_off`` keeps one that nobody adopted; ``has_room`` tells whether the provider would take one more,
-        beside so many that have not come to it yet."""
+        ``write_off`` keeps one that nobody adopted; ``has_room`` tells whether one more is of use at the
+        provider, beside so many that have not come to it yet."""
         self.adopted = 0
         self._send = send
         self._write_off = write_off
@@ -97,8 +102,8 @@ class CallsAhead:
 
     @property
     def has_room(self) -> bool:
-        """Whether the provider would take one more now."""
-        self._coming = [ahead for ahead in self._coming if not ahead.sending.attempts and not ahead.over.is_set()]
+        """Whether it is of use to start one more now."""
+        self._coming = [ahead for ahead in self._coming if not ahead.early.came and not ahead.over.is_set()]
         return self._has_room(len(self._coming))
 
     def count(self, call: Call) -> int:
@@ -115,13 +120,15 @@ class CallsAhead:
         self._group.start_soon(self._run, ahead, len(waiting) - 1)
         return ahead
 
-    async def adopt(self, call: Call) -> Sending | None:
+    async def adopt(self, call: Call, occurrence: int) -> Sending | None:
         """The reply of such a call that was started ahead, waited for if need be; None when there is none to be had."""
         while waiting := self._waiting.get(call.key):
             ahead = waiting.popleft()
+            ahead.early.need()
             try:
                 await ahead.over.wait()
             except BaseException:
+                ahead.wanted_as = occurrence
                 waiting.appendleft(ahead)  # paid for, and nobody's
                 raise
             if ahead.is_usable:
@@ -131,13 +138,21 @@ class CallsAhead:
         return None
 
     async def changed(self) -> None:
-        """Wait until a call ahead is over."""
+        """Wait until a call has left for the provider, or a call ahead is over: there may be room for another."""
         await self._change.wait()
+
+    def tell(self) -> None:
+        """A call has left, or one ahead is over."""
+        self._change.set()
+        self._change = anyio.Event()
 
     async def _run(self, ahead: Ahead, nth: int) -> None:
         try:
             await self._send(ahead, nth)
         finally:
             ahead.over.set()
-            self._change.set()
-            self._change = anyio.Event()
+            waiting = self._waiting[ahead.call.key]
+            if not ahead.is_usable and ahead in waiting:
+                waiting.remove(ahead)
+                self._of_no_use.append(ahead)
+            self.tell()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-import anyio
-
 from habit.calls.call import Reply
 from habit.calls.flow import Flow, Ticket, Trouble
+from habit.calls.lines import Early, Lines, Waiter
 from habit.calls.provider import Provider, TransientFailure
 
 MOST_AT_ONCE = 4096
@@ -34,36 +32,35 @@ class BackOff:
     at_once: int
 
 
-@dataclass(eq=False)
-class _Waiter:
-    patience: float
-    told: anyio.Event
-    ticket: Ticket | None = None
-    failure: TransientFailure | None = None
-
-
 class Limiter:
-    """Lets requests to one model leave when the server can be expected to take them; see Flow.
+    """Lets requests to one model leave when the server can be expected to take them (see Flow), in turn (see Lines).
 
-    Those that wait go in turns over their owners, each owner's in the order they came, so that a large map of one run
-    does not keep another run waiting. Belongs to the event loop that uses it, and takes the time from it.
+    Belongs to the event loop that uses it, and takes the time from it.
     """
 
     def __init__(self, ceiling: int) -> None:
         self._flow = Flow(ceiling)
-        self._lines: OrderedDict[Hashable, deque[_Waiter]] = OrderedDict()
+        self._lines = Lines()
         self._timer: asyncio.TimerHandle | None = None
         self._refusal: TransientFailure | None = None
 
     @property
     def saturated(self) -> bool:
         """Whether requests wait because of what the server takes: then sending more earlier gains nothing."""
-        return bool(self._lines) and self._flow.learned
+        flow = self._flow
+        return bool(self._lines) and (flow.learned or flow.is_held_up(asyncio.get_running_loop().time()))
 
-    @property
-    def room(self) -> int:
-        """How many more requests there may be, under way and waiting together."""
-        return self._flow.in_flight.ceiling - self.under_way - sum(map(len, self._lines.values()))
+    def has_room(self, coming: int = 0) -> bool:
+        """Whether it is of use to send one more early, beside so many others that have not come here yet.
+
+        While it is being found out what the server takes they may wait in line, because otherwise it never would be;
+        once that is known only one, so that it is noticed when more are taken. The last place that the ceiling allows
+        is left to a request that somebody needs.
+        """
+        now_and_soon, most = self.under_way + coming, self._flow.in_flight
+        if now_and_soon + len(self._lines) + 1 >= most.ceiling or self.saturated:
+            return False
+        return not self._flow.learned or now_and_soon <= int(most.limit)
 
     @property
     def under_way(self) -> int:
@@ -76,15 +73,17 @@ class Limiter:
         *,
         owner: Hashable,
         again: bool = False,
+        early: Early | None = None,
         patience: float = math.inf,
         on_back_off: Callable[[BackOff], object] = lambda _: None,
     ) -> Reply:
-        """What ``send`` gives, called when its turn has come; one sent ``again`` goes before its owner's others.
+        """What ``send`` gives, called when its turn has come: one sent ``again`` goes before its owner's others, an
+        ``early`` one after all that are needed.
 
         Raises what ``send`` raises; and the server's own refusal, without asking, while it wants to be left alone for
         more than ``patience`` seconds.
         """
-        ticket = await self._place(owner, again, patience)
+        ticket = await self._place(Waiter(owner, patience, again), early)
         told: BackOff | None = None
         try:
             reply = await send()
@@ -102,10 +101,8 @@ class Limiter:
             if told is not None:
                 on_back_off(told)
 
-    async def _place(self, owner: Hashable, again: bool, patience: float) -> Ticket:
-        waiter = _Waiter(patience, anyio.Event())
-        line = self._lines.setdefault(owner, deque())
-        line.appendleft(waiter) if again else line.append(waiter)
+    async def _place(self, waiter: Waiter, early: Early | None) -> Ticket:
+        self._lines.join(waiter, early)
         self._pump()
         try:
             if waiter.ticket is None and waiter.failure is None:
@@ -114,18 +111,13 @@ class Limiter:
             if waiter.ticket is not None:
                 self._flow.abandon(waiter.ticket)
             elif waiter.failure is None:
-                self._remove(owner, waiter)
+                self._lines.leave(waiter)
             self._pump()
             raise
         if waiter.failure is not None:
             raise waiter.failure
         assert waiter.ticket is not None
         return waiter.ticket
-
-    def _remove(self, owner: Hashable, waiter: _Waiter) -> None:
-        self._lines[owner].remove(waiter)
-        if not self._lines[owner]:
-            del self._lines[owner]
 
     def _pump(self) -> None:
         """Let leave who may, and see to it that this is looked at again when the next one may."""
@@ -139,11 +131,7 @@ class Limiter:
             if ready > now:
                 self._look_again(ready)
                 return
-            owner, line = next(iter(self._lines.items()))
-            waiter = line.popleft()
-            self._lines.move_to_end(owner)
-            if not line:
-                del self._lines[owner]
+            waiter = self._lines.take()
             waiter.ticket = self._flow.send(now)
             waiter.told.set()
         self._flow.nobody_waits()
@@ -165,11 +153,10 @@ class Limiter:
         left = self._flow.closed_until - now
         if self._refusal is None or left <= 0:
             return
-        for owner, line in list(self._lines.items()):
-            for waiter in [waiter for waiter in line if waiter.patience < left]:
-                waiter.failure = TransientFailure(str(self._refusal), reason=self._refusal.reason, retry_after=left)
-                self._remove(owner, waiter)
-                waiter.told.set()
+        for waiter in [waiter for waiter in self._lines if waiter.patience < left]:
+            waiter.failure = TransientFailure(str(self._refusal), reason=self._refusal.reason, retry_after=left)
+            self._lines.leave(waiter)
+            waiter.told.set()
 
     def _replied(self, ticket: Ticket, reply: Reply) -> BackOff | None:
         tokens = reply.input_tokens + reply.output_tokens

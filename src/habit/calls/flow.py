@@ -66,9 +66,15 @@ class Flow:
 
         To be asked again whenever anything else was told, and only while a request waits.
         """
-        room = self.in_flight.ready_at(now)
+        return max(self.in_flight.ready_at(now), self._allowed_at(now))
+
+    def is_held_up(self, now: float) -> bool:
+        """Whether the server lets no request leave now, however few are under way."""
+        return self._allowed_at(now) > now
+
+    def _allowed_at(self, now: float) -> float:
         quotas = (quota.ready_at(now) for quota in self._quotas.values())
-        return max(now, room, self.closed_until, self.pace.ready_at(now), *quotas)
+        return max(now, self.closed_until, self.pace.ready_at(now), *quotas)
 
     def due(self, now: float) -> None:
         """Told when a moment that ``ready_at`` gave has come."""

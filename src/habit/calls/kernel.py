@@ -26,6 +26,7 @@ from habit.calls.fanout import (
     measure,
     most_usd,
 )
+from habit.calls.lines import Early
 from habit.calls.numbering import Numbering
 from habit.calls.provider import Provider, TransientFailure, UnusableReply
 from habit.calls.recorded import failed, record_of
@@ -356,7 +357,7 @@ class Kernel:
     async def _live(self, call: Call, occurrence: int, final: bool, waits: Callable[[], None]) -> Reply:
         """Ask the model, with everything written down before anyone may use it."""
         with self._away():
-            sending = await self.ahead.adopt(call)
+            sending = await self.ahead.adopt(call, occurrence)
             if sending is not None:
                 return await self._keep(call, occurrence, sending)
         provider = self._provider(call.role)
@@ -414,7 +415,7 @@ class Kernel:
         if hold is None:
             return
         try:
-            await self._send(call, provider, prompt_tokens, hold, ahead.sending)
+            await self._send(call, provider, prompt_tokens, hold, ahead.sending, ahead.early)
         finally:
             self._out.discard(hold)
 
@@ -426,7 +427,7 @@ class Kernel:
         self._wasted += 1
         if sending.reply is not None:
             with suppress(CallFailed):
-                await self._keep(ahead.call, self._numbers.in_vain(ahead.call.key), sending)
+                await self._keep(ahead.call, self._numbers.in_vain(ahead.call.key, ahead.wanted_as), sending)
 
     async def _reserve(self, estimate: Amount, final: bool) -> Reservation:
         """Room for a call in every budget; once a call was refused, only a final one still gets any."""
@@ -453,7 +454,13 @@ class Kernel:
         raise BudgetExceeded(str(refusal), limit=refusal.limit, scope=refusal.scope)
 
     async def _send(
-        self, call: Call, provider: Provider, prompt_tokens: int, hold: Reservation, sending: Sending
+        self,
+        call: Call,
+        provider: Provider,
+        prompt_tokens: int,
+        hold: Reservation,
+        sending: Sending,
+        early: Early | None = None,
     ) -> None:
         """Ask the model and settle what that took; ``sending`` has how it went, failures of the call included."""
         sending.began, clock = time.time(), time.perf_counter()
@@ -464,6 +471,7 @@ class Kernel:
                 self._out.add(hold)
                 for hire in tuple(self._on_send):
                     hire()
+                self.ahead.tell()
                 sending.began, clock = time.time(), time.perf_counter()
             sending.attempts += 1
             return await provider.request(call)
@@ -475,6 +483,7 @@ class Kernel:
                 send,
                 owner=self,
                 again=sending.attempts > 0,
+                early=early,
                 patience=self._retry.max_retry_after,
                 on_back_off=lambda change: self._slowed_down(provider, change),
             )
@@ -520,9 +529,8 @@ class Kernel:
         return sending.reply
 
     def _has_room(self, coming: int) -> bool:
-        """Whether the model of leaf calls would take one more at once, and another that the run itself may ask."""
-        limiter = limiter_of(self.leaf)
-        return not limiter.saturated and limiter.room - coming > 1
+        """Whether one more leaf call is of use before it is asked for."""
+        return limiter_of(self.leaf).has_room(coming)
 
     def _count(self, role: Role, reply: Reply) -> None:
         self._meter.live(

@@ -34,10 +34,10 @@ class Numbering:
             ahead[key] += 1
         return numbered
 
-    def in_vain(self, key: str) -> int:
-        """A number for a call that ran ahead and was never asked for: -1 stands for 0, -2 for 1, and so on, so that
+    def in_vain(self, key: str, wanted_as: int | None = None) -> int:
+        """A number for a call that ran ahead and was never used: -1 stands for 0, -2 for 1, and so on, so that
         whoever asks for the call under that number later finds its reply."""
-        number = -1 - self._made[key]
+        number = -1 - (self._made[key] if wanted_as is None else wanted_as)
         while (key, number) in self._in_vain:
             number -= 1
         self._in_vain.add((key, number))

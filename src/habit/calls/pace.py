@@ -15,7 +15,7 @@ CAREFUL = 0.005
 CAREFULLY = 1.15
 """By what growth grows in a second."""
 FIRST, FIRSTLY = 0.1, 2.0
-"""The same two after the first refusal of all, which says little."""
+"""The same two after a refusal that says little: the first of all, or one after which hardly anything got through."""
 LEAST, MOST = 0.01, 1e6
 BELOW, NEAR, WIDE = 0.97, 0.95, 0.9
 """How far below what was just refused, or was measured, to go on."""
@@ -80,6 +80,7 @@ class Pace:
             if accepted < ENOUGH:  # a server that is still busy with the volley before, or one far slower than thought
                 self.rate = max(before * 0.7, LEAST)
                 self._goal = max(self._goal if self._settled else self._goal * 0.7, self.rate)
+                self._beyond, self._faster = FIRST, FIRSTLY
                 self._settled, self._hold = False, 0.0
             else:
                 near = self._hold_until is not None and seconds > HOLD_SECONDS
@@ -128,6 +129,8 @@ class Quota:
         """
         if number < self._newest:
             return
+        if self._newest < 0:
+            self._asked = now  # it has just been answered
         self._newest, self._weight = number, max(weight, 1e-9)
         self._refill = max(limit.limit - limit.remaining, 1.0) / max(limit.reset, 0.001)
         self._most, self._at = limit.limit, now

@@ -89,6 +89,8 @@ def _call_line(role: str, model: str, calls: Sequence[CallRecord]) -> str:
     if len(live) < len(calls):
         parts.append(f"{len(calls) - len(live):,} from the journal")
     failed = [call for call in calls if call.reply is None]
+    if in_vain := sum(call.unasked for call in calls):
+        parts.append(f"{in_vain:,} ran ahead in vain")
     if failed:
         reasons = sorted({call.error_reason or "unknown" for call in failed})
         parts.append(f"{len(failed):,} failed ({', '.join(reasons)})")

@@ -12,8 +12,8 @@ import ast
 from habit.syntax import parse
 
 ASKING = {"llm_query", "recursive_llm"}
-MAX_CHARS = 30_000
-"""Longer cells are not looked at."""
+MAX_CHARS = 8_000
+"""Longer cells are not looked at: the event loop waits meanwhile."""
 _HARMLESS = {"strip", "lstrip", "rstrip", "lower", "upper", "casefold", "startswith", "endswith"}
 """Methods of text that no text makes fail."""
 _WHOLE = {"list", "tuple", "set", "sum", "len", "max", "min", "sorted", "join"}

@@ -27,7 +27,7 @@ from habit.errors import CallFailed, SandboxError, SessionDied
 from habit.sandbox.session import CellResult, LlmRequest, Sandbox, Session
 from habit.schedulers.certain import certain_lines
 from habit.schedulers.live import LiveSession
-from habit.schedulers.speculation import History, Place, Stream
+from habit.schedulers.speculation import History, Place, Predicted, Stream
 from habit.schedulers.tape import Tape, TapedCell, TapedReply
 from habit.tasks import task_group
 
@@ -58,7 +58,8 @@ class Speculation:
     @asynccontextmanager
     async def about(self, live: LiveSession, code: str) -> AsyncIterator[Lookout]:
         """Held while a cell of ``live`` runs; no scout outlives it."""
-        if not self.limit or not self.kernel.ahead.is_open:
+        if not self.limit:
+            live.tape.repeatable = False  # it lacks this cell
             yield Lookout(self, live, None, None)
             return
         cell = live.tape.begin(code)
@@ -132,11 +133,18 @@ class Lookout:
         """Whether the session has begun to ask this, and will go on to the end."""
         return request.line in self._begun and request.line in self._certain_lines
 
+    def likely(self, request: LlmRequest) -> Predicted | None:
+        """What the reply will probably be. Any text will do where nothing looks at it."""
+        known = self.tape.predictions.predict(request)
+        if known is None and request.schema is None and self.is_certain(request):
+            return Predicted("")
+        return known
+
     def asked(self, request: LlmRequest, place: Place) -> None:
         """The session asks; it may be what a scout foresaw."""
         self._begun.add(request.line)
-        if self.stream.asked(place):
-            self.tell()
+        self.stream.asked(place)
+        self.tell()
 
     def waits(self, request: LlmRequest) -> None:
         """The session waits for a model with ``request``, which did not run ahead."""
@@ -153,7 +161,7 @@ class Lookout:
             self._group.start_soon(self._scout.run)
 
     def tell(self) -> None:
-        """A call ahead was adopted: there may be room for another."""
+        """The session has come further: there may be room for another call ahead."""
         self._news.set()
         self._news = anyio.Event()
 
@@ -173,13 +181,14 @@ class Lookout:
         return await self._live.copy()
 
     def _may_send(self, request: LlmRequest) -> bool:
-        """Whether a scout is likely to be of use; from the second question of a kind on, it may be."""
+        """Whether a scout may be of use: from the second question of a kind on, or where more is certain to follow."""
         speculation = self.speculation
         return (
-            self.stream.window > 0
+            speculation.kernel.ahead.is_open
+            and self.stream.window > 0
             and self.tape.repeatable
             and self.tape.seconds <= MOST_REPEATED_SECONDS
-            and self.tape.predictions.predict(request) is not None
+            and self.likely(request) is not None
             and speculation.history.is_good
             and speculation.scouts["alive"] < MOST_SCOUTS
             and speculation.kernel.ahead.has_room
@@ -273,7 +282,7 @@ class Scout:
             return await _real(taped)
         if not taped.asked:
             await self._start(call, place, taped, certain=self._is_current and lookout.is_certain(request))
-        likely = self._tape.predictions.predict(request)
+        likely = lookout.likely(request)
         return await _real(taped) if likely is None else likely.value
 
     async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> Sequence[Any]:

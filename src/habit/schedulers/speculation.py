@@ -65,7 +65,7 @@ def _templates(request: LlmRequest) -> tuple[tuple[Any, ...], ...]:
     """What ``request`` is one of, the narrowest first."""
     schema = None if request.schema is None else json.dumps(request.schema, sort_keys=True)
     place = (request.site, schema, request.context is None)
-    return (*place, request.query[:_HEAD] if request.context is None else request.query), place
+    return (*place, request.query[:_HEAD] if request.context is None else hash(request.query)), place
 
 
 class Stream:

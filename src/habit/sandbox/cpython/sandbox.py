@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from habit.errors import SandboxError
 from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.process import ForkedProcess
 from habit.sandbox.cpython.session import CPythonSession
+from habit.sandbox.cpython.spare import Spare
 from habit.sandbox.cpython.support import require
 from habit.sandbox.cpython.wire import PeerGone, Wire, receive_hello
 from habit.sandbox.session import SessionSpec
@@ -57,6 +58,7 @@ class CPythonSandbox:
         self._contexts: set[CPythonContext] = set()
         self._sessions: set[CPythonSession] = set()
         self._dying: set[ForkedProcess] = set()
+        self._spare = Spare()
         self._closed = False
 
     async def warm_up(self) -> None:
@@ -69,6 +71,7 @@ class CPythonSandbox:
             require()
             await self._stop_zygote()
             await self._start_zygote()
+            self.order_spare()
 
     async def share(self, context: Context) -> CPythonContext | SharedAgain:
         """Decode ``context`` once for any number of sessions. Raises SandboxError."""
@@ -115,16 +118,12 @@ class CPythonSandbox:
 
         ``control`` None means the base zygote. The caller owns what was yielded, unless the block raises.
         """
-        stream = request["t"] == "session"
-        with _descriptors_to_spare():
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM if stream else socket.SOCK_SEQPACKET)
+        ours: socket.socket | None = None
         process: ForkedProcess | None = None
         try:
-            with theirs:
-                ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-                theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-                await _send_request(control or self._base(), request, [theirs.fileno(), *descriptors])
-            hello, pidfd = await receive_hello(ours, stream=stream)
+            ours, hello, pidfd = await self._from_spare(control, request, descriptors) or await self._forked(
+                control, request, descriptors
+            )
             if pidfd is not None:
                 process = ForkedProcess(hello["pid"], pidfd)
             if "too_large" in hello:
@@ -134,7 +133,8 @@ class CPythonSandbox:
                 raise SandboxError(f"The sandbox could not start a process: {reason}.")
             yield ours, hello, process
         except BaseException as error:
-            ours.close()
+            if ours is not None:
+                ours.close()
             if process is not None:
                 await process.end()
             if isinstance(error, (PeerGone, OSError)):
@@ -143,6 +143,47 @@ class CPythonSandbox:
                     f"The sandbox's zygote process is gone ({reason}): free some memory, and try again."
                 ) from error
             raise
+
+    async def _forked(
+        self, control: socket.socket | None, request: dict[str, Any], descriptors: Sequence[int]
+    ) -> tuple[socket.socket, dict[str, Any], int | None]:
+        """The socket to a process that the zygote forks now, with its hello and pidfd."""
+        stream = request["t"] == "session"
+        with _descriptors_to_spare():
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM if stream else socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+                theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+                await _send_request(control or self._base(), request, [theirs.fileno(), *descriptors])
+            return ours, *(await receive_hello(ours, stream=stream))
+        except BaseException:
+            ours.close()
+            raise
+
+    async def _from_spare(
+        self, control: socket.socket | None, request: dict[str, Any], descriptors: Sequence[int]
+    ) -> tuple[socket.socket, dict[str, Any], int | None] | None:
+        """The same of the worker that was forked ahead; None when there is none, or it has ended meanwhile."""
+        ours = self._spare.take() if control is None and request["t"] == "session" else None
+        if ours is None:
+            return None
+        try:
+            await _send_request(ours, request, list(descriptors))
+            hello, pidfd = await receive_hello(ours, stream=True)
+            if pidfd is not None:
+                return ours, hello, pidfd
+        except (PeerGone, OSError):
+            pass  # it has ended, and another can be forked
+        except BaseException:
+            ours.close()
+            raise
+        ours.close()
+        return None
+
+    def order_spare(self) -> None:
+        """Have a worker ready for the next session."""
+        self._spare.order(self._control, _SOCKET_BUFFER)
 
     def _base(self) -> socket.socket:
         if self._control is None:
@@ -178,6 +219,7 @@ class CPythonSandbox:
 
     async def _stop_zygote(self) -> None:
         """Kill the zygote, and with it every process it forked."""
+        self._spare.drop()
         control, self._control = self._control, None
         if control is not None:
             control.close()
@@ -260,6 +302,8 @@ class CPythonContext:
             )
             await session.start(spec)
         self._sandbox._sessions.add(session)
+        if self._control is None:
+            self._sandbox.order_spare()
         return session
 
     async def _left(self, session: CPythonSession) -> None:

@@ -5,6 +5,7 @@ request brings a socket of its own, on which the new process says hello. When th
 with it (PR_SET_PDEATHSIG) every process it forked.
 
   ``session``  kind; descriptors: the worker's socket and, unless this zygote holds a context, that as a memfd
+  ``spare``    descriptor: the socket of a worker to be, over which it gets its ``session`` request later
   ``share``    kind; descriptors: the new zygote's control socket, the context as a memfd. With ``characters`` and
                ``highest`` (see ``contexts.parked``) that is freed while it is decoded
 """
@@ -91,7 +92,9 @@ class Zygote:
                     os.close(descriptor)
 
     def _handle(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        child = self._become_worker if request["t"] == "session" else self._become_zygote
+        child = {"session": self._become_worker, "spare": self._become_spare, "share": self._become_zygote}[
+            request["t"]
+        ]
         parent = os.getpid()
         try:
             if os.fork() == 0:
@@ -107,6 +110,14 @@ class Zygote:
         _hello(descriptors[0], hello)
         close_all_but(descriptors[0])
         run_worker(socket.socket(fileno=descriptors[0]), self.context)
+
+    def _become_spare(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        """Wait for the request of a session, without anything of the zygote's that others could wait for."""
+        close_all_but(descriptors[0])
+        with socket.socket(fileno=os.dup(descriptors[0])) as channel:
+            data, received, _, _ = socket.recv_fds(channel, MAX_REQUEST, 4)
+        if data:  # else it is not needed
+            self._become_worker(json.loads(str(data, "utf-8", "surrogatepass")), [descriptors[0], *received])
 
     def _become_zygote(self, request: dict[str, Any], descriptors: list[int]) -> None:
         self.control.close()
