@@ -34,7 +34,7 @@ bench: $(READY)
 
 # Needs uv; the lock covers every supported Python, with hashes, for all extras that the tests and the demo use.
 lock:
-	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra local --extra docs --extra parquet --group dev --output-file requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra local --extra docs --extra parquet --extra bench --group dev --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
