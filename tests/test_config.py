@@ -89,6 +89,8 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "sandbox": "monty",
         "no_journal": "true",
         "no_cache": "true",
+        "no_repair": "true",
+        "shadow": "0.5",
         "otel": "1",
         "stream_starts": "true",
         "cell_memory": "99999999",
