@@ -1,8 +1,8 @@
 """What a library saves: the same stream of questions with it and without, as figures and as a plot in docs/.
 
-    python benchmarks/amortisation.py [--questions 240] [--seed 0] [--latency 0.0]
+    python benchmarks/amortisation.py [--questions 240] [--seed 0] [--latency 0.0] [--shadow 0.05]
 
-A scripted model stands in for a real one (see habit.bench.oracle), so that tokens and calls are exact: what is measured
+Counted is everything that a question leads to: learning, tests, shadow runs, repairs and their trials. A scripted model stands in for a real one (see habit.bench.oracle), so that tokens and calls are exact: what is measured
 is the scheduler, not how good a model is.
 """
 
@@ -24,14 +24,16 @@ from habit.bench.stream import Step, make_stream, run_stream
 ROOT = Path(__file__).resolve().parent.parent
 
 
-async def measure(questions: int, seed: int, latency: float, *, library: bool) -> list[Step]:
+async def measure(questions: int, seed: int, latency: float, shadow: float, *, library: bool) -> list[Step]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(
             HOME=folder,
             **{f"GIT_{role}_{part}": "bench" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")},
         )
         stream = make_stream(questions, seed)
-        return [step async for step in run_stream(stream, Path(folder), library=library, latency=latency)]
+        return [
+            step async for step in run_stream(stream, Path(folder), library=library, shadow=shadow, latency=latency)
+        ]
 
 
 def summary(with_library: list[Step], without: list[Step]) -> dict[str, Any]:
@@ -79,14 +81,21 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=240)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds of each model call")
+    parser.add_argument("--shadow", type=float, default=0.05, help="share of hits that is solved afresh as well")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     given = parser.parse_args()
     runs: dict[str, list[Step]] = defaultdict(list)
     for name, library in (("with a library", True), ("without", False)):
-        runs[name] = asyncio.run(measure(given.questions, given.seed, given.latency, library=library))
+        runs[name] = asyncio.run(measure(given.questions, given.seed, given.latency, given.shadow, library=library))
     found = summary(runs["with a library"], runs["without"])
     record = {
-        "settings": {"questions": given.questions, "seed": given.seed, "latency": given.latency, "model": "scripted"},
+        "settings": {
+            "questions": given.questions,
+            "seed": given.seed,
+            "latency": given.latency,
+            "shadow": given.shadow,
+            "model": "scripted",
+        },
         "summary": found,
         "steps": {name: [step.to_json() for step in steps] for name, steps in runs.items()},
     }
@@ -97,7 +106,7 @@ def main() -> None:
             {name: list(enumerate(accumulate(map(value, steps)), 1)) for name, steps in runs.items()},
             title=f"{found['questions']} questions of {len(found['families'])} families, scripted model",
             x_label="questions asked",
-            y_label=f"{what} so far, learning, shadows and repairs included",
+            y_label=f"{what} so far, all told",
             marks={"formats change": given.questions // 2},
         )
     print(json.dumps(found, indent=1))

@@ -26,7 +26,7 @@ async def steps(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[
     sandbox = CPythonSandbox()
     try:
         stream = make_stream(QUESTIONS)
-        yield [step async for step in run_stream(stream, folder, library=True, sandbox=sandbox, mutants=0)]
+        yield [step async for step in run_stream(stream, folder, library=True, sandbox=sandbox, shadow=0.05, mutants=0)]
     finally:
         await sandbox.aclose()
         os.environ.clear()
