@@ -23,6 +23,7 @@ from habit.journal.replay import Recording
 from habit.journal.store import Store
 from habit.run import Run, RunEnded, Status
 from habit.sandbox.session import Sandbox, SessionLimits
+from habit.schedulers.agent import AgentLoop
 from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import profile_for
 from habit.schedulers.rlm import RLM, Limits
@@ -78,11 +79,18 @@ class Execution:
             on_event=self._tell,
         )
         settings = job.settings
-        self._rlm = RLM(
+        kind = AgentLoop if job.record.strategy == "agent" else RLM
+        self._rooted = kind(
             self._kernel,
             sandbox,
             job.store,
-            profile_for(settings.profile, job.root.model, dialect=settings.dialect, execution=settings.execution),
+            profile_for(
+                settings.profile,
+                job.root.model,
+                dialect=settings.dialect,
+                execution=settings.execution,
+                strategy=job.record.strategy,
+            ),
             run_id=job.record.id,
             limits=_limits(settings),
             clock=float(int((job.first or job.record).started)),
@@ -95,7 +103,7 @@ class Execution:
 
     def open_session(self) -> AbstractAsyncContextManager[LiveSession]:
         """The session in which this run begins, for other runs to go on with."""
-        return open_live_session(self._sandbox, self._job.context, self._rlm.session_spec(self._task), self._tell)
+        return open_live_session(self._sandbox, self._job.context, self._rooted.session_spec(self._task), self._tell)
 
     async def run(self, live: LiveSession | None = None) -> Run:
         """Answer the question, in a session of its own or in one that goes on.
@@ -114,7 +122,7 @@ class Execution:
         self._kernel.ledger.warn()  # of a day that is nearly used up already
         try:
             async with self._kernel.ledger.timed(), self._kernel.running():
-                outcome = await self._rlm.run(self._task, live)
+                outcome = await self._rooted.run(self._task, live)
             run = self._ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
         except BudgetExceeded as stop:
             best = None if stop.best_answer is None else job.returns.to_python(stop.best_answer)
@@ -152,8 +160,8 @@ class Execution:
             strategy=record.strategy,
             usage=usage,
             peak_prompt_tokens=usage.peak_prompt_tokens,
-            cells=self._rlm.cells,
-            depth=self._rlm.depth,
+            cells=self._rooted.cells,
+            depth=self._rooted.depth,
             seconds=time.monotonic() - self._started,
             error=error,
             stopped_by=stopped_by,

@@ -163,6 +163,7 @@ class Session:
                 **({} if self._latest is None else {"continues": self._latest}),
             },
             context={**context.record(), "blob": None if context.files else digest},
+            strategy="agent" if self._settings.strategy == "agent" else "rlm",
         )
 
 

@@ -73,6 +73,13 @@ class Call:
     """Told all of the reply's text so far while a model that streams writes it, again from the start after a failed
     attempt; a reply that is known already is not told. Must not fail. Not part of the content key."""
 
+    @property
+    def measured(self) -> tuple[Message, ...]:
+        """What takes room in the window: the messages, and what is said of the tools."""
+        if not self.tools:
+            return self.messages
+        return (*self.messages, Message("system", json.dumps([tool.to_json() for tool in self.tools])))
+
     @cached_property
     def key(self) -> str:
         """The content key: SHA-256 (hex) over model, messages, schema, sampling settings and the rest that is asked."""

@@ -23,6 +23,7 @@ _BLOCK = re.compile(
     r"(?P<body>(?:(?![ \t]*(?P=marks)).*\n)*?)[ \t]*(?P=marks)[ \t]*$"
 )
 _TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
+_NAMED = re.compile(r'"(?:name|tool|function)"')
 _BEGUN = re.compile(r'\s*\{\s*"\w+"\s*:\s*"')
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _HALF_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?\Z")
@@ -101,6 +102,23 @@ def read_reply(
     the text says what was wrong instead. Code ``cut_off`` at the output limit becomes an unclosed block. A call that
     the server did not recognise and left in the prose counts as one.
     """
+    prose, made, problems, begun = _read(prose, calls, tools, cut_off=cut_off)
+    said = [*filter(None, [prose]), *(f"[{problem}]" for problem in problems)]
+    if begun:  # it has to be the last, and nothing can be told apart as a call
+        blocks = [f"{marks(call.body)}python\n{call.body}\n{marks(call.body)}" for call in made]
+        return "\n\n".join([*said, *blocks, f"{marks(begun)}python\n{begun}"])
+    return write("\n\n".join(said), made, tools)
+
+
+def read_calls(prose: str, calls: Sequence[tuple[str, Any]], tools: Tools) -> tuple[str, list[Made], list[str]]:
+    """(prose, calls, what is wrong with others) as ``read_reply`` reads them."""
+    return _read(prose, calls, tools, cut_off=False)[:3]
+
+
+def _read(
+    prose: str, calls: Sequence[tuple[str, Any]], tools: Tools, *, cut_off: bool
+) -> tuple[str, list[Made], list[str], str]:
+    """(prose, calls, what is wrong with others, code that was cut off)."""
     if not calls:
         prose, calls = left_in_prose(prose, tools)
     made: list[Made] = []
@@ -111,14 +129,10 @@ def read_reply(
             made.append(_made(name, arguments, tools))
         except ValueError as problem:
             begun = _begun_code(arguments) if cut_off and any(tool.code for tool in tools) else ""
-            if begun:
-                unclosed = f"{marks(begun)}python\n{begun}"
-            else:
-                problems.append(f"[{problem}]")
-    if unclosed:  # it has to be the last, and nothing can be told apart as a call
-        blocks = [f"{marks(call.body)}python\n{call.body}\n{marks(call.body)}" for call in made]
-        return "\n\n".join([*filter(None, [prose, *problems]), *blocks, unclosed])
-    return write("\n\n".join(filter(None, [prose, *problems])), made, tools)
+            unclosed = begun or unclosed
+            if not begun:
+                problems.append(str(problem))
+    return prose, made, problems, unclosed
 
 
 def _made(name: str, arguments: Any, tools: Tools) -> Made:
@@ -257,13 +271,15 @@ def left_in_prose(prose: str, tools: Tools = ONLY_PYTHON) -> tuple[str, list[tup
 
 def _labelled(label: str, body: str, tools: Tools) -> list[tuple[str, Any]]:
     """The call in a block whose label names a tool: its arguments, or the one argument it has to have."""
-    names = [word for word in label.split() if any(word == tool.name for tool in tools)]
+    words = label.split()
+    names = words[1:] if len(words) == 2 and words[0] == "json" else []  # a name that no tool has is told so
+    names = [word for word in words if any(word == tool.name for tool in tools)] or names
     return [(names[0], body)] if len(names) == 1 else []
 
 
 def _written_calls(text: str, tools: Tools) -> list[tuple[str, Any]]:
     """The (name, arguments) that ``text`` writes out as JSON, if it is a call of a tool, or several."""
-    if not text.lstrip().startswith(("{", "[")) or not any(tool.name in text for tool in tools):
+    if not text.lstrip().startswith(("{", "[")) or not _NAMED.search(text):
         return []
     try:
         value = _loads(text)
@@ -280,8 +296,8 @@ def _written_call(value: Any, tools: Tools) -> tuple[str, Any] | None:
     if isinstance(inner := value.get("function"), Mapping):
         value = inner
     name = next((value[key] for key in ("name", "tool", "function") if isinstance(value.get(key), str)), None)
-    if name is None or all(name != tool.name for tool in tools):
-        return None
     given = [value[key] for key in ("arguments", "parameters", "args", "input") if key in value]
+    if name is None or (all(name != tool.name for tool in tools) and (tools == ONLY_PYTHON or not given)):
+        return None
     beside = {key: item for key, item in value.items() if key not in ("name", "tool", "function", "type", "id")}
     return name, given[0] if given else beside

@@ -42,9 +42,9 @@ _PATIENCE_SECONDS = 2.0
 @click.option(
     "--strategy",
     default=None,
-    metavar="auto|rlm",
-    shell_complete=completing.words("auto", "rlm"),
-    help="How to answer; more strategies come later.",
+    metavar="auto|rlm|agent",
+    shell_complete=completing.words("auto", "rlm", "agent"),
+    help="How to answer: by code that the model writes (rlm), or by tool calls step by step (agent).",
 )
 @options.budget_options
 @options.limit_options

@@ -106,8 +106,8 @@ class Conversation:
 
     def fold(self, keep: int) -> bool:
         """Fold all but the last ``keep`` exchanges into a summary at the start; False when there is none to fold."""
-        count = len(self._exchanges) - keep
-        if count <= 0:
+        count = len(self.older(keep)) // 2
+        if not count:
             return False
         for lines, cells in self._exchanges[:count]:
             self._summary += lines
@@ -117,9 +117,17 @@ class Conversation:
         lines = self._summary[-_MOST_LINES:]
         if len(self._summary) > len(lines):
             lines.insert(0, f"({len(self._summary) - len(lines)} earlier lines left out)")
-        summary = self.rendered("folded", summary="\n".join(lines), variables=self._variables or "none")
+        summary = self.folded_text(lines)
         self.messages = [self.messages[0], Message("user", f"{self._start}\n\n{summary}"), *kept]
         return True
+
+    def older(self, keep: int) -> list[Message]:
+        """The messages of all but the last ``keep`` exchanges."""
+        return self.messages[2 : 2 + 2 * max(0, len(self._exchanges) - keep)]
+
+    def folded_text(self, lines: Sequence[str]) -> str:
+        """What is shown in place of exchanges that were folded."""
+        return self.rendered("folded", summary="\n".join(lines), variables=self._variables or "none")
 
     @property
     def _returns_line(self) -> str:

@@ -120,8 +120,10 @@ class Rooted:
         """The root's next reply; an empty one is a turn to remark on, not the end of the run."""
         call = self.root_call(talk, bench)
         for kept in FOLD_KEEPS:
-            if await self.kernel.fits(call) or not await self.make_room(talk, bench, kept):
+            if await self.kernel.fits(call):
                 break
+            if not await self.make_room(talk, bench, kept):
+                continue
             self.on_event(Folded(bench.task.session, talk.folded))
             call = self.root_call(talk, bench)
         try:

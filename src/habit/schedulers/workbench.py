@@ -99,6 +99,26 @@ class Workbench:
                 lookout.ended(result)
         except SessionDied:  # lost while an earlier question was being stopped
             result = CellResult("died", error="The session was lost; all variables are gone: start from `context`.")
+        return await self._ended(code, result, started)
+
+    async def refuse_cell(self, code: str, problem: str) -> CellResult:
+        """A cell that is not run, because of a ``problem``; it counts, and is written down as any other."""
+        self.cells += 1
+        self.owner.cells += 1
+        self.owner.on_event(CellStarted(self.task.session, self.cells, code))
+        return await self._ended(code, CellResult("error", error=problem), time.time())
+
+    async def prepare(self, code: str) -> None:
+        """Run code of ours that is no cell of the run. Raises RunFailed when it does not do."""
+        host = CellHost(self, self.cells + 1, Lookout(self.owner.speculation, self.live, None, None))
+        with suppress(SessionDied):
+            result = await self.live.session.run_cell(code, host)
+            if result.status == "ok":
+                return
+        raise RunFailed("The session could not be made ready: allow it more with --cell-memory or --cell-seconds.")
+
+    async def _ended(self, code: str, result: CellResult, started: float) -> CellResult:
+        owner, session = self.owner, self.task.session
         await owner.store.add_cell(
             CellRecord(
                 run=owner.run_id,
