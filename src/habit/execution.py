@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from habit.accounting import account
 from habit.calls.budget import Budget, Ledger
 from habit.calls.fanout import Confirm
 from habit.calls.kernel import Kernel
@@ -123,26 +124,26 @@ class Execution:
         try:
             async with self._kernel.ledger.timed(), self._kernel.running():
                 outcome = await self._rooted.run(self._task, live)
-            run = self._ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
+            run = await self._ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
         except BudgetExceeded as stop:
             best = None if stop.best_answer is None else job.returns.to_python(stop.best_answer)
-            stop.run = run = self._ended("budget", best, error=str(stop), stopped_by=stop.limit)
+            stop.run = run = await self._ended("budget", best, error=str(stop), stopped_by=stop.limit)
             await self._write_end(run)
             raise
         except ReplayMismatch:
             raise
         except HabitError as problem:
-            run = self._ended("failed", error=str(problem))
+            run = await self._ended("failed", error=str(problem))
             await self._write_end(run)
             raise RunFailed(str(problem), run) from problem
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self._write_end(self._ended("failed", error="interrupted"), interrupted=True)
+                await self._write_end(await self._ended("failed", error="interrupted"), interrupted=True)
             raise
         await self._write_end(run)
         return run
 
-    def _ended(
+    async def _ended(
         self,
         status: Status,
         answer: Any = None,
@@ -151,7 +152,7 @@ class Execution:
         stopped_by: str | None = None,
         note: str = "",
     ) -> Run:
-        record, usage = self._job.record, self._kernel.usage
+        record, usage, store = self._job.record, self._kernel.usage, self._job.store
         return Run(
             id=record.id,
             query=record.query,
@@ -160,6 +161,7 @@ class Execution:
             strategy=record.strategy,
             usage=usage,
             peak_prompt_tokens=usage.peak_prompt_tokens,
+            orchestration=account(await store.calls(record.id), await store.cells(record.id)),
             cells=self._rooted.cells,
             depth=self._rooted.depth,
             seconds=time.monotonic() - self._started,
