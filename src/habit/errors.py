@@ -20,8 +20,8 @@ class CallFailed(HabitError):
     """One bounded call gave no usable reply, after retries where they make sense.
 
     ``reason`` is a stable word for programs: ``refused``, ``empty``, ``invalid`` (nonsense from the server),
-    ``rejected`` (4xx), ``rate_limited``, ``server``, ``timeout``, ``connection``, ``too_long``, ``mismatch`` (wrong
-    type).
+    ``rejected`` (4xx), ``no_tools``, ``rate_limited``, ``server``, ``timeout``, ``connection``, ``too_long``,
+    ``mismatch`` (wrong type).
     """
 
     def __init__(self, message: str, *, reason: str) -> None:

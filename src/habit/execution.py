@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 
+from habit.accounting import account
 from habit.calls.budget import Budget, Ledger
 from habit.calls.fanout import Confirm
 from habit.calls.kernel import Kernel
@@ -25,6 +26,7 @@ from habit.journal.store import Store
 from habit.librarian import Librarian
 from habit.run import Run, RunEnded, Status
 from habit.sandbox.session import Sandbox, SessionLimits
+from habit.schedulers.agent import AgentLoop
 from habit.schedulers.habit import (
     BROKEN_PROMISE,
     MATCH_SESSION,
@@ -95,11 +97,18 @@ class Execution:
             on_event=self._tell,
         )
         settings = job.settings
-        self._rlm = RLM(
+        kind = AgentLoop if job.record.strategy == "agent" else RLM
+        self._rooted = kind(
             self._kernel,
             sandbox,
             job.store,
-            profile_for(settings.profile, job.root.model, dialect=settings.dialect, execution=settings.execution),
+            profile_for(
+                settings.profile,
+                job.root.model,
+                dialect=settings.dialect,
+                execution=settings.execution,
+                strategy=job.record.strategy,
+            ),
             run_id=job.record.id,
             limits=_limits(settings),
             clock=float(int((job.first or job.record).started)),
@@ -120,7 +129,7 @@ class Execution:
 
     def open_session(self) -> AbstractAsyncContextManager[LiveSession]:
         """The session in which this run begins, for other runs to go on with."""
-        return open_live_session(self._sandbox, self._job.context, self._rlm.session_spec(self._task), self._tell)
+        return open_live_session(self._sandbox, self._job.context, self._rooted.session_spec(self._task), self._tell)
 
     async def run(self, live: LiveSession | None = None) -> Run:
         """Answer the question, in a session of its own or in one that goes on.
@@ -140,21 +149,21 @@ class Execution:
         try:
             async with self._kernel.ledger.timed(), self._kernel.running():
                 outcome = await self._answer(live)
-            run = self._ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
+            run = await self._ended(outcome.status, job.returns.to_python(outcome.answer), note=outcome.note)
         except BudgetExceeded as stop:
             best = None if stop.best_answer is None else job.returns.to_python(stop.best_answer)
-            stop.run = run = self._ended("budget", best, error=str(stop), stopped_by=stop.limit)
+            stop.run = run = await self._ended("budget", best, error=str(stop), stopped_by=stop.limit)
             await self._write_end(run)
             raise
         except ReplayMismatch:
             raise
         except HabitError as problem:
-            run = self._ended("failed", error=str(problem))
+            run = await self._ended("failed", error=str(problem))
             await self._write_end(run)
             raise RunFailed(str(problem), run) from problem
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self._write_end(self._ended("failed", error="interrupted"), interrupted=True)
+                await self._write_end(await self._ended("failed", error="interrupted"), interrupted=True)
             raise
         await self._write_end(run)
         return run
@@ -169,10 +178,10 @@ class Execution:
         if chosen is None:
             if choice.drift:
                 await self._note(why=choice.why, drift=choice.drift, hint=choice.hint)
-            return await self._rlm.run(replace(self._task, hint=choice.hint), given)
+            return await self._rooted.run(replace(self._task, hint=choice.hint), given)
         await self._note(chosen=chosen.to_json(), why=choice.why)
         self._habit = chosen.full_name
-        scheduler = HabitScheduler(self._rlm, chosen, stopped=bool(gave_up and gave_up["stopped"]))
+        scheduler = HabitScheduler(self._rooted, chosen, stopped=bool(gave_up and gave_up["stopped"]))
         async with AsyncExitStack() as stack:
             live = await stack.enter_async_context(self.open_session()) if given is None else given
             try:
@@ -187,7 +196,7 @@ class Execution:
                     raise
             if given is None:
                 await live.replace()
-            return await self._rlm.run(replace(self._task, hint=hint_after(chosen.source, reason)), live)
+            return await self._rooted.run(replace(self._task, hint=hint_after(chosen.source, reason)), live)
 
     async def _note_giving_up(self, chosen: Chosen, reason: str, *, stopped: bool) -> None:
         self._habit, self.gave_up = None, reason
@@ -207,7 +216,7 @@ class Execution:
             return Choice(chosen, recorded.get("why", ""), hint=recorded.get("hint", "")), gave_up
         if self._job.chosen is not None:
             return Choice(self._job.chosen, "it was asked for"), None
-        if self._job.librarian is None or self._job.strategy == "rlm":
+        if self._job.librarian is None or self._job.strategy in ("rlm", "agent"):
             return Choice(None, "a scheduler written afresh was asked for" if self._job.strategy == "rlm" else ""), None
         return await self._job.librarian.choose(self._kernel, self._task, self._job.strategy), None
 
@@ -225,7 +234,7 @@ class Execution:
         if not self._job.replay:
             await self._job.store.end_run(self._job.record.id, "running", self._noted)
 
-    def _ended(
+    async def _ended(
         self,
         status: Status,
         answer: Any = None,
@@ -234,7 +243,7 @@ class Execution:
         stopped_by: str | None = None,
         note: str = "",
     ) -> Run:
-        record, usage = self._job.record, self._kernel.usage
+        record, usage, store = self._job.record, self._kernel.usage, self._job.store
         return Run(
             id=record.id,
             query=record.query,
@@ -245,8 +254,9 @@ class Execution:
             why=self._why,
             usage=usage,
             peak_prompt_tokens=usage.peak_prompt_tokens,
-            cells=self._rlm.cells,
-            depth=self._rlm.depth,
+            orchestration=account(await store.calls(record.id), await store.cells(record.id)),
+            cells=self._rooted.cells,
+            depth=self._rooted.depth,
             seconds=time.monotonic() - self._started,
             error=error,
             stopped_by=stopped_by,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from habit.accounting import Orchestration
 from habit.calls.usage import Usage
 from habit.events import Event
 
@@ -34,6 +35,8 @@ class Run:
     """Cells run, children included."""
     depth: int = 0
     """The deepest level of child runs; 0 when there were none."""
+    orchestration: Orchestration | None = None
+    """What it took to get to the answer besides the work on slices; see docs/agent.md."""
     seconds: float = 0.0
     error: str | None = None
     notes: tuple[str, ...] = ()
@@ -45,11 +48,13 @@ class Run:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Run:
         """The run that ``to_json`` wrote down; a pydantic answer stays the plain data it was written as."""
-        known = {field.name for field in fields(cls)} - {"id", "usage", "notes"}
+        known = {field.name for field in fields(cls)} - {"id", "usage", "notes", "orchestration"}
+        accounts = value.get("orchestration")
         return cls(
             id=value["run"],
             usage=Usage.from_json(value["usage"], value["peak_prompt_tokens"]),
             notes=tuple(value["notes"]),
+            orchestration=None if accounts is None else Orchestration.from_json(accounts),
             **{name: item for name, item in value.items() if name in known},
         )
 
@@ -65,6 +70,7 @@ class Run:
             "why": self.why,
             "usage": self.usage.to_json(),
             "peak_prompt_tokens": self.peak_prompt_tokens,
+            "orchestration": None if self.orchestration is None else self.orchestration.to_json(),
             "cells": self.cells,
             "depth": self.depth,
             "seconds": round(self.seconds, 3),

@@ -226,6 +226,7 @@ class Session:
                 **({} if continues is None else {"continues": continues}),
             },
             context={**context.record(), "blob": None if context.files else digest},
+            strategy="agent" if self._settings.strategy == "agent" else "rlm",
         )
 
 

@@ -8,6 +8,7 @@ import pytest
 from habit.calls.call import Call, Message, Reply
 from habit.calls.provider import UnusableReply
 from habit.calls.pydantic_ai import open_provider
+from habit.calls.tools import ONLY_PYTHON
 from support.mock_server import Answer, MockServer, running_server
 
 
@@ -42,7 +43,7 @@ async def test_nothing_but_thoughts_is_an_empty_reply():
 
 async def test_a_refusal_with_code_beside_it_is_a_refusal():
     with pytest.raises(UnusableReply) as failure:
-        await reply_to(Answer(refusal="no"), tool=True)
+        await reply_to(Answer(refusal="no"), tools=ONLY_PYTHON)
     assert failure.value.reason == "refused"
 
 

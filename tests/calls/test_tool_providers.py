@@ -14,6 +14,7 @@ from habit.calls.local_provider import LocalProvider
 from habit.calls.provider import Provider, UnusableReply
 from habit.calls.pydantic_ai import open_provider
 from habit.calls.toolcalls import EARLIER, as_text, split
+from habit.calls.tools import ONLY_PYTHON
 from habit.errors import CallFailed
 from support.mock_server import Answer, MockServer, Script, failing, ran
 
@@ -29,7 +30,7 @@ HISTORY = (
 
 
 def call(*messages: Message, **more: Any) -> Call:
-    return Call("m", messages or (Message("user", "u"),), "root", tool=True, **more)
+    return Call("m", messages or (Message("user", "u"),), "root", tools=ONLY_PYTHON, **more)
 
 
 async def opened(model: str, url: str) -> Provider:
@@ -156,7 +157,7 @@ async def test_output_of_calls_is_counted_where_the_server_does_not() -> None:
 async def test_a_server_that_takes_no_tools_is_told_apart(model: str, said: str) -> None:
     with pytest.raises(CallFailed, match="leave out --execution tool") as failure:
         await asked([failing(400, said)], model=model)
-    assert failure.value.reason == "rejected"
+    assert failure.value.reason == "no_tools"
     assert said in str(failure.value)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from habit.calls.call import Call, Message
 from habit.calls.toolcalls import EARLIER, ToolCalls, ToolResult, as_text, as_turns, read_reply, split
+from habit.calls.tools import ONLY_PYTHON, Made
 
 LINES = st.sampled_from(
     ["x = 1", "```", "````", "```python", "```python run_python", "\\```python run_python", "", " ", "\r", "\\", "'''"]
@@ -174,9 +175,11 @@ def test_history_has_its_calls_and_their_results_apart() -> None:
     assert turns == [
         Message("system", "s"),
         Message("user", "question"),
-        ToolCalls("Look.", (("run000200", "a"), ("run000201", "b"))),
-        ToolResult("run000200", EARLIER),
-        ToolResult("run000201", "output"),
+        ToolCalls(
+            "Look.", (("run000200", Made("run_python", "a", True)), ("run000201", Made("run_python", "b", True)))
+        ),
+        ToolResult("run000200", "run_python", EARLIER),
+        ToolResult("run000201", "run_python", "output"),
         Message("assistant", "```python\nc\n```"),
         Message("user", "more"),
         Message("assistant", as_text("", ["d"])),  # no result follows, so providers would refuse a call
@@ -186,4 +189,4 @@ def test_history_has_its_calls_and_their_results_apart() -> None:
 def test_only_a_call_with_the_tool_has_another_key() -> None:
     plain = Call("m", (Message("user", "u"),), "root")
     assert plain.key == "1480d91caf60529be2445d4e5e43b88ba00570bacb4712af2959659c1952eb67"
-    assert Call("m", (Message("user", "u"),), "root", tool=True).key != plain.key
+    assert Call("m", (Message("user", "u"),), "root", tools=ONLY_PYTHON).key != plain.key

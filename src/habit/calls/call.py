@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from habit.calls.ratelimits import RateLimit
+from habit.calls.tools import ONLY_PYTHON, Tools
 
 Role = Literal["root", "leaf"]
 """*root* calls write code or steer; *leaf* calls do semantic work on a slice."""
@@ -62,8 +63,8 @@ class Call:
     about: str = ""
     """What the prompt stands for beyond its words: in a child run, the digest of the child's context. Part of the
     content key, so that children whose prompts happen to be the same keep their replies apart in a replay."""
-    tool: bool = False
-    """Whether the model may call the tool ``run_python``; ``toolcalls`` has the text form of such calls."""
+    tools: Tools = ()
+    """What the model may call; ``habit.calls.tools`` has the text form of such calls."""
     session: str = "0"
     """Which session asked: ``0`` is the root run, ``0.2`` its second child. Not part of the content key."""
     cell: int = 0
@@ -71,6 +72,13 @@ class Call:
     heard: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
     """Told all of the reply's text so far while a model that streams writes it, again from the start after a failed
     attempt; a reply that is known already is not told. Must not fail. Not part of the content key."""
+
+    @property
+    def measured(self) -> tuple[Message, ...]:
+        """What takes room in the window: the messages, and what is said of the tools."""
+        if not self.tools:
+            return self.messages
+        return (*self.messages, Message("system", json.dumps([tool.to_json() for tool in self.tools])))
 
     @cached_property
     def key(self) -> str:
@@ -80,11 +88,18 @@ class Call:
             "messages": [[m.role, m.content] for m in self.messages],
             "schema": self.schema,
             **({"about": self.about} if self.about else {}),
-            **({"tool": True} if self.tool else {}),
+            **_offered(self.tools),
             "sampling": {k: v for k, v in asdict(self.sampling).items() if v is not None},
         }
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _offered(tools: Tools) -> dict[str, Any]:
+    """The tools in a content key."""
+    if tools == ONLY_PYTHON:
+        return {"tool": True}  # its words were never part of a key
+    return {"tools": [tool.to_json() for tool in tools]} if tools else {}
 
 
 @dataclass(frozen=True)

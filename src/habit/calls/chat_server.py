@@ -77,7 +77,7 @@ class ChatServer:
         try:
             return await self._send(call, schema)
         except CallFailed as failure:
-            if call.tool and blames_tools(failure):
+            if call.tools and blames_tools(failure):
                 raise no_tools(self.model, str(failure)) from None
             if schema is None or not blames_schema(failure):
                 raise
@@ -90,7 +90,7 @@ class ChatServer:
 
     async def _send(self, call: Call, schema: Mapping[str, Any] | None) -> Reply:
         body = self._body(call, schema)
-        if call.heard is not None and self._streams and not call.tool:
+        if call.heard is not None and self._streams and not call.tools:
             try:
                 body |= wire.STREAMED
                 answer, limits = await self._wire.stream("/chat/completions", body, _thoughtless(call.heard))
@@ -113,9 +113,7 @@ class ChatServer:
         for field in ("temperature", "max_tokens", "seed"):
             if (value := getattr(sampling, field)) is not None:
                 body[field] = value
-        if call.tool:
-            body["tools"] = [{"type": "function", "function": wire.FUNCTION}]
-            body["tool_choice"] = "auto"
+        body |= wire.offered(call)
         if schema is not None:
             body["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
         return body
@@ -129,8 +127,8 @@ class ChatServer:
         if not isinstance(said, str):
             raise TypeError("its content is no text")
         text = _THOUGHTS.sub("", said)
-        if call.tool:
-            text = toolcalls.read_reply(text, wire.tool_calls(message), cut_off=finish == "length")
+        if call.tools:
+            text = toolcalls.read_reply(text, wire.tool_calls(message), call.tools, cut_off=finish == "length")
         input_tokens, output_tokens = wire.used(answer)
         estimated, cached = not input_tokens and not output_tokens, wire.from_cache(answer)
         if estimated:

@@ -158,9 +158,7 @@ def blames_streaming(failure: CallFailed) -> bool:
 def no_tools(model: str, said: str = "") -> CallFailed:
     """The model, or its server, takes no tools."""
     quoted = f" ({said})" if said else ""
-    return CallFailed(
-        f"{model} can't be given the tool run_python{quoted}: leave out --execution tool", reason="rejected"
-    )
+    return CallFailed(f"{model} can't be given tools{quoted}: leave out --execution tool", reason="no_tools")
 
 
 def nonsense(model: str, detail: str, secrets: Iterable[str] = ()) -> TransientFailure:

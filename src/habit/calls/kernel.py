@@ -141,9 +141,9 @@ class Kernel:
         """
         provider = self._provider(call.role)
         room = provider.window - expected_output(call, provider)
-        if surely_more_than(call.messages, room):
+        if surely_more_than(call.measured, room):
             return False
-        return await estimate_prompt(call.messages) <= room
+        return await estimate_prompt(call.measured) <= room
 
     async def call(self, call: Call, *, final: bool = False, waits: Callable[[], None] = _nothing) -> Reply:
         """The reply to ``call``; a ``final`` one may use the call that the budget holds back.
@@ -378,7 +378,7 @@ class Kernel:
 
     async def _estimate(self, call: Call, provider: Provider) -> tuple[int, Amount]:
         """The tokens of the prompt, and what the call may use. Raises CallFailed when it does not fit."""
-        prompt_tokens = await provider.count_tokens(call.messages)
+        prompt_tokens = await provider.count_tokens(call.measured)
         output_tokens = expected_output(call, provider)
         if prompt_tokens + output_tokens > provider.window:
             raise CallFailed(

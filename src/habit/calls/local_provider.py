@@ -61,20 +61,21 @@ class LocalProvider:
     async def request(self, call: Call) -> Reply:
         """Send once, streamed where somebody listens."""
         try:
-            if call.heard is not None and not call.tool:
+            if call.heard is not None and not call.tools:
                 body = {**self._body(call), **wire.STREAMED}
                 answer, limits = await self._wire.stream("/v1/chat/completions", body, call.heard)
             else:
                 answer, limits = await self._wire.post("/v1/chat/completions", self._body(call))
         except CallFailed as failure:
-            raise no_tools(self.model, str(failure)) if call.tool and blames_tools(failure) else failure from None
+            raise no_tools(self.model, str(failure)) if call.tools and blames_tools(failure) else failure from None
         try:
             choice = answer["choices"][0]
             text, finish = choice["message"].get("content") or "", choice.get("finish_reason")
             if not isinstance(text, str):
                 raise TypeError("its content is no text")
-            if call.tool:
-                text = toolcalls.read_reply(text, wire.tool_calls(choice["message"]), cut_off=finish == "length")
+            if call.tools:
+                made = wire.tool_calls(choice["message"])
+                text = toolcalls.read_reply(text, made, call.tools, cut_off=finish == "length")
         except (LookupError, TypeError, AttributeError) as problem:
             raise nonsense(self.model, repr(problem)) from None
         input_tokens, output_tokens = wire.used(answer)
@@ -116,9 +117,8 @@ class LocalProvider:
         if sampling.seed is not None:
             body["seed"] = sampling.seed
         allowed = choices(call.schema)
-        if call.tool:  # the server makes a grammar of its own for tools, and takes no other beside it
-            body["tools"] = [{"type": "function", "function": wire.FUNCTION}]
-            body["tool_choice"] = "auto"
+        if call.tools:  # the server makes a grammar of its own for tools, and takes no other beside it
+            body |= wire.offered(call)
         elif sampling.grammar is not None:
             body["grammar"] = sampling.grammar
         elif allowed is not None:

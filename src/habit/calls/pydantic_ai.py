@@ -187,13 +187,13 @@ class PydanticAIProvider:
 
     async def request(self, call: Call) -> Reply:
         """Send once. A server that rejects the schema is asked again without it, now and from then on."""
-        if call.tool and not self._tools:
+        if call.tools and not self._tools:
             raise no_tools(self.model)
         schema = as_object_schema(call.schema) if call.schema is not None and self._structured else None
         try:
             return await self._send(call, schema)
         except CallFailed as failure:
-            if call.tool and blames_tools(failure):
+            if call.tools and blames_tools(failure):
                 raise no_tools(self.model, str(failure)) from None
             if schema is None or not blames_schema(failure):
                 raise
@@ -218,7 +218,7 @@ class PydanticAIProvider:
                     model_settings=translate.to_settings(
                         call.sampling, self._settings, goes_on=self._breakpoints and call.role == "root"
                     ),
-                    model_request_parameters=translate.to_parameters(schema, tool=call.tool),
+                    model_request_parameters=translate.to_parameters(schema, tools=call.tools),
                     instrument=False,
                 )
             except translate.PROBLEMS as problem:
@@ -226,7 +226,7 @@ class PydanticAIProvider:
                 raise translate.to_failure(problem, self._endpoint) from None
         if response is None:
             raise too_slow(self.model, self._endpoint.timeout)
-        text = translate.to_text(response, tool=call.tool)
+        text = translate.to_text(response, tools=call.tools)
         estimated = not response.usage.input_tokens and not response.usage.output_tokens
         if estimated:
             response.usage.input_tokens = await estimate_prompt(call.messages)

@@ -18,8 +18,13 @@ def as_object_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     if any(reference == "#" for reference in _references(schema)):
         return None
-    if schema.get("type") == "object":
-        return dict(schema)
+    return dict(schema) if schema.get("type") == "object" else wrapped(schema)
+
+
+def wrapped(schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The schema of ``{"value": …}`` with a value of this ``schema``; None when it can't be put that way."""
+    if any(reference == "#" for reference in _references(schema)):
+        return None
     inner = {name: value for name, value in schema.items() if name not in ("$defs", "definitions", "$schema", "$id")}
     wrapped: dict[str, Any] = {
         "type": "object",

@@ -1,15 +1,6 @@
-"""Calls of the tool ``run_python``, and the one text form that stands for them in journal, replay and history.
+"""What models and servers make of tool calls, and how a conversation with such calls is put to a server.
 
-A reply with tool calls is its prose, then one fenced block for each call::
-
-    Let me count.
-
-    ```python run_python
-    print(len(context))
-    ```
-
-Every fence is longer than any row of backticks in its code, and a line of the prose that looks like such a fence gets
-a backslash before it, so that nothing is lost either way.
+``tools`` has the text form that stands for calls everywhere else.
 """
 
 from __future__ import annotations
@@ -17,30 +8,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from habit.calls.call import Message
+from habit.calls.call import Message, sendable
+from habit.calls.tools import ONLY_PYTHON, RUN_PYTHON, Made, Tool, Tools, marks, part, part_results, write
 
-TOOL = "run_python"
-DESCRIPTION = (
-    "Run Python code in the session and get back what it prints. Variables, functions and imports stay for later calls."
-)
-PARAMETERS: dict[str, Any] = {
-    "type": "object",
-    "properties": {"code": {"type": "string", "description": "The Python code, without a fence around it."}},
-    "required": ["code"],
-    "additionalProperties": False,
-}
 EARLIER = "(see the output of the last call)"
 """The result of every call of one reply but the last: their output is told together."""
 
-_INFO = f"python {TOOL}"
-_OPENING = re.compile(rf"(`{{3,}}){_INFO}[ \t]*")
-_PROSE_FENCE = re.compile(rf"(?m)^(?=\\*`{{3,}}{_INFO}[ \t]*$)")
-_ESCAPED_FENCE = re.compile(rf"(?m)^\\(?=\\*`{{3,}}{_INFO}[ \t]*$)")
 _WHOLE_FENCE = re.compile(r"\s*(`{3,}|~{3,})[ \t]*\w*[ \t]*\n((?:(?!\1).*\n)*?)[ \t]*\1\s*")
+_BLOCK = re.compile(
+    r"(?m)^[ \t]*(?P<marks>`{3,}|~{3,})[ \t]*(?P<label>[^\n`]*)\n"
+    r"(?P<body>(?:(?![ \t]*(?P=marks)).*\n)*?)[ \t]*(?P=marks)[ \t]*$"
+)
 _TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
+_NAMED = re.compile(r'"(?:name|tool|function)"')
 _BEGUN = re.compile(r'\s*\{\s*"\w+"\s*:\s*"')
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _HALF_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?\Z")
@@ -52,46 +35,23 @@ _SHOWN = 2_000
 
 
 def as_text(prose: str, codes: Sequence[str]) -> str:
-    """The text form of a reply; without ``codes`` just its prose, as it is."""
-    if not codes:
-        return prose
-    blocks = [f"{_opening(code)}\n{code}\n{_marks(code)}" for code in codes]
-    return "\n\n".join([*filter(None, [_PROSE_FENCE.sub(r"\\", prose)]), *blocks])
+    """The text form of a reply that runs ``codes``; without any just its prose, as it is."""
+    return write(prose, [Made(RUN_PYTHON.name, code, is_code=True) for code in codes], ONLY_PYTHON)
 
 
 def split(text: str) -> tuple[str, tuple[str, ...]]:
     """(prose, codes) of a reply in the text form; any other text is prose alone."""
-    if _INFO not in text:
-        return text, ()
-    lines = text.split("\n")
-    codes: list[str] = []
-    first = position = 0
-    while position < len(lines):
-        opening = _OPENING.fullmatch(lines[position])
-        if opening is None:
-            if codes and lines[position].strip():  # words after a block: not the text form
-                return text, ()
-            position += 1
-            continue
-        end = _closing(lines, position + 1, opening[1])
-        if end is None:
-            return text, ()
-        first = first if codes else position
-        codes.append("\n".join(lines[position + 1 : end]))
-        position = end + 1
-    if not codes:
-        return text, ()
-    prose = "\n".join(lines[: max(0, first - 1)] if first and not lines[first - 1] else lines[:first])
-    return _ESCAPED_FENCE.sub("", prose), tuple(codes)
+    prose, calls = part(text, ONLY_PYTHON)
+    return prose, tuple(call.body for call in calls)
 
 
 @dataclass(frozen=True)
 class ToolCalls:
-    """A turn of the model that called the tool."""
+    """A turn of the model that called tools."""
 
     prose: str
-    calls: tuple[tuple[str, str], ...]
-    """(id, code) of each call."""
+    calls: tuple[tuple[str, Made], ...]
+    """(id, call) of each."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +59,12 @@ class ToolResult:
     """What one call is told to have given."""
 
     id: str
+    tool: str
     text: str
 
 
-def as_turns(messages: Sequence[Message]) -> Iterator[Message | ToolCalls | ToolResult]:
-    """A prompt with its tool calls and their results told apart; for requests that define the tool.
+def as_turns(messages: Sequence[Message], tools: Tools = ONLY_PYTHON) -> Iterator[Message | ToolCalls | ToolResult]:
+    """A prompt with its tool calls and their results told apart; for requests that define the tools.
 
     A call that no user message follows stays text, because providers refuse a call without its result. Ids say where
     the call stands, so that they are the same in every later request: a prefix cache may rely on them. Nine letters
@@ -112,64 +73,98 @@ def as_turns(messages: Sequence[Message]) -> Iterator[Message | ToolCalls | Tool
     results: list[ToolResult] = []
     for index, message in enumerate(messages):
         if results and message.role == "user":
-            results[-1] = ToolResult(results[-1].id, message.content)
-            yield from results
+            told = part_results(message.content, len(results))
+            told = told or [*[EARLIER] * (len(results) - 1), message.content]
+            yield from (replace(result, text=text) for result, text in zip(results, told, strict=True))
             results = []
             continue
         answered = index + 1 < len(messages) and messages[index + 1].role == "user"
-        prose, codes = split(message.content) if message.role == "assistant" and answered else ("", ())
-        if not codes:
+        prose, made = part(message.content, tools) if message.role == "assistant" and answered else ("", ())
+        if not made:
             yield message
             continue
-        calls = tuple((f"run{index % 10_000:04}{number % 100:02}", code) for number, code in enumerate(codes))
+        calls = tuple((f"run{index % 10_000:04}{number % 100:02}", call) for number, call in enumerate(made))
         yield ToolCalls(prose, calls)
-        results = [ToolResult(identity, EARLIER) for identity, _ in calls]
+        results = [ToolResult(identity, call.tool, "") for identity, call in calls]
 
 
-def read_reply(prose: str, calls: Sequence[tuple[str, Any]], *, cut_off: bool = False) -> str:
+def sendable_arguments(made: Made) -> dict[str, Any]:
+    """The arguments of a call, as JSON in UTF-8 can hold them."""
+    return replace(made, body=sendable(made.body)).arguments
+
+
+def read_reply(
+    prose: str, calls: Sequence[tuple[str, Any]], tools: Tools = ONLY_PYTHON, *, cut_off: bool = False
+) -> str:
     """The text form of what a provider returned: prose, and (tool name, arguments) of each call.
 
     No turn is lost. Arguments that are not quite as asked are read as what they must mean. Where that can't be told,
-    the text says what was wrong instead. A call ``cut_off`` at the output limit becomes an unclosed block. A call that
+    the text says what was wrong instead. Code ``cut_off`` at the output limit becomes an unclosed block. A call that
     the server did not recognise and left in the prose counts as one.
     """
+    prose, made, problems, begun = _read(prose, calls, tools, cut_off=cut_off)
+    said = [*filter(None, [prose]), *(f"[{problem}]" for problem in problems)]
+    if begun:  # it has to be the last, and nothing can be told apart as a call
+        blocks = [f"{marks(call.body)}python\n{call.body}\n{marks(call.body)}" for call in made]
+        return "\n\n".join([*said, *blocks, f"{marks(begun)}python\n{begun}"])
+    return write("\n\n".join(said), made, tools)
+
+
+def read_calls(prose: str, calls: Sequence[tuple[str, Any]], tools: Tools) -> tuple[str, list[Made], list[str]]:
+    """(prose, calls, what is wrong with others) as ``read_reply`` reads them."""
+    return _read(prose, calls, tools, cut_off=False)[:3]
+
+
+def _read(
+    prose: str, calls: Sequence[tuple[str, Any]], tools: Tools, *, cut_off: bool
+) -> tuple[str, list[Made], list[str], str]:
+    """(prose, calls, what is wrong with others, code that was cut off)."""
     if not calls:
-        prose, calls = _left_in_prose(prose)
-    codes: list[str] = []
+        prose, calls = left_in_prose(prose, tools)
+    made: list[Made] = []
     problems: list[str] = []
     unclosed = ""
     for name, arguments in calls:
         try:
-            codes.append(_code_of(name, arguments))
+            made.append(_made(name, arguments, tools))
         except ValueError as problem:
-            begun = _begun_code(arguments) if cut_off else ""
-            if begun:
-                unclosed = f"{_marks(begun)}python\n{begun}"
-            else:
-                problems.append(f"[{problem}]")
-    if unclosed:  # it has to be the last, and nothing can be told apart as a call
-        blocks = [f"{_marks(code)}python\n{code}\n{_marks(code)}" for code in codes]
-        return "\n\n".join([*filter(None, [prose, *problems]), *blocks, unclosed])
-    return as_text("\n\n".join(filter(None, [prose, *problems])), codes)
+            begun = _begun_code(arguments) if cut_off and any(tool.code for tool in tools) else ""
+            unclosed = begun or unclosed
+            if not begun:
+                problems.append(str(problem))
+    return prose, made, problems, unclosed
 
 
-def _opening(code: str) -> str:
-    return _marks(code) + _INFO
+def _made(name: str, arguments: Any, tools: Tools) -> Made:
+    """The call that is meant. Raises ValueError with what is wrong, for the model to read."""
+    tool = _tool_called(name, tools)
+    if tool.code:
+        return Made(tool.name, _code_of(arguments), is_code=True)
+    value = _decoded(arguments, tool.name) if arguments not in (None, "") else {}
+    required: list[str] = tool.parameters.get("required") or []
+    if not isinstance(value, Mapping) and len(required) == 1:  # its one argument, bare
+        value = {required[0]: value}
+    try:
+        if isinstance(value, Mapping):
+            return Made(tool.name, json.dumps(dict(value), ensure_ascii=False))
+    except (RecursionError, TypeError, ValueError):
+        pass  # nested beyond all bounds, or no JSON
+    raise ValueError(f"The arguments of {tool.name} have to be a JSON object: {_shown(arguments)}")
 
 
-def _marks(code: str) -> str:
-    return "`" * max(3, 1 + max((len(row) for row in re.findall("`+", code)), default=0))
+def _tool_called(name: str, tools: Tools) -> Tool:
+    wanted = name.rpartition(".")[2].strip().lower()
+    for tool in tools:
+        if wanted == tool.name or (tool.code and _PYTHON_TOOLS.search(name)):
+            return tool
+    if tools == ONLY_PYTHON:
+        raise ValueError(f"There is no tool {name[:80]!r}: call {RUN_PYTHON.name} with the Python code to run.")
+    raise ValueError(f"There is no tool {name[:80]!r}: the tools are {', '.join(tool.name for tool in tools)}.")
 
 
-def _closing(lines: Sequence[str], start: int, marks: str) -> int | None:
-    return next((index for index in range(start, len(lines)) if lines[index].rstrip(" \t") == marks), None)
-
-
-def _code_of(name: str, arguments: Any) -> str:
+def _code_of(arguments: Any) -> str:
     """The code that a call asks to run. Raises ValueError with what is wrong, for the model to read."""
-    if name != TOOL and not _PYTHON_TOOLS.search(name):
-        raise ValueError(f"There is no tool {name[:80]!r}: call {TOOL} with the Python code to run.")
-    value = _decoded(arguments)
+    value = _decoded(arguments, RUN_PYTHON.name)
     if isinstance(value, Mapping):
         found = [value[key] for key in _CODE_KEYS if key in value]
         alone = [item for item in value.values() if len(value) == 1]
@@ -177,12 +172,12 @@ def _code_of(name: str, arguments: Any) -> str:
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         value = "\n".join(value)
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{TOOL} was called without code: {_shown(arguments)}")
+        raise ValueError(f"{RUN_PYTHON.name} was called without code: {_shown(arguments)}")
     fenced = _WHOLE_FENCE.fullmatch(value)
     return fenced[2].removesuffix("\n") if fenced else value
 
 
-def _decoded(arguments: Any) -> Any:
+def _decoded(arguments: Any, tool: str) -> Any:
     """Arguments as data: from JSON, from JSON in JSON, or raw code as it is. Raises ValueError for broken JSON."""
     value = arguments
     for _ in range(2):
@@ -196,7 +191,7 @@ def _decoded(arguments: Any) -> Any:
             code, rest = _code_string(value)
             if code is not None and not rest.strip("} \t\r\n"):  # only braces are missing, or too many
                 return code
-            raise ValueError(f"The arguments of {TOOL} are no JSON ({problem}): {_shown(value)}") from None
+            raise ValueError(f"The arguments of {tool} are no JSON ({problem}): {_shown(value)}") from None
         if not isinstance(decoded, str | Mapping | list):
             break  # such as the code ``3``
         value = decoded
@@ -253,24 +248,56 @@ def _shown(arguments: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _left_in_prose(prose: str) -> tuple[str, list[tuple[str, Any]]]:
-    """(remaining prose, calls) where a server left the model's own notation of a call in its text."""
-    calls = [call for inner in _TAGGED.findall(prose) if (call := _written_call(inner)) is not None]
+def left_in_prose(prose: str, tools: Tools = ONLY_PYTHON) -> tuple[str, list[tuple[str, Any]]]:
+    """(remaining prose, calls) where a server left the model's own notation of a call in its text, or where a model
+    that was asked for the text form wrote something near it."""
+    calls = [call for inner in _TAGGED.findall(prose) for call in _written_calls(inner, tools)]
     if calls:
         return _TAGGED.sub("", prose).strip(), calls
     fenced = _WHOLE_FENCE.fullmatch(prose)
-    whole = _written_call(fenced[2].removesuffix("\n") if fenced else prose)
-    return ("", [whole]) if whole is not None else (prose, [])
+    whole = _written_calls(fenced[2].removesuffix("\n") if fenced else prose, tools)
+    if whole or tools == ONLY_PYTHON:
+        return ("" if whole else prose), whole
+    spans = []
+    for block in _BLOCK.finditer(prose):
+        found = _written_calls(block["body"], tools) or _labelled(block["label"], block["body"], tools)
+        if found:
+            calls += found
+            spans.append(block.span())
+    for start, end in reversed(spans):
+        prose = f"{prose[:start].rstrip()}\n{prose[end:].lstrip()}"
+    return prose.strip() if calls else prose, calls
 
 
-def _written_call(text: str) -> tuple[str, Any] | None:
-    """The (name, arguments) that ``text`` writes out as JSON, if it is a call of our tool."""
-    if TOOL not in text or not text.lstrip().startswith("{"):
-        return None
+def _labelled(label: str, body: str, tools: Tools) -> list[tuple[str, Any]]:
+    """The call in a block whose label names a tool: its arguments, or the one argument it has to have."""
+    words = label.split()
+    names = words[1:] if len(words) == 2 and words[0] == "json" else []  # a name that no tool has is told so
+    names = [word for word in words if any(word == tool.name for tool in tools)] or names
+    return [(names[0], body)] if len(names) == 1 else []
+
+
+def _written_calls(text: str, tools: Tools) -> list[tuple[str, Any]]:
+    """The (name, arguments) that ``text`` writes out as JSON, if it is a call of a tool, or several."""
+    if not text.lstrip().startswith(("{", "[")) or not _NAMED.search(text):
+        return []
     try:
-        value = json.loads(text, strict=False)
+        value = _loads(text)
     except (ValueError, RecursionError):
+        return []
+    written = value if isinstance(value, list) and tools != ONLY_PYTHON else [value]
+    calls = [_written_call(each, tools) for each in written]
+    return [call for call in calls if call is not None] if all(calls) else []
+
+
+def _written_call(value: Any, tools: Tools) -> tuple[str, Any] | None:
+    if not isinstance(value, Mapping):
         return None
-    if not isinstance(value, Mapping) or value.get("name") != TOOL:
+    if isinstance(inner := value.get("function"), Mapping):
+        value = inner
+    name = next((value[key] for key in ("name", "tool", "function") if isinstance(value.get(key), str)), None)
+    given = [value[key] for key in ("arguments", "parameters", "args", "input") if key in value]
+    if name is None or (all(name != tool.name for tool in tools) and (tools == ONLY_PYTHON or not given)):
         return None
-    return TOOL, value.get("arguments", value.get("parameters"))
+    beside = {key: item for key, item in value.items() if key not in ("name", "tool", "function", "type", "id")}
+    return name, given[0] if given else beside

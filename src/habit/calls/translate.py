@@ -30,6 +30,7 @@ from habit.calls import toolcalls
 from habit.calls.call import Call, Message, Reply, Sampling, sendable
 from habit.calls.failures import broken, failure_for_status, nonsense, one_line, too_slow
 from habit.calls.provider import UnusableReply
+from habit.calls.tools import Tools
 from habit.errors import CallFailed
 
 # Models that always reason take no temperature; the library leaves it out by itself, and nobody can act on being told.
@@ -80,15 +81,17 @@ class Endpoint:
 
 
 def to_messages(call: Call, *, breakpoints: bool = False) -> list[ModelMessage]:
-    """The prompt of a call in pydantic-ai's terms; when it has the tool, with earlier calls of it as such.
+    """The prompt of a call in pydantic-ai's terms; when it has tools, with earlier calls of them as such.
 
     With ``breakpoints`` the end of what other calls share is marked, for a provider that caches where it is told to.
     """
     converted: list[ModelMessage] = []
-    for turn in toolcalls.as_turns(call.messages) if call.tool else call.messages:
+    for turn in toolcalls.as_turns(call.messages, call.tools) if call.tools else call.messages:
         if isinstance(turn, toolcalls.ToolCalls):
             prose = [TextPart(sendable(turn.prose))] if turn.prose.strip() else []
-            calls = [ToolCallPart(toolcalls.TOOL, {"code": sendable(code)}, identity) for identity, code in turn.calls]
+            calls = [
+                ToolCallPart(made.tool, toolcalls.sendable_arguments(made), identity) for identity, made in turn.calls
+            ]
             converted.append(ModelResponse(parts=[*prose, *calls]))
             continue
         if isinstance(turn, Message) and turn.role == "assistant":
@@ -107,7 +110,7 @@ def _request_part(
     turn: Message | toolcalls.ToolResult, breakpoints: bool
 ) -> SystemPromptPart | UserPromptPart | ToolReturnPart:
     if isinstance(turn, toolcalls.ToolResult):
-        return ToolReturnPart(toolcalls.TOOL, sendable(turn.text), turn.id)
+        return ToolReturnPart(turn.tool, sendable(turn.text), turn.id)
     text = sendable(turn.content)  # as long as before: a shared part ends where it did
     if breakpoints and turn.role == "user" and 0 < turn.shared < len(text):
         return UserPromptPart([text[: turn.shared], CachePoint(), text[turn.shared :]])
@@ -140,27 +143,27 @@ def to_settings(sampling: Sampling, always: ModelSettings, *, goes_on: bool = Fa
     return settings
 
 
-def to_parameters(schema: Mapping[str, Any] | None, *, tool: bool = False) -> ModelRequestParameters:
-    """Free text, or structured output by an object schema; with or without the tool ``run_python``."""
-    ours = ToolDefinition(
-        name=toolcalls.TOOL, parameters_json_schema=toolcalls.PARAMETERS, description=toolcalls.DESCRIPTION
-    )
-    tools = [ours] if tool else []
+def to_parameters(schema: Mapping[str, Any] | None, *, tools: Tools = ()) -> ModelRequestParameters:
+    """Free text, or structured output by an object schema; with or without tools."""
+    ours = [
+        ToolDefinition(name=tool.name, parameters_json_schema=dict(tool.parameters), description=tool.description)
+        for tool in tools
+    ]
     if schema is None:
-        return ModelRequestParameters(function_tools=tools)
+        return ModelRequestParameters(function_tools=ours)
     output = OutputObjectDefinition(json_schema=dict(schema), name="reply")
     return ModelRequestParameters(
-        function_tools=tools, output_mode="native", output_object=output, allow_text_output=False
+        function_tools=ours, output_mode="native", output_object=output, allow_text_output=False
     )
 
 
-def to_text(response: ModelResponse, *, tool: bool = False) -> str:
-    """The text of a response, without its reasoning; where the tool was offered, calls of it in their text form."""
+def to_text(response: ModelResponse, *, tools: Tools = ()) -> str:
+    """The text of a response, without its reasoning; where tools were offered, calls of them in their text form."""
     prose = "".join(part.content for part in response.parts if isinstance(part, TextPart))
-    if not tool:
+    if not tools:
         return prose
     calls = [(part.tool_name, part.args) for part in response.parts if isinstance(part, ToolCallPart)]
-    return toolcalls.read_reply(prose, calls, cut_off=response.finish_reason == "length")
+    return toolcalls.read_reply(prose, calls, tools, cut_off=response.finish_reason == "length")
 
 
 def to_reply(

@@ -19,10 +19,6 @@ from habit.calls.ratelimits import RateLimit, read_rate_limits
 from habit.calls.sse import Heard, StreamedAnswer, StreamError
 from habit.errors import CallFailed
 
-FUNCTION = {"name": toolcalls.TOOL, "description": toolcalls.DESCRIPTION, "parameters": toolcalls.PARAMETERS}
-"""The tool ``run_python`` as a server is told of it."""
-
-
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 """What a request says on top to have its reply streamed, with its usage at the end."""
 
@@ -136,8 +132,16 @@ class Wire:
 
 
 def to_messages(call: Call) -> list[dict[str, Any]]:
-    """The prompt as a server wants it; when the call has the tool, with earlier calls of it as such."""
-    return [_message(turn) for turn in (toolcalls.as_turns(call.messages) if call.tool else call.messages)]
+    """The prompt as a server wants it; when the call has tools, with earlier calls of them as such."""
+    turns = toolcalls.as_turns(call.messages, call.tools) if call.tools else call.messages
+    return [_message(turn) for turn in turns]
+
+
+def offered(call: Call) -> dict[str, Any]:
+    """What a request says of the tools of its call."""
+    if not call.tools:
+        return {}
+    return {"tools": [{"type": "function", "function": tool.to_json()} for tool in call.tools], "tool_choice": "auto"}
 
 
 def tool_calls(message: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -177,9 +181,9 @@ def _message(turn: Message | toolcalls.ToolCalls | toolcalls.ToolResult) -> dict
         {
             "id": identity,
             "type": "function",
-            "function": {"name": toolcalls.TOOL, "arguments": json.dumps({"code": sendable(code)})},
+            "function": {"name": made.tool, "arguments": json.dumps(toolcalls.sendable_arguments(made))},
         }
-        for identity, code in turn.calls
+        for identity, made in turn.calls
     ]
     return {"role": "assistant", "content": sendable(turn.prose), "tool_calls": calls}
 

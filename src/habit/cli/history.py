@@ -50,9 +50,13 @@ def runs(limit: int, no_pager: bool, as_json: bool, **flags: Any) -> None:
 @options.run_argument
 @options.journal_option
 @no_pager_flag
+@click.option("--batches", is_flag=True, help="Show the batches of calls: what went out together, and what followed.")
 @options.json_flag
-def show(ref: str, no_pager: bool, as_json: bool, **flags: Any) -> None:
+def show(ref: str, no_pager: bool, batches: bool, as_json: bool, **flags: Any) -> None:
     """Show RUN, an id, a unique prefix of one, or last."""
+    from habit.accounting import account
+    from habit.accounting import batches as batches_of
+    from habit.cli.batches import batches_text
     from habit.cli.report import report_text
     from habit.config import load
 
@@ -70,10 +74,14 @@ def show(ref: str, no_pager: bool, as_json: bool, **flags: Any) -> None:
                 **_summary(record),
                 "settings": dict(record.settings),
                 "context": dict(record.context),
+                "orchestration": account(calls, cells).to_json(),
+                **({"batches": [batch.to_json() for batch in batches_of(calls)]} if batches else {}),
                 "cell_records": [asdict(cell) for cell in cells],
                 "call_records": [asdict(call) for call in calls],
             }
         )
+    elif batches:
+        write_paged(batches_text(batches_of(calls)), wanted=not no_pager)
     else:
         write_paged(report_text(record, cells, calls), wanted=not no_pager)
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from habit.accounting import account
+from habit.cli.batches import orchestration_line
 from habit.cli.output import answer_text, count_of, one_line, visible
 from habit.journal.records import CallRecord, CellRecord, RunRecord
 
@@ -17,6 +19,8 @@ def report_text(record: RunRecord, cells: Sequence[CellRecord], calls: Sequence[
     """The run with its cells, calls, answer and cost."""
     result = record.result or {}
     blocks = [_head(record), *_cells(cells), _calls(calls)]
+    if calls:
+        blocks.append(orchestration_line(account(calls, cells)))
     answer = result.get("answer")
     if answer is not None:
         blocks.append("answer\n" + _indented(answer_text(answer)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ MESSAGE_ENDS = 1500
 LONG_STDOUT = 50_000
 """Characters of one cell's output that are kept, half from either end: a replay regenerates the whole."""
 
+_NOTE = re.compile(r"\n\[… ([0-9][0-9,]{0,20}) characters left out; SHA-256 of the whole: [0-9a-f]{64} …\]\n")
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # never the beginning of UTF-8: 0xb5 cannot follow 0x28
 
 
@@ -80,6 +82,12 @@ def excerpt(text: str) -> str:
     left_out = len(text) - 2 * MESSAGE_ENDS
     note = f"[… {left_out:,} characters left out; SHA-256 of the whole: {digest(text).hex()} …]"
     return f"{text[:MESSAGE_ENDS]}\n{note}\n{text[-MESSAGE_ENDS:]}"
+
+
+def length_of(kept: str) -> int:
+    """How long a prompt message was that is kept as ``kept``."""
+    left_out = _NOTE.match(kept, MESSAGE_ENDS)
+    return 2 * MESSAGE_ENDS + int(left_out[1].replace(",", "")) if left_out else len(kept)
 
 
 def kept_call(call: CallRecord) -> CallRecord:

@@ -7,7 +7,7 @@ model's window. Then its oldest exchanges are folded at once into one line for e
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from habit.calls.call import Message
 from habit.sandbox.session import CellResult
@@ -17,10 +17,6 @@ from habit.schedulers.scheduler import Task
 _MOST_SCHEMA = 6_000
 """Characters of a schema that a prompt may spend on it."""
 
-_ENDINGS = {
-    "timeout": "The cell was stopped; variables set before are still there.",
-    "died": "The session was lost and a fresh one was started: `context` is there, all other variables are gone.",
-}
 _MOST_LINES = 80
 """Lines of a fold; older ones are only counted."""
 _LINE_CHARS = 100
@@ -29,6 +25,17 @@ _LINE_CHARS = 100
 
 class Conversation:
     """What the root model has been told and has said, for one session."""
+
+    words = ""
+    """What the names of its prompts begin with."""
+    endings: Mapping[str, str] = {
+        "timeout": "The cell was stopped; variables set before are still there.",
+        "died": "The session was lost and a fresh one was started: `context` is there, all other variables are gone.",
+    }
+    """What is said of a cell that ended so."""
+    same_again = "This is the same code as before, and it did the same. Write different code."
+    last_steps = "{} of code can be run: call answer(...) with the best answer you have."
+    step = ("block", "blocks")
 
     def __init__(self, profile: Profile, task: Task, description: str) -> None:
         self.profile = profile
@@ -48,13 +55,7 @@ class Conversation:
         """Lines of the reply that was not yet answered with anything."""
         self._summary: list[str] = []
         """Lines of the exchanges that were folded."""
-        system = profile.render(
-            "system",
-            returns_line=self._returns_line,
-            slice_chars=f"{profile.slice_chars:,}",
-            hand_over=profile.render("hand_over"),
-        )
-        start = profile.render(
+        start = self.rendered(
             "start",
             query=task.query,
             description=_whole_lines(description, profile.preview_chars),
@@ -62,8 +63,22 @@ class Conversation:
         )
         if task.hint:
             start = f"{start}\n\n{task.hint}"
-        self.messages: list[Message] = [Message("system", system), Message("user", start)]
+        self.messages: list[Message] = [Message("system", self.system), Message("user", start)]
         self._start = start
+
+    @property
+    def system(self) -> str:
+        """How the root is to work."""
+        return self.rendered(
+            "system",
+            returns_line=self._returns_line,
+            slice_chars=f"{self.profile.slice_chars:,}",
+            hand_over=self.rendered("hand_over"),
+        )
+
+    def rendered(self, template: str, **values: object) -> str:
+        """A prompt of this kind of conversation."""
+        return self.profile.render(f"{self.words}{template}", **values)
 
     @property
     def folded_of_this_question(self) -> int:
@@ -75,7 +90,7 @@ class Conversation:
         self.task = task
         self._cells_before = self._cells
         self.last_code, self.repeated = (), False
-        text = self.profile.render(
+        text = self.rendered(
             "follow_up",
             given=self._lines[-1] if self._lines else "",
             variables=self._variables or "none",
@@ -93,8 +108,8 @@ class Conversation:
 
     def fold(self, keep: int) -> bool:
         """Fold all but the last ``keep`` exchanges into a summary at the start; False when there is none to fold."""
-        count = len(self._exchanges) - keep
-        if count <= 0:
+        count = len(self.older(keep)) // 2
+        if not count:
             return False
         for lines, cells in self._exchanges[:count]:
             self._summary += lines
@@ -104,9 +119,17 @@ class Conversation:
         lines = self._summary[-_MOST_LINES:]
         if len(self._summary) > len(lines):
             lines.insert(0, f"({len(self._summary) - len(lines)} earlier lines left out)")
-        summary = self.profile.render("folded", summary="\n".join(lines), variables=self._variables or "none")
+        summary = self.folded_text(lines)
         self.messages = [self.messages[0], Message("user", f"{self._start}\n\n{summary}"), *kept]
         return True
+
+    def older(self, keep: int) -> list[Message]:
+        """The messages of all but the last ``keep`` exchanges."""
+        return self.messages[2 : 2 + 2 * max(0, len(self._exchanges) - keep)]
+
+    def folded_text(self, lines: Sequence[str]) -> str:
+        """What is shown in place of exchanges that were folded."""
+        return self.rendered("folded", summary="\n".join(lines), variables=self._variables or "none")
 
     @property
     def _returns_line(self) -> str:
@@ -132,17 +155,14 @@ class Conversation:
     def add_output(self, results: Sequence[CellResult], *, cells_left: int) -> str:
         """Tell what the cells of one reply did; returns the text of it."""
         self._note(results)
-        output = "\n".join(filter(None, (self._shown(result) for result in results)))
+        output = self.outputs(results)
         last = results[-1]
-        notes = [_ENDINGS.get(last.status, "")]
+        notes = [self.endings.get(last.status, "")]
         if self.repeated and last.status != "answered":
-            notes.append("This is the same code as before, and it did the same. Write different code.")
+            notes.append(self.same_again)
         if cells_left <= 3:
-            notes.append(
-                f"{cells_left} more {'block' if cells_left == 1 else 'blocks'} of code can be run: "
-                "call answer(...) with the best answer you have."
-            )
-        text = self.profile.render(
+            notes.append(self.last_steps.format(f"{cells_left} more {self.step[cells_left != 1]}"))
+        text = self.rendered(
             "feedback",
             output=output or "(nothing was printed)",
             variables=last.variables or "none",
@@ -154,7 +174,7 @@ class Conversation:
 
     def add_no_code(self, text: str, *, cut_off: bool) -> str:
         """Tell that a reply held no code; a turn is never burned in silence."""
-        feedback = self.profile.render("no_code", query=self.task.query)
+        feedback = self.rendered("no_code", query=self.task.query)
         if cut_off:
             feedback = f"Your reply was cut off at the output limit. Be brief.\n{feedback}"
         self.repeated = False
@@ -165,13 +185,18 @@ class Conversation:
 
     def salvage(self, reason: str, *, shortened: bool = False) -> tuple[Message, ...]:
         """The prompt that asks for the best answer from what is known; ``shortened`` keeps the last exchange only."""
-        question = self.profile.render(
+        question = self.rendered(
             "salvage", reason=reason, query=self.task.query, returns_line=self.task.returns.instruction
         )
         history = [*self.messages[:2], *self.messages[-2:]] if shortened and len(self.messages) > 4 else self.messages
         if history[-1].role == "user":  # providers want the roles to alternate
             return (*history[:-1], Message("user", f"{history[-1].content}\n\n{question}"))
         return (*history, Message("user", question))
+
+    @property
+    def shown_chars(self) -> int:
+        """Characters of one cell's output that the root is shown."""
+        return self.profile.output_chars
 
     def _tell(self, text: str) -> None:
         self.messages.append(Message("user", text))
@@ -185,9 +210,13 @@ class Conversation:
             self._lines.append(_line(self._cells, code, result))
         self._variables = results[-1].variables or self._variables
 
-    def _shown(self, result: CellResult) -> str:
+    def outputs(self, results: Sequence[CellResult]) -> str:
+        """What the cells of one reply printed and raised."""
+        return "\n".join(filter(None, (self.shown(result) for result in results)))
+
+    def shown(self, result: CellResult) -> str:
         """A cell's output and error, cut in the middle to what the profile shows, with the size of what is left out."""
-        limit = self.profile.output_chars
+        limit = self.shown_chars
         text, dropped = result.stdout.rstrip("\n"), result.stdout_dropped
         if len(text) + dropped > limit:
             head, tail = limit * 2 // 3, limit // 3

@@ -15,7 +15,8 @@ from habit.calls.kernel import NARROWED
 from habit.errors import BudgetExceeded, HabitError
 from habit.schedulers.invocation import cell_of
 from habit.schedulers.live import LiveSession
-from habit.schedulers.rlm import RLM, Workbench
+from habit.schedulers.rooted import Rooted
+from habit.schedulers.workbench import Workbench
 from habit.schedulers.scheduler import Outcome, Task
 
 SESSION = "0.h"
@@ -99,7 +100,7 @@ class GaveUp(HabitError):
 class HabitScheduler:
     """Runs one chosen habit, in a session that is used for nothing else, within its aggregate budget."""
 
-    def __init__(self, rlm: RLM, chosen: Chosen, *, stopped: bool = False) -> None:
+    def __init__(self, rlm: Rooted, chosen: Chosen, *, stopped: bool = False) -> None:
         """``rlm`` answers what does not fit one prompt, and lends its journal, sandbox and limits.
 
         ``stopped`` is for the replay of an attempt that its budget stopped.

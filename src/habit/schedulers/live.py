@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 import anyio
 
@@ -18,6 +19,8 @@ from habit.schedulers.prompts import Profile
 from habit.schedulers.scheduler import Task
 from habit.schedulers.tape import Tape
 
+Talk = TypeVar("Talk", bound=Conversation)
+
 
 class LiveSession:
     """Serves one question after the other; variables and conversation stay from each to the next."""
@@ -29,14 +32,17 @@ class LiveSession:
         self._shared = shared
         self._spec = spec
 
-    def begin(self, profile: Profile, task: Task) -> Conversation:
-        """The conversation about ``task``: a new one, or the one there is with another question."""
-        if self.talk is None:
-            self.talk = Conversation(profile, task, self.session.description)
-        else:
-            self.talk.ask_another(task)
+    def begin(self, kind: type[Talk], profile: Profile, task: Task) -> Talk:
+        """The conversation about ``task``: a new one, or the one there is, if it is of this kind, with another
+        question."""
+        talk = self.talk
+        if talk is not None:
             self._ask_anew(task.query)
-        return self.talk
+        if type(talk) is kind:
+            talk.ask_another(task)
+        else:
+            self.talk = talk = kind(profile, task, self.session.description)
+        return talk
 
     async def replace(self) -> None:
         """Start afresh after the session was lost: the input is there again, the variables are not."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from habit.calls.call import Call
 from habit.calls.catalogue import PROVIDERS
 from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted
-from habit.calls.toolcalls import TOOL
+from habit.calls.tools import RUN_PYTHON
 from habit.errors import UsageError
 from habit.events import CellFinished, CellStarted, ChildFinished, ChildStarted, Event, RunStarted
 from habit.models import is_local
@@ -206,7 +206,7 @@ class RunSpans:
     def _start_cell(self, event: CellStarted) -> None:
         attributes = {
             "gen_ai.operation.name": "execute_tool",
-            "gen_ai.tool.name": TOOL,
+            "gen_ai.tool.name": RUN_PYTHON.name,
             "gen_ai.tool.type": "function",
             "habit.session": event.session,
             "habit.cell": event.index,
@@ -214,7 +214,7 @@ class RunSpans:
         if self._content:
             attributes["gen_ai.tool.call.arguments"] = as_json({"code": event.code})
         above = self._agents.get(event.session)
-        self._cells[event.session] = self._start(f"execute_tool {TOOL}", self._below(above), attributes)
+        self._cells[event.session] = self._start(f"execute_tool {RUN_PYTHON.name}", self._below(above), attributes)
 
     def _end_cell(self, event: CellFinished) -> None:
         attributes: dict[str, Any] = {"habit.status": event.status}

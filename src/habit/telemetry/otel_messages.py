@@ -8,6 +8,7 @@ from typing import Any
 
 from habit.calls import toolcalls
 from habit.calls.call import Call, Message, Reply, sendable
+from habit.calls.tools import Made, part
 
 
 def said(role: str, content: Any) -> dict[str, Any]:
@@ -16,15 +17,16 @@ def said(role: str, content: Any) -> dict[str, Any]:
 
 
 def input_messages(call: Call) -> list[dict[str, Any]]:
-    """The prompt of ``call``, tool calls in it told apart where it has the tool."""
-    return [_message(turn) for turn in (toolcalls.as_turns(call.messages) if call.tool else call.messages)]
+    """The prompt of ``call``, tool calls in it told apart where it has tools."""
+    turns = toolcalls.as_turns(call.messages, call.tools) if call.tools else call.messages
+    return [_message(turn) for turn in turns]
 
 
 def output_messages(call: Call, reply: Reply) -> list[dict[str, Any]]:
     """The reply to ``call``, as the one message it is."""
-    prose, codes = toolcalls.split(reply.text) if call.tool else (reply.text, ())
-    parts = [_text(prose)] if prose or not codes else []
-    parts += [_tool_call(f"call{number}", code) for number, code in enumerate(codes)]
+    prose, made = part(reply.text, call.tools) if call.tools else (reply.text, ())
+    parts = [_text(prose)] if prose or not made else []
+    parts += [_tool_call(f"call{number}", each) for number, each in enumerate(made)]
     return [{"role": "assistant", "parts": parts, "finish_reason": reply.finish}]
 
 
@@ -54,12 +56,12 @@ def _message(turn: Message | toolcalls.ToolCalls | toolcalls.ToolResult) -> dict
     if isinstance(turn, toolcalls.ToolResult):
         return {"role": "tool", "parts": [{"type": "tool_call_response", "id": turn.id, "response": turn.text}]}
     prose = [_text(turn.prose)] if turn.prose else []
-    return {"role": "assistant", "parts": [*prose, *(_tool_call(identity, code) for identity, code in turn.calls)]}
+    return {"role": "assistant", "parts": [*prose, *(_tool_call(identity, made) for identity, made in turn.calls)]}
 
 
 def _text(content: str) -> dict[str, Any]:
     return {"type": "text", "content": content}
 
 
-def _tool_call(identity: str, code: str) -> dict[str, Any]:
-    return {"type": "tool_call", "id": identity, "name": toolcalls.TOOL, "arguments": {"code": code}}
+def _tool_call(identity: str, made: Made) -> dict[str, Any]:
+    return {"type": "tool_call", "id": identity, "name": made.tool, "arguments": made.arguments}

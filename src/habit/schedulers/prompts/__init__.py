@@ -28,6 +28,8 @@ class Profile:
     """Characters of context metadata shown to the root."""
     slice_chars: int
     """Slice size suggested for leaf calls."""
+    page_chars: int
+    """Characters of a page of the context, as the agent loop reads it."""
     execution: Execution = "fence"
     """How the root hands over code where nothing else is asked for; see docs/decisions/execution.md."""
     dialect: Dialect = "habit"
@@ -64,12 +66,13 @@ class Profile:
         raise LookupError(f"no prompt is called {name}")
 
 
-FRONTIER = Profile("frontier", output_chars=8_000, preview_chars=6_000, slice_chars=20_000)
+FRONTIER = Profile("frontier", output_chars=8_000, preview_chars=6_000, slice_chars=20_000, page_chars=12_000)
 SMALL = Profile(
     "small",
     output_chars=1_500,
     preview_chars=1_200,
     slice_chars=6_000,
+    page_chars=1_500,
     root_temperature=0.0,
     repeat_temperature=0.6,
     root_max_tokens=512,
@@ -78,7 +81,9 @@ SMALL = Profile(
 )
 
 
-def profile_for(name: str, model: str, *, dialect: str = "habit", execution: str = "auto") -> Profile:
+def profile_for(
+    name: str, model: str, *, dialect: str = "habit", execution: str = "auto", strategy: str = "rlm"
+) -> Profile:
     """The profile called ``name``; ``auto`` takes ``small`` for the local model and ``frontier`` for all others.
 
     ``execution`` replaces the profile's own way of handing over code, unless it is ``auto``.
@@ -86,6 +91,8 @@ def profile_for(name: str, model: str, *, dialect: str = "habit", execution: str
     if name == "auto":
         name = "small" if model.partition(":")[0] == "local" else "frontier"
     profile = replace(SMALL if name == "small" else FRONTIER, dialect=cast(Dialect, dialect))
+    if execution == "auto" and strategy == "agent" and profile.name == "frontier":
+        execution = "tool"  # the loop as users know it
     return profile if execution == "auto" else replace(profile, execution=cast(Execution, execution))
 
 
