@@ -27,8 +27,9 @@ from habit.sandbox.session import Sandbox, SessionLimits
 from habit.schedulers.agent import AgentLoop
 from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import profile_for
-from habit.schedulers.rlm import RLM, Limits
+from habit.schedulers.rlm import RLM
 from habit.schedulers.scheduler import Task
+from habit.schedulers.workbench import Limits
 from habit.telemetry.otel import OpenTelemetry
 
 
