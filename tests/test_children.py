@@ -15,7 +15,7 @@ from habit.calls.call import Call, Reply
 from habit.engine import Engine
 from habit.events import ChildFinished, ChildStarted
 from habit.sandbox.cpython import CPythonSandbox
-from habit.schedulers.rlm import Limits
+from habit.schedulers.workbench import Limits
 from support.scripted import ScriptedModels, ScriptedProvider, block
 
 CHILDREN = 1_000

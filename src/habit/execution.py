@@ -38,8 +38,9 @@ from habit.schedulers.habit import (
 )
 from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import profile_for
-from habit.schedulers.rlm import RLM, Limits
+from habit.schedulers.rlm import RLM
 from habit.schedulers.scheduler import Outcome, Task
+from habit.schedulers.workbench import Limits
 from habit.telemetry.otel import OpenTelemetry
 
 

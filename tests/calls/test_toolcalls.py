@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from habit.calls.call import Call, Message
-from habit.calls.toolcalls import EARLIER, ToolCalls, ToolResult, as_text, as_turns, read_reply, split
-from habit.calls.tools import ONLY_PYTHON, Made
+from habit.calls.toolcalls import EARLIER, ToolCalls, ToolResult, as_text, as_turns, read_calls, read_reply, split
+from habit.calls.tools import ONLY_PYTHON, Made, Tool, part, part_results, write, write_results
 
 LINES = st.sampled_from(
     ["x = 1", "```", "````", "```python", "```python run_python", "\\```python run_python", "", " ", "\r", "\\", "'''"]
@@ -190,3 +190,64 @@ def test_only_a_call_with_the_tool_has_another_key() -> None:
     plain = Call("m", (Message("user", "u"),), "root")
     assert plain.key == "1480d91caf60529be2445d4e5e43b88ba00570bacb4712af2959659c1952eb67"
     assert Call("m", (Message("user", "u"),), "root", tools=ONLY_PYTHON).key != plain.key
+
+
+SEARCH = Tool("search", "Find.", {"type": "object", "properties": {"pattern": {}}, "required": ["pattern"]})
+PEEK = Tool("peek", "Look.", {"type": "object", "properties": {}})
+SEVERAL = (SEARCH, PEEK)
+MARKED = st.sampled_from(["[result 1 of 2: a]", "\\[result 2 of 2: b]", "[result 2 of 2: b]", "", "x"])
+RESULTS = st.text() | st.lists(MARKED, max_size=4).map("\n".join)
+
+
+@given(
+    TEXTS | st.just("```json search\n{}\n```"),
+    st.lists(st.dictionaries(st.text(max_size=3), TEXTS, max_size=2), min_size=1, max_size=3),
+)
+def test_calls_of_other_tools_go_in_and_come_out(prose: str, arguments: list[dict[str, str]]) -> None:
+    made = tuple(Made("search", json.dumps(each, ensure_ascii=False)) for each in arguments)
+    assert part(write(prose, made, SEVERAL), SEVERAL) == (prose, made)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["search", "peek", ""]), RESULTS), min_size=2, max_size=4))
+def test_results_are_told_apart(results: list[tuple[str, str]]) -> None:
+    assert part_results(write_results(results), len(results)) == [text for _, text in results]
+
+
+@given(RESULTS, st.integers(0, 3))
+def test_any_text_can_be_asked_for_results(text: str, count: int) -> None:
+    found = part_results(text, count)
+    assert found is None or len(found) == count
+
+
+@given(TEXTS, st.sampled_from(["search", "peek", "other", "functions.search", ""]) | TEXTS, JSON | JSON.map(json.dumps))
+def test_nothing_a_model_sends_to_several_tools_is_too_strange(prose: str, name: str, arguments: object) -> None:
+    text = read_reply(prose, [(name, arguments)], SEVERAL)
+    assert all(isinstance(call.arguments, dict) for call in part(text, SEVERAL)[1])
+    assert part(text, SEVERAL)[1] or "[" in text
+
+
+@given(st.lists(st.sampled_from(["```json search", "```", '{"pattern": "x"}', "{", '{"tool": "peek"}', "words"])))
+def test_any_text_can_be_read_for_calls(lines: list[str]) -> None:
+    prose, made, problems = read_calls("\n".join(lines), [], SEVERAL)
+    assert isinstance(prose, str)
+    assert all(call.tool in ("search", "peek") for call in made)
+    assert all("\n" not in problem.split(":")[0] for problem in problems)
+
+
+def test_each_call_has_its_own_result_in_the_history() -> None:
+    made = [Made("search", '{"pattern": "x"}'), Made("peek", "{}")]
+    messages = [
+        Message("user", "q"),
+        Message("assistant", write("Look.", made, SEVERAL)),
+        Message("user", write_results([("search", "one"), ("peek", "two")])),
+    ]
+    assert list(as_turns(messages, SEVERAL))[1:] == [
+        ToolCalls("Look.", (("run000100", made[0]), ("run000101", made[1]))),
+        ToolResult("run000100", "search", "one"),
+        ToolResult("run000101", "peek", "two"),
+    ]
+
+
+def test_other_tools_are_in_the_key_with_their_words() -> None:
+    keys = {Call("m", (), "root", tools=tools).key for tools in ((), ONLY_PYTHON, SEVERAL, (SEARCH,))}
+    assert len(keys) == 4

@@ -15,9 +15,12 @@ from habit.events import Observer, ignore
 from habit.journal.memory import MemoryStore
 from habit.journal.records import RunRecord
 from habit.sandbox.cpython import CPythonSandbox
+from habit.sandbox.session import Sandbox
 from habit.schedulers.prompts import FRONTIER, Profile
-from habit.schedulers.rlm import RLM, Limits
+from habit.schedulers.rlm import RLM
+from habit.schedulers.rooted import Rooted
 from habit.schedulers.scheduler import Outcome, Task
+from habit.schedulers.workbench import Limits
 from support.scripted import ScriptedProvider
 
 
@@ -31,7 +34,7 @@ async def sandbox() -> AsyncIterator[CPythonSandbox]:
 class Bench:
     """One RLM with what it needs; ``ask`` runs a task."""
 
-    def __init__(self, sandbox: CPythonSandbox) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.store = MemoryStore()
 
@@ -47,10 +50,11 @@ class Bench:
         profile: Profile = FRONTIER,
         on_event: Observer = ignore,
         stream_starts: bool = False,
+        kind: type[Rooted] = RLM,
     ) -> Outcome:
         await self.store.add_run(RunRecord(id="run", query=query, started=0.0, settings={}, context={}))
         kernel = Kernel(model, model, store=self.store, run_id="run", budget=budget)
-        self.rlm = RLM(
+        self.rlm = kind(
             kernel,
             self.sandbox,
             self.store,

@@ -9,7 +9,7 @@ import pytest
 
 from habit.calls.call import Call, Reply
 from habit.events import ChildFinished, ChildStarted
-from habit.schedulers.rlm import Limits
+from habit.schedulers.workbench import Limits
 from schedulers.conftest import Bench
 from support.scripted import ScriptedProvider, block
 

@@ -139,7 +139,7 @@ async def test_rlm_query_runs_a_child_even_on_a_short_prompt(bench: Bench) -> No
 
 
 async def test_below_the_deepest_level_rlm_query_is_one_call(bench: Bench) -> None:
-    from habit.schedulers.rlm import Limits
+    from habit.schedulers.workbench import Limits
 
     model = ScriptedProvider([block("answer(rlm_query('Say hello.'))")], leaf=lambda prompt: "hello")
     assert (await bench.ask(model, profile=RLM, limits=Limits(max_depth=0))).answer == "hello"

@@ -7,7 +7,7 @@ from typing import Any
 
 from habit.calls.fanout import EXPECTED_OUTPUT
 from habit.events import Event, Folded
-from habit.schedulers.rlm import Limits
+from habit.schedulers.workbench import Limits
 from schedulers.conftest import Bench
 from support.scripted import ScriptedProvider, block
 

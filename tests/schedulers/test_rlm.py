@@ -7,8 +7,8 @@ import pytest
 from habit.calls.budget import Budget
 from habit.errors import BudgetExceeded, CallFailed, RunFailed
 from habit.schedulers.prompts import SMALL
-from habit.schedulers.rlm import Limits
 from habit.schedulers.scheduler import Outcome
+from habit.schedulers.workbench import Limits
 from schedulers.conftest import Bench
 from support.scripted import CUT_OFF, ScriptedProvider, block
 

@@ -274,7 +274,7 @@ def _labelled(label: str, body: str, tools: Tools) -> list[tuple[str, Any]]:
     words = label.split()
     names = words[1:] if len(words) == 2 and words[0] == "json" else []  # a name that no tool has is told so
     names = [word for word in words if any(word == tool.name for tool in tools)] or names
-    return [(names[0], body)] if len(names) == 1 else []
+    return [(names[0], body.removesuffix("\n"))] if len(names) == 1 else []
 
 
 def _written_calls(text: str, tools: Tools) -> list[tuple[str, Any]]:

@@ -36,11 +36,13 @@ _LEAST_MESSAGE_CHARS = 200
 class AgentLoop(Rooted):
     """The standard tool-calling loop. One instance serves one run and all of its child runs."""
 
+    fold_keeps = (2, 1)
+
     def __init__(self, *what: Any, **how: Any) -> None:
         """As for every scheduler with a root; nothing runs ahead, because there is no code to read ahead in."""
         super().__init__(*what, **how)
-        fitting = min(self.profile.page_chars, max(LEAST_PAGE_CHARS, self.kernel.root.window))  # a quarter of it
-        self.profile = replace(self.profile, page_chars=fitting)
+        fitting = max(LEAST_PAGE_CHARS, self.kernel.root.window // 3)  # so that several pages fit into the window
+        self.profile = replace(self.profile, page_chars=min(self.profile.page_chars, fitting))
         self._prepared: WeakSet[Session] = WeakSet()
 
     def begin(self, live: LiveSession, task: Task) -> Conversation:

@@ -16,9 +16,7 @@ from habit.schedulers.early import early_start
 from habit.schedulers.replies import read_blocks
 from habit.schedulers.rooted import Rooted
 from habit.schedulers.scheduler import Outcome
-from habit.schedulers.workbench import Limits, Workbench
-
-__all__ = ["RLM", "Limits", "Workbench"]
+from habit.schedulers.workbench import Workbench
 
 
 class RLM(Rooted):

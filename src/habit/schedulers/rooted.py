@@ -20,12 +20,12 @@ from habit.schedulers.scheduler import Outcome, Task
 from habit.schedulers.scouting import Speculation
 from habit.schedulers.workbench import Limits, Workbench
 
-FOLD_KEEPS = (3, 1)
-"""Exchanges that a fold leaves as they were; fewer where that is still too much for the window."""
-
 
 class Rooted:
     """A scheduler that consults a root model. One instance serves one run and all of its child runs."""
+
+    fold_keeps = (3, 1)
+    """Exchanges that a fold leaves as they were; fewer where that is still too much for the window."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Rooted:
     async def ask_root(self, talk: Conversation, bench: Workbench) -> Reply:
         """The root's next reply; an empty one is a turn to remark on, not the end of the run."""
         call = self.root_call(talk, bench)
-        for kept in FOLD_KEEPS:
+        for kept in self.fold_keeps:
             if await self.kernel.fits(call):
                 break
             if not await self.make_room(talk, bench, kept):

@@ -18,6 +18,7 @@ from habit.calls.structured import wrapped
 from habit.calls.tools import Made, Tool, Tools
 
 ANSWER = "answer"
+_ANSWER_NAMES = ("value", "answer", "final_answer", "result", "response", "text", "output")
 _MOST_SLICES = 200
 _RANGE = re.compile(r"\s*(\d{1,9})\s*(?:(?:-|–|\.\.|to)\s*(\d{1,9}))?\s*")
 _TEXT = {"type": "string"}
@@ -127,9 +128,10 @@ def _cell(tool: str, arguments: Mapping[str, Any]) -> str:
     if tool == ANSWER:
         if not arguments:
             raise BadArguments("answer needs a value: call it with the final answer.")
-        value = arguments["value"] if "value" in arguments or len(arguments) > 1 else next(iter(arguments.values()))
-        if "value" not in arguments and len(arguments) > 1:
-            value = dict(arguments)
+        value: Any = dict(arguments)  # all of it, unless it says by name that it holds the answer
+        if len(arguments) == 1:
+            ((name, only),) = arguments.items()
+            value = only if name in _ANSWER_NAMES else value
         return f"answer({_literal(value)})"
     declared = next(each.parameters for each in OVER_CONTEXT if each.name == tool)
     given = {name: value for name, value in arguments.items() if value is not None}
