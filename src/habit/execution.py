@@ -207,6 +207,11 @@ class Execution:
             return Choice(chosen, recorded.get("why", ""), hint=recorded.get("hint", "")), gave_up
         if self._job.chosen is not None:
             return Choice(self._job.chosen, "it was asked for"), None
+        if self._job.librarian is None and self._job.strategy == "habit":
+            raise RunFailed(
+                f"No habit answers this: there is no library of habits in {self._job.settings.library}; make one with "
+                "habit init, or let the model write a program with --strategy auto."
+            )
         if self._job.librarian is None or self._job.strategy == "rlm":
             return Choice(None, "a scheduler written afresh was asked for" if self._job.strategy == "rlm" else ""), None
         return await self._job.librarian.choose(self._kernel, self._task, self._job.strategy), None

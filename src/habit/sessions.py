@@ -122,10 +122,18 @@ class Session:
                 if self._before is None and not self.last:
                     live = await self._stack.enter_async_context(execution.open_session())
                     self._before = Before(live, context, record)
-                run = await execution.run(self._before.live if self._before else None)
+                failure: RunError | None = None
+                try:
+                    run = await execution.run(self._before.live if self._before else None)
+                except RunError as problem:
+                    if problem.run is None or not execution.gave_up:
+                        raise  # it says nothing about a habit
+                    run, failure = problem.run, problem
             if job.librarian is not None:
                 ended = Ended(run, execution.choice, execution.gave_up, context, expected, allowed, tell)
                 await job.librarian.after(ended, self._ask_afresh)
+        if failure is not None:
+            raise failure
         return run
 
     async def _ask_afresh(

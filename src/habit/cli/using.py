@@ -99,7 +99,8 @@ def explain(ref: str, as_json: bool, **flags: Any) -> None:
     if as_json:
         write_json(facts)
     else:
-        write("\n".join(f"{name:<11} {one_line(answer_text(value))}" for name, value in facts.items() if value))
+        told = {name: one_line(answer_text(value)) for name, value in facts.items() if value not in (None, "")}
+        write("\n".join(f"{name:<11} {text}" for name, text in told.items()))
 
 
 def explanation(record: RunRecord) -> dict[str, Any]:
@@ -107,16 +108,18 @@ def explanation(record: RunRecord) -> dict[str, Any]:
     result: Mapping[str, Any] = record.result or {}
     chosen = result.get("chosen") or {}
     usage = result.get("usage") or {}
+    answered = result.get("answer") is not None
     return {
         "run": record.id,
         "query": record.query,
         "status": record.status,
-        "answered by": result.get("habit") or "a program the model wrote for this run",
-        "why": result.get("why") or "there was no library to look in, or --strategy rlm was given",
+        "answered by": (result.get("habit") or "a program the model wrote for this run") if answered else None,
+        "why": result.get("why") or ("there was no library to look in" if answered else None),
         "tried": f"{chosen['name']}@{chosen['version']}" if chosen else None,
         "parameters": chosen.get("parameters") or None,
         "gave up": (result.get("gave_up") or {}).get("reason"),
         "drift": result.get("drift"),
+        "error": result.get("error"),
         "root calls": (usage.get("root") or {}).get("calls", 0),
         "leaf calls": (usage.get("leaf") or {}).get("calls", 0),
     }
