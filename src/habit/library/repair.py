@@ -20,10 +20,11 @@ from habit.calls.budget import Budget
 from habit.contexts.context import Context
 from habit.errors import RunError
 from habit.librarian import Asking, left_after
-from habit.library.case import Case
 from habit.library.checks import examine
-from habit.library.contract import infer_contract, observe
+from habit.library.contract import contract_for, infer_contract, observe
+from habit.library.crystallise.cutting import case_of
 from habit.library.crystallise.recording import record_run
+from habit.library.crystallise.rehearsing import rehearse
 from habit.library.habit import Habit
 from habit.library.repository import Repository
 from habit.library.review.policy import settle
@@ -114,9 +115,12 @@ async def _tried(
         found = _short(plain(run.answer))
         return f"on the new input it answers {found} and the right answer is {_short(expected)}", left
     record = await (await resources.store()).run(run.id)
-    recorded = await record_run(record, resources)
-    case = Case(
-        dict(breakage.parameters), breakage.context, recorded.exchanges, expected, breakage.run.id, breakage.run.query
+    recorded = replace(await record_run(record, resources), answer=expected)
+    rehearsed = await rehearse(sandbox, source, recorded, breakage.parameters)
+    contract = contract_for(candidate.spec, facts)
+    case = replace(
+        await case_of(sandbox, source, recorded, dict(breakage.parameters), rehearsed, contract),
+        run=breakage.run.id,
     )
     name = _case_name(candidate, breakage.run)
     whole = replace(
