@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -138,10 +139,12 @@ def stats(name: str | None, as_json: bool, **flags: Any) -> None:
     from habit.library.standing import standings
 
     settings = load(flags)
-    evidence = Evidence(evidence_path(settings))
-    uses = evidence.uses(name)
+    path = evidence_path(settings)
+    uses: list[Use] = []
+    if path is not None and path.exists():
+        with closing(Evidence(path)) as evidence:
+            uses = evidence.uses(name)
     rows = standings(uses)
-    evidence.close()
     if as_json:
         write_json([row.to_json() for row in rows])
         return
