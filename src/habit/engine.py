@@ -15,7 +15,7 @@ from habit.calls.budget import Budget
 from habit.calls.fanout import Confirm
 from habit.config import SETTABLE, Settings
 from habit.config import load as load_settings
-from habit.errors import RunError
+from habit.errors import RunError, UsageError
 from habit.events import Observer, ignore
 from habit.journal.store import Store
 from habit.models import Models
@@ -141,8 +141,10 @@ class Engine:
 
         ``parameters`` are given by name, as values or as text; the input is given as in ``ask``. With the strategy
         ``habit`` a habit that can't answer raises RunFailed; else the model then writes a scheduler. Raises UsageError
-        for an unknown habit or parameters that do not fit.
+        for an unknown habit, parameters that do not fit, and the strategy ``rlm``.
         """
+        if self.settings.strategy == "rlm":
+            raise UsageError("The strategy rlm uses no habits: to use one by name, take habit or auto.")
         from habit.library.librarian import NamedLibrarian
         from habit.library.using import question_of
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -72,6 +72,8 @@ class Job:
     """Chooses a habit; None where there is no library."""
     chosen: Chosen | None = None
     """The habit that must answer, whatever a librarian would choose."""
+    readable: Callable[[], Awaitable[Context]] | None = None
+    """Gives the input to whoever wants to read it; a large one is handed to the sandbox, out of ``context``."""
 
 
 class Execution:
@@ -213,19 +215,28 @@ class Execution:
             self._kernel.take_recorded(MATCH_SESSION)
             gave_up = recorded.get("gave_up")
             known = recorded.get("chosen")
-            chosen = None if known is None else self._judged(Chosen.from_json(known), gave_up)
+            chosen = None if known is None else await self._judged(Chosen.from_json(known), gave_up)
             return Choice(chosen, recorded.get("why", ""), hint=recorded.get("hint", "")), gave_up
         if self._job.chosen is not None:
             return Choice(self._job.chosen, "it was asked for"), None
+        if self._job.librarian is None and self._job.strategy == "habit":
+            raise RunFailed(
+                f"No habit answers this: there is no library of habits in {self._job.settings.library}; make one with "
+                "habit init, or let the model write a program with --strategy auto."
+            )
         if self._job.librarian is None or self._job.strategy in ("rlm", "agent"):
             return Choice(None, "a scheduler written afresh was asked for" if self._job.strategy == "rlm" else ""), None
-        return await self._job.librarian.choose(self._kernel, self._task, self._job.strategy), None
+        task = replace(self._task, context=await self._readable())
+        return await self._job.librarian.choose(self._kernel, task, self._job.strategy), None
 
-    def _judged(self, chosen: Chosen, gave_up: Mapping[str, Any] | None) -> Chosen:
+    async def _readable(self) -> Context:
+        return self._job.context if self._job.readable is None else await self._job.readable()
+
+    async def _judged(self, chosen: Chosen, gave_up: Mapping[str, Any] | None) -> Chosen:
         """``chosen`` with its judge: in a replay the verdict that was recorded, else the librarian's own."""
         if not self._job.replay:
-            librarian, context = self._job.librarian, self._job.context
-            return replace(chosen, judge=librarian.judge_of(chosen, context)) if librarian else chosen
+            librarian = self._job.librarian
+            return replace(chosen, judge=librarian.judge_of(chosen, await self._readable())) if librarian else chosen
         broken = gave_up["reason"].partition(BROKEN_PROMISE)[2] if gave_up else ""
         return replace(chosen, judge=lambda answer: [broken] if broken else [])
 

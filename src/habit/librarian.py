@@ -42,15 +42,20 @@ class Ended:
     @property
     def budget_left(self) -> Budget | None:
         """What the run left of its budget; None when it left nothing."""
-        usage = self.run.usage
-        used = {
-            "max_calls": usage.calls,
-            "max_tokens": sum(tally.input_tokens + tally.output_tokens for tally in (usage.root, usage.leaf)),
-            "max_usd": usage.usd or 0.0,
-            "max_seconds": self.run.seconds,
-        }
-        left = {name: allowed - used[name] for name in used if (allowed := getattr(self.budget, name)) is not None}
-        return None if any(amount <= 0 for amount in left.values()) else Budget(**left)
+        return left_after(self.budget, self.run)
+
+
+def left_after(budget: Budget, run: Run) -> Budget | None:
+    """What ``run`` left of ``budget``; None when it left nothing."""
+    usage = run.usage
+    used = {
+        "max_calls": usage.calls,
+        "max_tokens": sum(tally.input_tokens + tally.output_tokens for tally in (usage.root, usage.leaf)),
+        "max_usd": usage.usd or 0.0,
+        "max_seconds": run.seconds,
+    }
+    left = {name: allowed - used[name] for name in used if (allowed := getattr(budget, name)) is not None}
+    return None if any(amount <= 0 for amount in left.values()) else Budget(**left)
 
 
 class Librarian(Protocol):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,20 @@ class Session:
                 if self._before is None and not self.last:
                     live = await self._stack.enter_async_context(execution.open_session())
                     self._before = Before(live, context, record)
-                run = await execution.run(self._before.live if self._before else None)
+                failure: RunError | None = None
+                try:
+                    run = await execution.run(self._before.live if self._before else None)
+                except RunError as problem:
+                    if problem.run is None or not execution.gave_up:
+                        raise  # it says nothing about a habit
+                    run, failure = problem.run, problem
             if job.librarian is not None:
+                if run.habit is None and (execution.gave_up or execution.choice.drift):
+                    context = await _readable(record, context, shared)  # for a repair
                 ended = Ended(run, execution.choice, execution.gave_up, context, expected, allowed, tell)
                 await job.librarian.after(ended, self._ask_afresh)
+        if failure is not None:
+            raise failure
         return run
 
     async def _ask_afresh(
@@ -138,9 +149,7 @@ class Session:
         strategy = "rlm" if chosen is None else "habit"
         settings = replace(self._settings, no_cache=self._settings.no_cache or not use_cache, strategy=strategy)
         record = await self._record(query, context, expected, *models, continues=None, settings=settings)
-        if isinstance(context.payload, Parked) and context.payload.is_spent:  # the session's own sandbox has it
-            store, keep = await self._resources.store(), self._resources.keep_conversions
-            context = await _context_again(record, store, keep_conversions=keep, tell=ignore)
+        context = await _readable(record, context, self._resources)
         job = await self._job(record, context, expected, models, budget, ignore)
         async with job.store.claim(record.id):
             await job.store.add_run(record)
@@ -173,6 +182,7 @@ class Session:
             confirm=shared.confirm,
             on_event=tell,
             telemetry=shared.telemetry,
+            readable=partial(_readable, record, context, shared),
         )
 
     async def _go_back(self, ref: str) -> None:
@@ -281,7 +291,7 @@ async def job_again(record: RunRecord, resources: Resources, returns: Any, befor
     if record.strategy == "learn":
         raise UsageError(f"Run {record.id} is one call made while learning a habit; ask or learn again instead.")
     settings = settings_of(record, resources.settings)
-    store = await resources.store()
+    store, keep = await resources.store(), resources.keep_conversions
     calls = await store.calls(record.id)
     root: Provider
     leaf: Provider
@@ -292,11 +302,13 @@ async def job_again(record: RunRecord, resources: Resources, returns: Any, befor
         root_window, leaf_window = record.settings["windows"]
         root = AbsentModel(record.settings["model"], root_window)
         leaf = AbsentModel(record.settings["leaf_model"], leaf_window)
+    if before:
+        context = before.context
+    else:
+        context = await _context_again(record, store, keep_conversions=keep, tell=resources.on_event)
     return Job(
         record,
-        before.context
-        if before
-        else await _context_again(record, store, keep_conversions=resources.keep_conversions, tell=resources.on_event),
+        context,
         Returns.from_json(record.settings["returns"]) if returns is None else Returns.from_type(returns),
         settings,
         store,
@@ -312,6 +324,7 @@ async def job_again(record: RunRecord, resources: Resources, returns: Any, befor
         telemetry=resources.telemetry,
         strategy=settings.strategy,
         librarian=resources.librarian if live else None,
+        readable=partial(_readable, record, context, resources),
     )
 
 
@@ -325,6 +338,14 @@ def must_have_ended(record: RunRecord) -> None:
     """Raises UsageError when the run is still going on, or was interrupted."""
     if record.result is None or record.status in ("running", "interrupted"):
         raise UsageError(f"Run {record.id} has not ended; continue it with: habit resume {record.id}.")
+
+
+async def _readable(record: RunRecord, context: Context, resources: Resources) -> Context:
+    """``context``, the input of ``record``, to be read: a large one may have been handed to a sandbox for good."""
+    if not (isinstance(context.payload, Parked) and context.payload.is_spent):
+        return context
+    store, keep = await resources.store(), resources.keep_conversions
+    return await _context_again(record, store, keep_conversions=keep, tell=ignore)
 
 
 async def _context_again(record: RunRecord, store: Store, *, keep_conversions: bool, tell: Observer) -> Context:

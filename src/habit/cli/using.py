@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -99,7 +100,8 @@ def explain(ref: str, as_json: bool, **flags: Any) -> None:
     if as_json:
         write_json(facts)
     else:
-        write("\n".join(f"{name:<11} {one_line(answer_text(value))}" for name, value in facts.items() if value))
+        told = {name: one_line(answer_text(value)) for name, value in facts.items() if value not in (None, "")}
+        write("\n".join(f"{name:<11} {text}" for name, text in told.items()))
 
 
 def explanation(record: RunRecord) -> dict[str, Any]:
@@ -107,16 +109,18 @@ def explanation(record: RunRecord) -> dict[str, Any]:
     result: Mapping[str, Any] = record.result or {}
     chosen = result.get("chosen") or {}
     usage = result.get("usage") or {}
+    answered = result.get("answer") is not None
     return {
         "run": record.id,
         "query": record.query,
         "status": record.status,
-        "answered by": result.get("habit") or "a program the model wrote for this run",
-        "why": result.get("why") or "there was no library to look in, or --strategy rlm was given",
+        "answered by": (result.get("habit") or "a program the model wrote for this run") if answered else None,
+        "why": result.get("why") or ("there was no library to look in" if answered else None),
         "tried": f"{chosen['name']}@{chosen['version']}" if chosen else None,
         "parameters": chosen.get("parameters") or None,
         "gave up": (result.get("gave_up") or {}).get("reason"),
         "drift": result.get("drift"),
+        "error": result.get("error"),
         "root calls": (usage.get("root") or {}).get("calls", 0),
         "leaf calls": (usage.get("leaf") or {}).get("calls", 0),
     }
@@ -135,10 +139,12 @@ def stats(name: str | None, as_json: bool, **flags: Any) -> None:
     from habit.library.standing import standings
 
     settings = load(flags)
-    evidence = Evidence(evidence_path(settings))
-    uses = evidence.uses(name)
+    path = evidence_path(settings)
+    uses: list[Use] = []
+    if path is not None and path.exists():
+        with closing(Evidence(path)) as evidence:
+            uses = evidence.uses(name)
     rows = standings(uses)
-    evidence.close()
     if as_json:
         write_json([row.to_json() for row in rows])
         return

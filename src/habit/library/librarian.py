@@ -17,7 +17,7 @@ import anyio.to_thread
 from habit.calls.kernel import Kernel
 from habit.config import Settings
 from habit.contexts.context import Context
-from habit.errors import HabitError, RunFailed
+from habit.errors import HabitError, RunFailed, UsageError
 from habit.events import Notice
 from habit.librarian import Asking, Ended
 from habit.library.contract import observe, violated
@@ -55,9 +55,14 @@ class LibraryLibrarian:
     async def choose(self, kernel: Kernel, task: Task, strategy: str) -> Choice:
         """A habit that fits the question and its input, else why there is none. Raises RunFailed where ``strategy``
         demands one."""
-        choice = await self._choose(kernel, task)
+        try:
+            choice = await self._choose(kernel, task)
+        except UsageError as problem:  # a library that can't be read keeps nobody from an answer
+            if strategy == "habit":
+                raise
+            choice = Choice(None, str(problem))
         if strategy == "habit" and choice.chosen is None:
-            raise RunFailed(f"No habit answers this: {choice.why}; let the model write a program with --strategy rlm.")
+            raise RunFailed(f"No habit answers this: {choice.why}; let the model write a program with --strategy auto.")
         return choice
 
     async def _choose(self, kernel: Kernel, task: Task) -> Choice:
@@ -73,7 +78,7 @@ class LibraryLibrarian:
                 await anyio.to_thread.run_sync(chosen, found.habit, found.parameters, facts),
                 _HOW[found.how],
                 parameters=found.parameters,
-                phrasing=(found.phrasing or "") if found.how == "model" else "",
+                phrasing=(found.phrasing or "") if found.how != "phrasing" else "",
             )
         if found.unfit is None:
             return Choice(None, found.reason)
@@ -131,7 +136,10 @@ class LibraryLibrarian:
             return
         ended.tell(Notice(f"Solving this afresh as well, to compare with {used.full_name} (--shadow)."))
         fresh = await ask(run.query, returns=ended.returns, budget=left, use_cache=False)
-        same = fresh.status == "answered" and plain(fresh.answer) == plain(run.answer)
+        if fresh.status != "answered":
+            ended.tell(Notice(f"The comparison came to no end: {fresh.error or f'run {fresh.id} met a limit'}."))
+            return
+        same = plain(fresh.answer) == plain(run.answer)
         outcome: Outcome = "agreed" if same else "disagreed"
         reason = (
             "" if same else f"{str(plain(run.answer))[:80]} against {str(plain(fresh.answer))[:80]}, run {fresh.id}"
@@ -139,6 +147,8 @@ class LibraryLibrarian:
 
         def note() -> list[Use]:
             self._evidence.note(_use(fresh, used.name, used.version, outcome, reason))
+            if not same and ended.choice.phrasing:
+                self._evidence.remove(used.name, ended.choice.phrasing)
             return self._evidence.uses(used.name)
 
         uses = await anyio.to_thread.run_sync(note)
@@ -149,8 +159,16 @@ class LibraryLibrarian:
         failed = sum(use.outcome == "disagreed" for use in shadows[-SHADOWS_LOOKED_AT:])
         if failed >= SHADOWS_THAT_FAIL:
             why = f"{failed} of its last {min(len(shadows), SHADOWS_LOOKED_AT)} shadow runs disagreed"
-            await anyio.to_thread.run_sync(lambda: self.repository().suspend(used.name, why))
-            ended.tell(Notice(f"{used.full_name} is suspended, because {why}; see: habit stats {used.name}"))
+            if await anyio.to_thread.run_sync(self._suspend, used, why):
+                ended.tell(Notice(f"{used.full_name} is suspended, because {why}; see: habit stats {used.name}"))
+
+    def _suspend(self, used: Chosen, why: str) -> bool:
+        """Suspend the version that was used; False where another is in use, or none."""
+        active = {habit.name: habit.version for habit in self.repository().habits()}
+        if active.get(used.name) != used.version:
+            return False
+        self.repository().suspend(used.name, why)
+        return True
 
     async def aclose(self) -> None:
         """Close the evidence."""

@@ -19,11 +19,12 @@ import anyio.to_thread
 from habit.calls.budget import Budget
 from habit.contexts.context import Context
 from habit.errors import RunError
-from habit.librarian import Asking
-from habit.library.case import Case
+from habit.librarian import Asking, left_after
 from habit.library.checks import examine
-from habit.library.contract import infer_contract, observe
+from habit.library.contract import contract_for, infer_contract, observe
+from habit.library.crystallise.cutting import case_of
 from habit.library.crystallise.recording import record_run
+from habit.library.crystallise.rehearsing import rehearse
 from habit.library.habit import Habit
 from habit.library.repository import Repository
 from habit.library.review.policy import settle
@@ -59,15 +60,21 @@ async def repair(breakage: Breakage, resources: Resources, repository: Repositor
     the machine, not the model, is at fault."""
     habit = breakage.habit
     trouble = source = ""
+    left: Budget | None = budget
     for _ in range(ROUNDS):
+        if left is None:
+            return f"No repair of {habit.label} was found within the budget: {trouble}."
         try:
-            written = await ask(_request(breakage, source, trouble), returns=str, budget=budget)
+            written = await ask(_request(breakage, source, trouble), returns=str, budget=left)
         except RunError as failure:
             return f"No repair of {habit.label} was found: {failure}"
         if written.status != "answered":
             return f"No repair of {habit.label} was found: {written.error or 'the model came to no end with it'}."
         source = _code(str(written.answer))
-        trouble = await _tried(breakage, source, written, resources, repository, ask, budget)
+        left = left_after(left, written)
+        if left is None:
+            return f"No repair of {habit.label} was found within the budget: none is left to try it."
+        trouble, left = await _tried(breakage, source, written, resources, repository, ask, left)
         if not trouble:
             return f"A repair of {habit.label} passes its old cases and this one: habit review {habit.name}"
     return f"No repair of {habit.label} was found: {trouble}."
@@ -81,13 +88,14 @@ async def _tried(
     repository: Repository,
     ask: Asking,
     budget: Budget,
-) -> str:
-    """Try ``source`` on everything; propose it when it does all. What is wrong with it, else empty."""
+) -> tuple[str, Budget | None]:
+    """Try ``source`` on everything; propose it when it does all. What is wrong with it, else empty; and what is left
+    of ``budget`` then."""
     candidate = _candidate(breakage, source, written)
     sandbox = await resources.sandbox(resources.settings.sandbox)
     report = await examine(sandbox, candidate, mutants=0)
     if not report.green:
-        return report.troubles()[0]
+        return report.troubles()[0], budget
     facts = await anyio.to_thread.run_sync(observe, breakage.context)
     ceiling = report.ceiling or candidate.spec.ceiling
     trial = Chosen(
@@ -100,14 +108,19 @@ async def _tried(
     try:
         run = await ask(breakage.run.query, returns=breakage.returns, budget=budget, chosen=trial)
     except RunError as failure:
-        return f"on the new input it fails: {failure}"
+        return f"on the new input it fails: {failure}", left_after(budget, failure.run) if failure.run else budget
+    left = left_after(budget, run)
     expected = plain(breakage.run.answer)
     if plain(run.answer) != expected:
-        return f"on the new input it answers {_short(plain(run.answer))} and the right answer is {_short(expected)}"
+        found = _short(plain(run.answer))
+        return f"on the new input it answers {found} and the right answer is {_short(expected)}", left
     record = await (await resources.store()).run(run.id)
-    recorded = await record_run(record, resources)
-    case = Case(
-        dict(breakage.parameters), breakage.context, recorded.exchanges, expected, breakage.run.id, breakage.run.query
+    recorded = replace(await record_run(record, resources), answer=expected)
+    rehearsed = await rehearse(sandbox, source, recorded, breakage.parameters)
+    contract = contract_for(candidate.spec, facts)
+    case = replace(
+        await case_of(sandbox, source, recorded, dict(breakage.parameters), rehearsed, contract),
+        run=breakage.run.id,
     )
     name = _case_name(candidate, breakage.run)
     whole = replace(
@@ -122,7 +135,7 @@ async def _tried(
         whole = replace(whole, spec=whole.spec.model_copy(update={"relations": kept}))
         report = await examine(sandbox, whole, mutants=0)
     if not report.green:
-        return report.troubles()[0]
+        return report.troubles()[0], left
     if whole.spec.policy == "pure-and-green":
         report = await examine(sandbox, whole)
 
@@ -130,7 +143,7 @@ async def _tried(
         settle(repository, repository.propose(whole), report)
 
     await anyio.to_thread.run_sync(propose)
-    return ""
+    return "", left
 
 
 def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:

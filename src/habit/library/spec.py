@@ -6,6 +6,7 @@ docs/habits.md documents every field; ``FORMAT`` is raised when a reader of the 
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -56,7 +57,7 @@ class Parameter(_Part):
             case "integer":
                 return type(value) is int
             case "number":
-                return type(value) in (int, float)
+                return type(value) in (int, float) and math.isfinite(value)
             case "boolean":
                 return isinstance(value, bool)
             case "list":

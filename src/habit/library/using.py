@@ -56,8 +56,12 @@ def budget_of(ceiling: Ceiling, facts: Facts) -> Budget:
 
 def question_of(spec: HabitSpec, parameters: Mapping[str, Any]) -> str:
     """The question that a use by name answers, in the words of the habit's first phrasing."""
-    shown = {name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in parameters.items()}
-    return re.sub(r"\{(\w+)\}", lambda slot: shown.get(slot[1], slot[0]), spec.intent.phrasings[0])
+
+    def shown(slot: re.Match[str]) -> str:
+        value = parameters.get(slot[1], slot[0])
+        return (" or " if slot[2] else ", ").join(value) if isinstance(value, list) else str(value)
+
+    return re.sub(r"\{(\w+)(:or)?\}", shown, spec.intent.phrasings[0] if spec.intent.phrasings else spec.intent.summary)
 
 
 def filled(spec: HabitSpec, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def filled(spec: HabitSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for name, parameter in spec.parameters.items():
         if name not in given:
-            example = f"--param {name}={parameter.example}"
+            example = f"--param {name}={_as_text(parameter.example)}"
             raise UsageError(f"{spec.name} needs a value for {name}: give one with {example}")
         values[name] = _value(spec.name, name, parameter, given[name])
     return values
@@ -82,6 +86,17 @@ def _value(habit: str, name: str, parameter: Parameter, given: Any) -> Any:
         return value
     wanted = f"one of {', '.join(parameter.choices)}" if parameter.choices else f"of type {parameter.type}"
     raise UsageError(f"{name} of {habit} must be {wanted}, not {str(given)[:80]!r}")
+
+
+def _as_text(value: Any) -> str:
+    """As ``_from_text`` reads it."""
+    match value:
+        case list():
+            return ",".join(value)
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)
 
 
 def _from_text(parameter: Parameter, text: str) -> Any:

@@ -15,6 +15,7 @@ from habit.library.checks.report import Report
 from habit.library.contract import infer_contract
 from habit.library.crystallise.antiunify import must_be_alike
 from habit.library.crystallise.composing import compose
+from habit.library.crystallise.copied import computed
 from habit.library.crystallise.cutting import case_of
 from habit.library.crystallise.dependence import must_depend
 from habit.library.crystallise.description import Description
@@ -168,12 +169,12 @@ class _Slice:
 
 async def _sliced(sandbox: Sandbox, recorded: RecordedRun) -> _Slice:
     """The code of a run that reaches its answer, shown to give that answer again with the replies of the run."""
+    recorded, dropped = computed(recorded)
     program = program_of(recorded.cells)
     kept = slice_of(program)
     _must_compute(kept)
     source = compose(kept, {}, returns="object")
     run, rehearsed = await _with_its_replies(sandbox, source, kept, recorded)
-    dropped = []
     if len(kept) < len(program):
         dropped.append(f"dropped {len(program) - len(kept)} of {len(program)} statements that do not reach the answer")
     unused = len(recorded.exchanges) - len(rehearsed.asked)

@@ -1,0 +1,152 @@
+"""Repair: what is proposed does the old cases and the new one; what does not is not proposed, and says why."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from habit import Run
+from habit.library.repository import Repository
+from habit.sandbox.cpython import CPythonSandbox
+from support.libraries import isolate
+from support.library_bench import (
+    MENDED,
+    MONDAY,
+    RECORDS,
+    SOURCE,
+    TUESDAY,
+    LibraryBench,
+    Model,
+    afresh,
+    count_label,
+    root_by,
+)
+
+ONLY_NEW = MENDED.replace("isinstance(context, str)", "False")
+WRONG_ON_NEW = MENDED.replace('row["body"]', 'row["sender"]')
+IMPORTS = MENDED.replace("import io", "import io\nimport socket")
+ENDLESS = MENDED.replace("    count = 0", "    while True:\n        pass\n    count = 0")
+
+
+@pytest.fixture(scope="module")
+async def sandbox() -> AsyncIterator[CPythonSandbox]:
+    made = CPythonSandbox()
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, sandbox: CPythonSandbox, monkeypatch: pytest.MonkeyPatch) -> LibraryBench:
+    isolate(monkeypatch, tmp_path)
+    bench = LibraryBench(tmp_path, sandbox)
+    bench.approve(count_label())
+    return bench
+
+
+def repairer(*programs: str) -> Model:
+    """A model that answers afresh, and writes ``programs``, one for each repair that it is asked for."""
+    left = list(programs)
+
+    def root(prompt: str) -> str:
+        return f"answer({left.pop(0)!r})" if "Mend a Python program" in prompt else afresh("records", "spam")
+
+    return Model(root)
+
+
+async def ask_about_records(bench: LibraryBench, model: Model, **settings: object) -> Run:
+    async with bench.engine(model, **settings) as engine:
+        run = await engine.ask("How many messages are spam?", RECORDS, returns=int)
+    assert (run.answer, run.habit) == (1, None)
+    return run
+
+
+async def test_a_repair_comes_as_a_candidate_with_both_cases(bench: LibraryBench) -> None:
+    run = await ask_about_records(bench, repairer(f"```python\n{MENDED}```"))
+    assert bench.told[-1] == "A repair of count-label@1 passes its old cases and this one: habit review count-label"
+    repository = Repository.open(bench.library)
+    assert [habit.version for habit in repository.habits()] == [1]  # nothing is in use that nobody reviewed
+    candidate = repository.candidate("count-label").habit
+    assert candidate.source == MENDED
+    assert [contract.kind for contract in candidate.spec.contracts] == ["text", "json"]
+    assert candidate.spec.provenance.repairs == "count-label@1"
+    assert run.id in candidate.spec.provenance.runs
+    new = next(case for name, case in candidate.cases.items() if name != "first")
+    assert (new.expected, new.run, new.query, new.context.value()) == (1, run.id, run.query, RECORDS)
+    repository.approve(repository.candidate("count-label"), repository.candidate("count-label").tree)
+    async with bench.engine(Model(root_by({}))) as engine:
+        for context, answer in ((RECORDS, 1), (MONDAY, 2), (TUESDAY, 1)):
+            again = await engine.ask("How many messages are spam?", context, returns=int)
+            assert (again.answer, again.habit) == (answer, "count-label@2")
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (ONLY_NEW, "case first: "),
+        (WRONG_ON_NEW, "on the new input it answers 0 and the right answer is 1"),
+        (IMPORTS, "socket"),
+        (ENDLESS, "while"),
+        ("def scheduler(context, recursive_llm, *, label):\n    return 1 / 0\n", "ZeroDivisionError"),
+        ("I can't do that.", "scheduler.py"),
+        (SOURCE, "on the new input it fails: "),
+    ],
+    ids=["old case", "new input", "import", "endless", "raises", "no code", "unchanged"],
+)
+async def test_what_does_not_do_is_told_and_tried_once_more(bench: LibraryBench, program: str, why: str) -> None:
+    model = repairer(program, MENDED)
+    await ask_about_records(bench, model)
+    first, second = (prompt for prompt in model.repairs_asked)
+    assert "Your last attempt" not in first
+    assert why in second
+    assert program.rstrip() in second
+    assert bench.told[-1].startswith("A repair of count-label@1 passes")
+
+
+@pytest.mark.parametrize("program", [ONLY_NEW, WRONG_ON_NEW, IMPORTS], ids=["old case", "new input", "import"])
+async def test_after_two_rounds_nothing_is_proposed_and_the_reason_is_told(bench: LibraryBench, program: str) -> None:
+    model = repairer(program, program)
+    await ask_about_records(bench, model)
+    assert len(model.repairs_asked) == 2
+    assert bench.told[-1].startswith("No repair of count-label@1 was found: ")
+    assert Repository.open(bench.library).candidates() == []
+
+
+async def test_without_budget_left_nothing_is_tried(bench: LibraryBench) -> None:
+    model = repairer(MENDED)
+    await ask_about_records(bench, model, max_calls=4, no_cache=True)
+    assert bench.outcomes() == ["violated"]
+    assert Repository.open(bench.library).candidates() == []
+
+
+async def test_all_rounds_share_what_the_run_left(bench: LibraryBench) -> None:
+    model = repairer(WRONG_ON_NEW, MENDED)
+    await ask_about_records(bench, model, max_calls=8, no_cache=True)
+    assert len(model.calls) <= 8
+    assert Repository.open(bench.library).candidates() == []
+    assert "No repair of count-label@1 was found" in bench.told[-1]
+
+
+async def test_repairs_can_be_turned_off(bench: LibraryBench) -> None:
+    model = repairer(MENDED)
+    await ask_about_records(bench, model, no_repair=True)
+    assert model.repairs_asked == []
+    assert bench.told == []
+
+
+async def test_a_habit_that_gave_up_is_repaired_too(bench: LibraryBench) -> None:
+    brittle = SOURCE.replace("    count = 0\n", "    count = 0 if 'prize' in context else 1 // 0\n")
+    bench.approve(count_label(brittle))
+
+    def root(prompt: str) -> str:
+        return f"answer({SOURCE!r})" if "Mend a Python program" in prompt else afresh("csv", "spam")
+
+    model = Model(root)
+    async with bench.engine(model) as engine:
+        run = await engine.ask("How many messages are spam?", TUESDAY, returns=int)
+    assert (run.answer, run.habit) == (1, None)
+    assert "ZeroDivisionError" in model.repairs_asked[0]
+    assert bench.outcomes() == ["fallback"]
+    candidate = Repository.open(bench.library).candidate("count-label").habit
+    assert (candidate.source, len(candidate.spec.contracts), len(candidate.cases)) == (SOURCE, 1, 2)
