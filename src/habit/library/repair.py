@@ -16,7 +16,6 @@ from typing import Any
 
 import anyio.to_thread
 
-from habit.calls.budget import Budget
 from habit.contexts.context import Context
 from habit.errors import RunError
 from habit.librarian import Asking
@@ -54,20 +53,20 @@ class Breakage:
     returns: Any
 
 
-async def repair(breakage: Breakage, resources: Resources, repository: Repository, ask: Asking, budget: Budget) -> str:
+async def repair(breakage: Breakage, resources: Resources, repository: Repository, ask: Asking) -> str:
     """Try to open a candidate that mends ``breakage``; what to tell people, in one sentence. Raises HabitError when
     the machine, not the model, is at fault."""
     habit = breakage.habit
     trouble = source = ""
     for _ in range(ROUNDS):
         try:
-            written = await ask(_request(breakage, source, trouble), returns=str, budget=budget)
+            written = await ask(_request(breakage, source, trouble), returns=str)
         except RunError as failure:
             return f"No repair of {habit.label} was found: {failure}"
         if written.status != "answered":
             return f"No repair of {habit.label} was found: {written.error or 'the model came to no end with it'}."
         source = _code(str(written.answer))
-        trouble = await _tried(breakage, source, written, resources, repository, ask, budget)
+        trouble = await _tried(breakage, source, written, resources, repository, ask)
         if not trouble:
             return f"A repair of {habit.label} passes its old cases and this one: habit review {habit.name}"
     return f"No repair of {habit.label} was found: {trouble}."
@@ -80,7 +79,6 @@ async def _tried(
     resources: Resources,
     repository: Repository,
     ask: Asking,
-    budget: Budget,
 ) -> str:
     """Try ``source`` on everything; propose it when it does all. What is wrong with it, else empty."""
     candidate = _candidate(breakage, source, written)
@@ -98,7 +96,7 @@ async def _tried(
         budget_of(ceiling, facts),
     )
     try:
-        run = await ask(breakage.run.query, returns=breakage.returns, budget=budget, chosen=trial)
+        run = await ask(breakage.run.query, returns=breakage.returns, chosen=trial)
     except RunError as failure:
         return f"on the new input it fails: {failure}"
     expected = plain(breakage.run.answer)
