@@ -179,7 +179,7 @@ class Execution:
         if self._job.librarian is not None:
             self._tell(SchedulerChosen(chosen.full_name if chosen else None, choice.why))
         if chosen is None:
-            if choice.drift:
+            if choice.why:
                 await self._note(why=choice.why, drift=choice.drift, hint=choice.hint)
             return await self._rooted.run(replace(self._task, hint=choice.hint), given)
         await self._note(chosen=chosen.to_json(), why=choice.why)
@@ -211,12 +211,13 @@ class Execution:
         """How to answer, and how the habit gave up when that was recorded. What was chosen before is chosen again, so
         that resume and replay go the same way whatever the library holds by then."""
         recorded = self._job.record.result or {}
-        if self._job.recording is not None and ("chosen" in recorded or "drift" in recorded or self._job.replay):
+        if self._job.recording is not None and (recorded.get("why") or self._job.replay):
             self._kernel.take_recorded(MATCH_SESSION)
             gave_up = recorded.get("gave_up")
             known = recorded.get("chosen")
             chosen = None if known is None else await self._judged(Chosen.from_json(known), gave_up)
-            return Choice(chosen, recorded.get("why", ""), hint=recorded.get("hint", "")), gave_up
+            why, drift, hint = (recorded.get(name, "") for name in ("why", "drift", "hint"))
+            return Choice(chosen, why, drift=drift, hint=hint), gave_up
         if self._job.chosen is not None:
             return Choice(self._job.chosen, "it was asked for"), None
         if self._job.librarian is None and self._job.strategy == "habit":

@@ -16,11 +16,10 @@ from habit.schedulers.scheduler import Task
 
 
 class Asking(Protocol):
-    """Asks a further question about the same input, as a run of its own beside the others."""
+    """Asks further questions about the same input, in the service of a run that has ended: each is a run of its own,
+    and all keep together to what that run left of its budget."""
 
-    async def __call__(
-        self, query: str, *, returns: Any, budget: Budget, use_cache: bool = True, chosen: Chosen | None = None
-    ) -> Run:
+    async def __call__(self, query: str, *, returns: Any, use_cache: bool = True, chosen: Chosen | None = None) -> Run:
         """The answered run; with ``chosen``, that habit must answer. Raises RunError and other HabitErrors."""
         ...
 

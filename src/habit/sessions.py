@@ -27,7 +27,7 @@ from habit.journal.naming import new_run_id
 from habit.journal.records import RunRecord
 from habit.journal.replay import Recording
 from habit.journal.store import Store
-from habit.librarian import Ended, Librarian
+from habit.librarian import Asking, Ended, Librarian
 from habit.models import AbsentModel
 from habit.resources import Resources
 from habit.run import Run
@@ -134,27 +134,39 @@ class Session:
                 if run.habit is None and (execution.gave_up or execution.choice.drift):
                     context = await _readable(record, context, shared)  # for a repair
                 ended = Ended(run, execution.choice, execution.gave_up, context, expected, allowed, tell)
-                await job.librarian.after(ended, self._ask_afresh)
+                await job.librarian.after(ended, self._beside(ended))
         if failure is not None:
             raise failure
         return run
 
+    def _beside(self, ended: Ended) -> Asking:
+        """Asks further questions in the service of a run, all of them within what it left of its budget."""
+        left = Ledger(ended.budget_left or Budget(), parent=self._ledger)
+        return partial(self._ask_afresh, within=left, serves=ended.run.id)
+
     async def _ask_afresh(
-        self, query: str, *, returns: Any, budget: Budget, use_cache: bool = True, chosen: Chosen | None = None
+        self,
+        query: str,
+        *,
+        returns: Any,
+        within: Ledger,
+        serves: str,
+        use_cache: bool = True,
+        chosen: Chosen | None = None,
     ) -> Run:
         """Answer a further question about the input beside the questions of the session, with a fresh scheduler or with
         ``chosen``: it has a sandbox session of its own, and no other question goes on with it."""
-        context, models = await self._ready(budget, ignore)
+        context, models = await self._ready(within.budget, ignore)
         expected = Returns.from_type(returns)
         strategy = "rlm" if chosen is None else "habit"
         settings = replace(self._settings, no_cache=self._settings.no_cache or not use_cache, strategy=strategy)
-        record = await self._record(query, context, expected, *models, continues=None, settings=settings)
+        record = await self._record(query, context, expected, *models, serves=serves, settings=settings)
         context = await _readable(record, context, self._resources)
-        job = await self._job(record, context, expected, models, budget, ignore)
+        job = await self._job(record, context, expected, models, Budget(), ignore)
+        job = replace(job, settings=settings, telemetry=None, within=within, strategy=strategy, chosen=chosen)
         async with job.store.claim(record.id):
             await job.store.add_run(record)
             sandbox = await self._resources.sandbox(settings.sandbox)
-            job = replace(job, settings=settings, telemetry=None, strategy=settings.strategy, chosen=chosen)
             return await Execution(job, sandbox).run()
 
     async def _job(
@@ -216,7 +228,8 @@ class Session:
         root: Provider,
         leaf: Provider,
         *,
-        continues: str | None,
+        continues: str | None = None,
+        serves: str | None = None,
         settings: Settings | None = None,
     ) -> RunRecord:
         now = time.time()
@@ -234,6 +247,7 @@ class Session:
                 "windows": [root.window, leaf.window],
                 "returns": returns.to_json(),
                 **({} if continues is None else {"continues": continues}),
+                **({} if serves is None else {"for": serves}),
             },
             context={**context.record(), "blob": None if context.files else digest},
             strategy="agent" if self._settings.strategy == "agent" else "rlm",

@@ -146,6 +146,11 @@ def test_from_a_question_to_a_habit_that_is_mended(office: Office, own_place: Pa
     assert (drifted.json["answer"], drifted.json["habit"]) == (1, None), drifted.err
     assert "count-label@1" in drifted.json["why"]
     assert "habit review count-label" in drifted.err
+    assert habit("show", "last", "--json").json["run"] == drifted.json["run"]  # and not a run of the repair
+    aside = [row for row in habit("runs", "--json").json if row["for"] == drifted.json["run"]]
+    assert len(aside) == 2
+    assert f"(for {drifted.json['run']}) Mend a Python program" in habit("runs").out
+    assert "Mend a Python" not in habit("suggest").out
 
     green = habit("test")
     assert green.code == 0, green.out + green.err

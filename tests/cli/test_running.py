@@ -12,6 +12,7 @@ import sys, pathlib, anyio
 import habit.cli.running as running
 from habit.errors import RunFailed
 from habit.events import RunStarted
+from habit.run import Run, RunEnded
 
 class Engine:
     async def __aenter__(self):
@@ -20,6 +21,9 @@ class Engine:
         pathlib.Path("closed").touch()
     async def ask(self, query, **details):
         self.on_event(RunStarted("R1", "m", "rlm"))
+        if query == "answered":
+            self.on_event(RunEnded(Run("R1", query, "answered", 42)))
+            print("now", file=sys.stderr, flush=True)
         try:
             await anyio.sleep_forever()
         finally:
@@ -69,6 +73,17 @@ def test_a_signal_stops_the_run_and_says_how_to_go_on(
         ["Stopping; press Ctrl-C again to end at once.", "Interrupted; continue with: habit resume R1"],
     )
     assert {path.name for path in own_place.iterdir()} == {"noted", "closed"}
+
+
+def test_an_answer_is_given_when_what_is_stopped_is_only_done_for_the_library(
+    program: Program, own_place: Path
+) -> None:
+    process = program.start("ask", "answered", code=WAITING)
+    _until(process, "now")
+    process.send_signal(signal.SIGINT)
+    code, out, err = _end(process)
+    assert (code, out) == (0, b"42\n")
+    assert "The answer was known already; what was under way for the library is left undone." in err
 
 
 def test_the_second_ctrl_c_ends_at_once(program: Program, own_place: Path) -> None:

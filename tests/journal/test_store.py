@@ -135,6 +135,16 @@ async def test_a_run_is_found_by_id_prefix_or_last(store: Store) -> None:
     assert (await store.run("last")).id == "b"
 
 
+async def test_last_is_the_newest_that_somebody_asked(store: Store) -> None:
+    await store.add_run(a_run("a", started=1.0, settings={"for": "z"}))
+    assert (await store.run("last")).id == "a"  # there is no other
+    await store.add_run(a_run("b", started=2.0))
+    await store.add_run(a_run("c", started=3.0, settings={"for": "b"}))
+    await store.add_run(a_run("d", started=4.0, strategy="learn"))
+    assert (await store.run("last")).id == "b"
+    assert [run.serves for run in await store.runs()] == [None, "b", None, "z"]
+
+
 async def test_an_ambiguous_prefix_names_the_candidates(store: Store) -> None:
     for run_id in ["ab1", "ab2", "c"]:
         await store.add_run(a_run(run_id))

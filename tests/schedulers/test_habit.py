@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from habit import CallFailed, Run, RunFailed, Settings
+from habit import CallFailed, Run, RunError, RunFailed, Settings
 from habit.calls.budget import Budget
 from habit.calls.kernel import Kernel
 from habit.contexts.context import Context
@@ -195,9 +195,71 @@ async def test_a_drift_is_told_to_whoever_writes_afresh(bench: Bench) -> None:
     assert (await bench.replay()).why == "count-label@1 is for CSV"
 
 
+async def test_a_drift_outlives_a_resume(bench: Bench) -> None:
+    from habit import BudgetExceeded
+
+    drift = Choice(None, "count-label@1 is for CSV", drift="count-label@1", hint="It was CSV before.")
+    async with bench.engine(ScriptedProvider([block("x = 1")]), drift) as engine:
+        with pytest.raises(BudgetExceeded):
+            await engine.ask("How many are spam?", INBOX, returns=int, budget=Budget(max_calls=1))
+    async with bench.engine(ScriptedProvider([block("answer(x)")]), Choice(None, "another")) as engine:
+        run = await engine.resume("last")
+        record = await (await engine.store()).run("last")
+    assert (run.answer, run.why) == (1, "count-label@1 is for CSV")
+    assert (record.result or {})["drift"] == "count-label@1"
+    assert (await bench.replay()).answer == 1
+
+
+async def test_that_there_was_no_habit_is_still_so_when_the_run_is_resumed(bench: Bench) -> None:
+    noted: list[dict[str, Any]] = []
+    model = ScriptedProvider([block("x = 1"), CallFailed("down", reason="rejected")])
+    async with bench.engine(model, Choice(None, "no habit is for this question")) as engine:
+        store = await engine.store()
+        end_run = store.end_run
+
+        async def note(run_id: str, status: Any, result: Any) -> None:
+            noted.append(dict(result))
+            await end_run(run_id, status, result)
+
+        store.end_run = note  # type: ignore[method-assign]
+        with pytest.raises(RunFailed):
+            await engine.ask("How many are spam?", INBOX, returns=int)
+        await end_run((await store.run("last")).id, "running", noted[0])  # what a kill leaves
+    async with bench.engine(ScriptedProvider([block("answer(x)")]), chosen()) as engine:
+        run = await engine.resume("last")
+    assert (run.answer, run.habit, run.notes) == (1, None, ())
+
+
 async def test_the_strategy_rlm_does_not_look(bench: Bench) -> None:
     async with bench.engine(ScriptedProvider([block("answer(1)")]), chosen(), strategy="rlm") as engine:
         assert (await engine.ask("How many are spam?", INBOX, returns=int)).habit is None
+
+
+class AskingLibrarian(FixedLibrarian):
+    """Asks on for as long as it may."""
+
+    runs: int = 0
+    stopped: str = ""
+
+    async def after(self, ended: Ended, ask: Asking) -> None:
+        try:
+            while True:
+                await ask(f"Again, {self.runs}?", returns=int)
+                self.runs += 1
+        except RunError as stop:
+            self.stopped = str(stop)
+
+
+async def test_what_serves_a_run_keeps_together_to_what_the_run_left(bench: Bench) -> None:
+    model = ScriptedProvider([block("answer(1)")] * 20, leaf=leaf)
+    async with bench.engine(model, chosen(), max_calls=7) as engine:
+        engine.resources.librarian = librarian = AskingLibrarian(chosen())
+        run = await engine.ask("How many are spam?", INBOX, returns=int)
+        asides = [record for record in await (await engine.store()).runs() if record.serves == run.id]
+        assert (await (await engine.store()).run("last")).id == run.id
+    assert run.usage.calls == 4
+    assert (librarian.runs, len(asides)) == (2, 3)  # of the three calls left the last is kept for a final answer
+    assert "budget of 3 calls" in librarian.stopped
 
 
 def test_a_hint_holds_hostile_source() -> None:

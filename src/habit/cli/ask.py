@@ -147,10 +147,19 @@ def _expected(returns: str) -> Any:
 def answer_run(settings: Settings, work: Work[Run], listeners: Listeners, *, as_json: bool, verbose: bool) -> int:
     """Do ``work`` with progress on stderr, print what came out, and give the exit status."""
     from habit.cli.progress import Progress
-    from habit.cli.running import run_on_engine
+    from habit.cli.running import Interrupted, known_all_the_same, run_on_engine
 
     progress = Progress(verbose=verbose, resumable=not settings.no_journal)
-    return present_run(lambda: run_on_engine(settings, work, progress, listeners), progress, as_json=as_json)
+
+    def answer() -> Run:
+        try:
+            return run_on_engine(settings, work, progress, listeners)
+        except Interrupted:
+            if (run := known_all_the_same(progress)) is None:
+                raise
+            return run
+
+    return present_run(answer, progress, as_json=as_json)
 
 
 def present_run(answer: Callable[[], Run], progress: Progress, *, as_json: bool) -> int:

@@ -23,7 +23,7 @@ from habit.cli.agreeing import Agreement
 from habit.cli.explaining import explain
 from habit.cli.output import note_line
 from habit.cli.prompt import Prompt
-from habit.cli.running import Interrupted, way_on
+from habit.cli.running import Interrupted, known_all_the_same, way_on
 from habit.errors import HabitError, UsageError
 
 if TYPE_CHECKING:
@@ -199,7 +199,11 @@ class Asker:
                 progress.close()
         if reply.done():  # Ctrl-C may have come after the work was done
             return True
-        reply.set_exception(Interrupted(way_on(progress), signal_number=signal.SIGINT))
+        if (known := known_all_the_same(progress)) is not None:
+            self._go_on_from(known)
+            reply.set_result(known)
+        else:
+            reply.set_exception(Interrupted(way_on(progress), signal_number=signal.SIGINT))
         return False
 
     def _go_on_from(self, run: Run | None) -> None:

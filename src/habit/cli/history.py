@@ -117,6 +117,7 @@ def _summary(record: RunRecord) -> dict[str, Any]:
         "started": iso(record.started),
         "answer": result.get("answer"),
         "strategy": record.strategy,
+        "for": record.serves,
         "seconds": result.get("seconds"),
         "usd": usage.get("usd"),
     }
@@ -129,6 +130,7 @@ def _table(records: list[RunRecord]) -> str:
     lines = []
     for record in records:
         when = datetime.fromtimestamp(record.started).strftime("%Y-%m-%d %H:%M")
-        line = f"{record.id:<{id_width}}  {when}  {record.status:<11}  {one_line(record.query)}"
+        aside = f"(for {record.serves}) " if record.serves else "(learning) " if record.is_aside else ""
+        line = f"{record.id:<{id_width}}  {when}  {record.status:<11}  {one_line(aside + record.query)}"
         lines.append(line if width is None or len(line) <= width else line[: width - 1] + "…")
     return "\n".join(lines)

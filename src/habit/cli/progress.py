@@ -20,6 +20,7 @@ from habit.events import (
     RunStarted,
     SchedulerChosen,
 )
+from habit.run import RunEnded
 
 if TYPE_CHECKING:
     from habit.run import Run
@@ -41,6 +42,8 @@ class Progress:
     ) -> None:
         self.run: str | None = None
         """The run's id, once it is open."""
+        self.answered: Run | None = None
+        """The run, once it has an answer and the journal has it; the library may still be looked after then."""
         self.resumable = resumable
         self.cells = 0
         self.calls = 0
@@ -103,6 +106,8 @@ class Progress:
                 self._above(note_line, _slower_text(event))
             case Notice():
                 self._above(note_line, event.text)
+            case RunEnded() if event.run.status in ("answered", "salvaged"):
+                self.answered = event.run
             case _:
                 pass
 

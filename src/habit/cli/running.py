@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from habit.config import Settings
     from habit.engine import Engine
     from habit.events import Observer
+    from habit.run import Run
 
 T = TypeVar("T")
 Work = Callable[["Engine"], Awaitable[T]]
@@ -90,6 +91,13 @@ def way_on(progress: Progress | None) -> str:
     if not progress.resumable:
         return "Interrupted; no journal was kept, so the run can't be continued."
     return f"Interrupted; continue with: habit resume {progress.run}"
+
+
+def known_all_the_same(progress: Progress) -> Run | None:
+    """The run that was stopped, if it was answered by then and only something for the library was still under way."""
+    if progress.answered is not None:
+        note_line("The answer was known already; what was under way for the library is left undone.")
+    return progress.answered
 
 
 class _Stop:

@@ -80,7 +80,9 @@ class MemoryStore:
     async def run(self, ref: str) -> RunRecord:
         """The run named by an id, a unique prefix, or ``last``."""
         self._check_open()
-        return self._seen(self._runs[choose_run(ref, self._newest_first())])
+        ids = self._newest_first()
+        asked = (run_id for run_id in ids if not self._runs[run_id].is_aside)
+        return self._seen(self._runs[choose_run(ref, ids, lambda: next(asked, None))])
 
     async def cells(self, run_id: str) -> list[CellRecord]:
         """Cells in the order they started."""

@@ -6,7 +6,7 @@ import difflib
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from habit.errors import UsageError
 
@@ -32,14 +32,17 @@ def is_safe_in_a_path(run_id: str) -> bool:
     return _SAFE.match(run_id) is not None
 
 
-def choose_run(ref: str, ids: Sequence[str]) -> str:
-    """The id among ``ids`` (newest first) that ``ref`` names: itself, ``last``, or a unique prefix; or UsageError."""
+def choose_run(ref: str, ids: Sequence[str], last: Callable[[], str | None] = lambda: None) -> str:
+    """The id among ``ids`` (newest first) that ``ref`` names: itself, ``last``, or a unique prefix; or UsageError.
+
+    ``last`` gives the newest that somebody asked; where there is none, it is the newest of all.
+    """
     if ref in ids:
         return ref
     if not ids:
         raise UsageError(f"there is no run {ref!r}: the journal has no runs yet, and `habit ask` makes the first")
     if ref == "last":
-        return ids[0]
+        return last() or ids[0]
     found = [run_id for run_id in ids if run_id.startswith(ref)] if ref else []
     if len(found) == 1:
         return found[0]

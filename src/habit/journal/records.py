@@ -28,6 +28,16 @@ class RunRecord:
     result: Mapping[str, Any] | None = None
     """What ``--json`` prints for the run, once it has ended: answer, usage, error and so on."""
 
+    @property
+    def serves(self) -> str | None:
+        """The run that it was made for, to compare with it or to repair a habit; None when somebody asked it."""
+        return self.settings.get("for")
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether nobody asked it: it serves another run, or learning. ``last`` never means it."""
+        return self.serves is not None or self.strategy == "learn"
+
 
 @dataclass(frozen=True)
 class CellRecord:

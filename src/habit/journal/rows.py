@@ -130,6 +130,15 @@ def select_run_ids(db: sqlite3.Connection) -> list[str]:
     return [row[0] for row in db.execute("SELECT id FROM runs ORDER BY started DESC, id DESC")]
 
 
+def select_last_asked(db: sqlite3.Connection) -> str | None:
+    """The newest run that somebody asked, rather than one that serves another; None when there is none."""
+    for row in db.execute(f"SELECT {_RUN} FROM runs ORDER BY started DESC, id DESC"):
+        run = _run(row, lambda _: False)
+        if not run.is_aside:
+            return run.id
+    return None
+
+
 def select_cells(db: sqlite3.Connection, run_id: str) -> list[CellRecord]:
     """Cells in the order they started."""
     found = db.execute(

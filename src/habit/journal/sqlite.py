@@ -82,7 +82,7 @@ class SqliteStore:
         """The run named by an id, a unique prefix, or ``last``."""
 
         def find(db: sqlite3.Connection) -> RunRecord:
-            run_id = choose_run(ref, rows.select_run_ids(db))
+            run_id = choose_run(ref, rows.select_run_ids(db), lambda: rows.select_last_asked(db))
             return rows.select_run(db, run_id, self._locks.is_free)
 
         return await self._reader.run(find)

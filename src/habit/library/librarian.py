@@ -128,14 +128,10 @@ class LibraryLibrarian:
     async def _maybe_shadow(self, ended: Ended, ask: Asking) -> None:
         """Solve a share of the hits afresh, and compare; a version whose shadows keep disagreeing is suspended."""
         run, used = ended.run, ended.choice.chosen
-        if (
-            used is None
-            or not _is_drawn(run.id, self._resources.settings.shadow)
-            or (left := ended.budget_left) is None
-        ):
+        if used is None or ended.budget_left is None or not _is_drawn(run.id, self._resources.settings.shadow):
             return
         ended.tell(Notice(f"Solving this afresh as well, to compare with {used.full_name} (--shadow)."))
-        fresh = await ask(run.query, returns=ended.returns, budget=left, use_cache=False)
+        fresh = await ask(run.query, returns=ended.returns, use_cache=False)
         if fresh.status != "answered":
             ended.tell(Notice(f"The comparison came to no end: {fresh.error or f'run {fresh.id} met a limit'}."))
             return
@@ -183,14 +179,13 @@ class LibraryLibrarian:
             name, parameters, clause = choice.drift.partition("@")[0], choice.parameters, ended.run.why
         else:
             return
-        left = ended.budget_left
-        if left is None:
+        if ended.budget_left is None:
             return
         repository = await anyio.to_thread.run_sync(self.repository)
         habit = await anyio.to_thread.run_sync(repository.get, name)
         breakage = Breakage(habit, ended.context, parameters, ended.run, clause, ended.returns)
         ended.tell(Notice(f"Repairing {habit.label}: {clause}"))
-        outcome = await repair(breakage, self._resources, repository, ask, left)
+        outcome = await repair(breakage, self._resources, repository, ask)
         ended.tell(Notice(outcome))
 
 

@@ -16,10 +16,9 @@ from typing import Any
 
 import anyio.to_thread
 
-from habit.calls.budget import Budget
 from habit.contexts.context import Context
 from habit.errors import RunError
-from habit.librarian import Asking, left_after
+from habit.librarian import Asking
 from habit.library.checks import examine
 from habit.library.contract import contract_for, infer_contract, observe
 from habit.library.crystallise.cutting import case_of
@@ -55,26 +54,20 @@ class Breakage:
     returns: Any
 
 
-async def repair(breakage: Breakage, resources: Resources, repository: Repository, ask: Asking, budget: Budget) -> str:
+async def repair(breakage: Breakage, resources: Resources, repository: Repository, ask: Asking) -> str:
     """Try to open a candidate that mends ``breakage``; what to tell people, in one sentence. Raises HabitError when
     the machine, not the model, is at fault."""
     habit = breakage.habit
     trouble = source = ""
-    left: Budget | None = budget
     for _ in range(ROUNDS):
-        if left is None:
-            return f"No repair of {habit.label} was found within the budget: {trouble}."
         try:
-            written = await ask(_request(breakage, source, trouble), returns=str, budget=left)
+            written = await ask(_request(breakage, source, trouble), returns=str)
         except RunError as failure:
             return f"No repair of {habit.label} was found: {failure}"
         if written.status != "answered":
             return f"No repair of {habit.label} was found: {written.error or 'the model came to no end with it'}."
         source = _code(str(written.answer))
-        left = left_after(left, written)
-        if left is None:
-            return f"No repair of {habit.label} was found within the budget: none is left to try it."
-        trouble, left = await _tried(breakage, source, written, resources, repository, ask, left)
+        trouble = await _tried(breakage, source, written, resources, repository, ask)
         if not trouble:
             return f"A repair of {habit.label} passes its old cases and this one: habit review {habit.name}"
     return f"No repair of {habit.label} was found: {trouble}."
@@ -87,15 +80,13 @@ async def _tried(
     resources: Resources,
     repository: Repository,
     ask: Asking,
-    budget: Budget,
-) -> tuple[str, Budget | None]:
-    """Try ``source`` on everything; propose it when it does all. What is wrong with it, else empty; and what is left
-    of ``budget`` then."""
+) -> str:
+    """Try ``source`` on everything; propose it when it does all. What is wrong with it, else empty."""
     candidate = _candidate(breakage, source, written)
     sandbox = await resources.sandbox(resources.settings.sandbox)
     report = await examine(sandbox, candidate, mutants=0)
     if not report.green:
-        return report.troubles()[0], budget
+        return report.troubles()[0]
     facts = await anyio.to_thread.run_sync(observe, breakage.context)
     ceiling = report.ceiling or candidate.spec.ceiling
     trial = Chosen(
@@ -106,14 +97,13 @@ async def _tried(
         budget_of(ceiling, facts),
     )
     try:
-        run = await ask(breakage.run.query, returns=breakage.returns, budget=budget, chosen=trial)
+        run = await ask(breakage.run.query, returns=breakage.returns, chosen=trial)
     except RunError as failure:
-        return f"on the new input it fails: {failure}", left_after(budget, failure.run) if failure.run else budget
-    left = left_after(budget, run)
+        return f"on the new input it fails: {failure}"
     expected = plain(breakage.run.answer)
     if plain(run.answer) != expected:
         found = _short(plain(run.answer))
-        return f"on the new input it answers {found} and the right answer is {_short(expected)}", left
+        return f"on the new input it answers {found} and the right answer is {_short(expected)}"
     record = await (await resources.store()).run(run.id)
     recorded = replace(await record_run(record, resources), answer=expected)
     rehearsed = await rehearse(sandbox, source, recorded, breakage.parameters)
@@ -135,7 +125,7 @@ async def _tried(
         whole = replace(whole, spec=whole.spec.model_copy(update={"relations": kept}))
         report = await examine(sandbox, whole, mutants=0)
     if not report.green:
-        return report.troubles()[0], left
+        return report.troubles()[0]
     if whole.spec.policy == "pure-and-green":
         report = await examine(sandbox, whole)
 
@@ -143,7 +133,7 @@ async def _tried(
         settle(repository, repository.propose(whole), report)
 
     await anyio.to_thread.run_sync(propose)
-    return "", left
+    return ""
 
 
 def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:

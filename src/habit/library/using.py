@@ -16,7 +16,7 @@ from habit.library.contract import Facts, broken_postconditions, contract_for, o
 from habit.library.habit import Habit
 from habit.library.records import count_for_ceiling
 from habit.library.spec import Ceiling, Contract, HabitSpec, Parameter
-from habit.schedulers.habit import Chosen
+from habit.schedulers.habit import Chosen, nothing_wrong
 
 _ASKED_TWICE = 1.25
 """Room above the computed ceiling of calls: a reply of the wrong type is asked for once more."""
@@ -38,7 +38,9 @@ def chosen(habit: Habit, parameters: Mapping[str, Any], facts: Facts) -> Chosen:
 
 
 def judge_of(chosen: Chosen, context: Context) -> Callable[[Any], Sequence[str]]:
-    """The judge of a habit that the journal chose."""
+    """The judge of a habit that the journal chose; the trial of a repair has promised nothing yet."""
+    if not chosen.promises:
+        return nothing_wrong
     contract = Contract.model_validate_json(json.dumps(chosen.promises))
     return _judge(contract, chosen.parameters, observe(context))
 

@@ -16,8 +16,8 @@ from habit.errors import BudgetExceeded, HabitError
 from habit.schedulers.invocation import cell_of
 from habit.schedulers.live import LiveSession
 from habit.schedulers.rooted import Rooted
-from habit.schedulers.workbench import Workbench
 from habit.schedulers.scheduler import Outcome, Task
+from habit.schedulers.workbench import Workbench
 
 SESSION = "0.h"
 """The session of a habit's code; one level below the root, so that a fresh attempt has the root to itself."""

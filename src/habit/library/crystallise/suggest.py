@@ -91,7 +91,7 @@ def suggestions(runs: Sequence[RunRecord], learned: Collection[str] = ()) -> tup
     """Families worth learning, the best first, and those that are not. ``learned`` are runs that are in a habit."""
     families: list[list[RunRecord]] = []
     for run in sorted(runs, key=lambda one: one.started, reverse=True):
-        if run.status != "answered" or run.strategy not in ("rlm", "auto"):
+        if run.status != "answered" or run.strategy not in ("rlm", "auto") or run.is_aside:
             continue
         for family in families:
             if _is_of(run, family[0]):
