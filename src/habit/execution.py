@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from habit.accounting import account
 from habit.calls.budget import Budget, Ledger
@@ -154,6 +155,7 @@ class Execution:
         note: str = "",
     ) -> Run:
         record, usage, store = self._job.record, self._kernel.usage, self._job.store
+        calls, cells = await store.calls(record.id), await store.cells(record.id)
         return Run(
             id=record.id,
             query=record.query,
@@ -162,7 +164,7 @@ class Execution:
             strategy=record.strategy,
             usage=usage,
             peak_prompt_tokens=usage.peak_prompt_tokens,
-            orchestration=account(await store.calls(record.id), await store.cells(record.id)),
+            orchestration=await anyio.to_thread.run_sync(account, calls, cells),
             cells=self._rooted.cells,
             depth=self._rooted.depth,
             seconds=time.monotonic() - self._started,
