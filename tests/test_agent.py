@@ -109,6 +109,19 @@ async def test_a_server_without_tools_is_spoken_to_in_text(said: str, tmp_path: 
         assert (await habits.replay(run.id)).same
 
 
+async def test_a_session_remembers_that_its_model_takes_no_tools(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+    answer = '```json answer\n{"value": "x"}\n```'
+    slices = '```json recursive_llm\n{"query": "Is it so?", "slices": ["1-9", "10-19"]}\n```'
+    script = steps(failing(400, "m does not support tools"), answer, slices, answer, answer, answer)
+    async with MockServer(script) as server, engine(server, tmp_path, sandbox, window=9_000) as habits:
+        async with habits.session(TEXT * 2) as session:
+            await session.ask("How many?")
+            second = await session.ask("And now?")
+        assert ["tools" in request.body for request in server.requests] == [True] + [False] * 5
+        assert second.depth == 1
+        assert (await habits.replay(second.id)).same
+
+
 async def test_calls_that_make_no_sense_are_remarked_on(tmp_path: Path, sandbox: CPythonSandbox) -> None:
     script = steps(
         called(("look", {"at": "it"})),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from habit.accounting import account
 from habit.calls.budget import Budget, Ledger
@@ -257,6 +258,7 @@ class Execution:
         note: str = "",
     ) -> Run:
         record, usage, store = self._job.record, self._kernel.usage, self._job.store
+        calls, cells = await store.calls(record.id), await store.cells(record.id)
         return Run(
             id=record.id,
             query=record.query,
@@ -267,7 +269,7 @@ class Execution:
             why=self._why,
             usage=usage,
             peak_prompt_tokens=usage.peak_prompt_tokens,
-            orchestration=account(await store.calls(record.id), await store.cells(record.id)),
+            orchestration=await anyio.to_thread.run_sync(account, calls, cells),
             cells=self._rooted.cells,
             depth=self._rooted.depth,
             seconds=time.monotonic() - self._started,

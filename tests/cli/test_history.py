@@ -248,3 +248,13 @@ def test_show_a_run_that_continues_another_one_with_what_was_folded(habit: InPro
         "cell 7",
     ]
     assert [cell["folded"] for cell in habit("show", "last", "--json").json["cell_records"]] == [0, 1, 1, 0, 6, 2, 6]
+
+
+def test_show_tells_what_orchestration_cost_and_the_batches(habit: InProcess, journal: str) -> None:
+    shown = habit("show", "20260101-000000-aa", "--no-pager").out
+    assert "orchestration\n" in shown
+    assert "prompt tokens carried earlier steps" in shown
+    batches = habit("show", "20260101-000000-aa", "--batches", "--no-pager").out
+    assert batches.startswith("1. 1 root call")
+    assert "saw: what?" in batches
+    assert "then the run has its answer" in batches

@@ -61,6 +61,20 @@ async def test_tools_are_called_until_one_answers(bench: Bench) -> None:
     assert [cell.status for cell in cells] == ["ok", "answered"]
 
 
+async def test_nothing_runs_ahead_of_tools(bench: Bench) -> None:
+    model = ScriptedProvider([use("answer", value="x")])
+    await ask(bench, model, stream_starts=True)
+    assert bench.rlm.speculation.limit == 0
+    assert model.calls[0].heard is None
+
+
+async def test_two_long_results_in_a_small_window_are_folded_all_the_same(bench: Bench) -> None:
+    reply = "\n\n".join(use("read", page=n) for n in range(1, 6))
+    model = ScriptedProvider([reply, reply, "notes", use("answer", value="x")], window=9_000)
+    assert (await ask(bench, model, "word " * 9_000)).answer == "x"
+    assert "notes" in model.calls[-1].messages[1].content
+
+
 async def test_the_model_sees_what_the_input_is_and_never_the_bulk(bench: Bench) -> None:
     model = ScriptedProvider([use("answer", value="x")])
     await ask(bench, model)

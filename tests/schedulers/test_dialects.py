@@ -31,7 +31,7 @@ def test_every_prompt_of_every_dialect_can_be_filled(name: str, dialect: str, ex
         if item.name.endswith(".md")
     }
     names = """query returns_line context output note variables reason description slice_chars hand_over given
-    summary reminder notes steps"""
+    summary reminder tools notes steps"""
     known = dict.fromkeys(names.split(), "value")
     for template in templates:
         text = profile.render(template, **known)
@@ -44,6 +44,9 @@ def test_auto_execution_is_what_the_profile_says() -> None:
     assert profile_for("auto", "local").execution == SMALL.execution == "fence"
     assert profile_for("auto", "openai:gpt-5").execution == FRONTIER.execution
     assert profile_for("auto", "openai:gpt-5", execution="tool").execution == "tool"
+    assert profile_for("auto", "openai:gpt-5", strategy="agent").execution == "tool"
+    assert profile_for("auto", "openai:gpt-5", strategy="agent", execution="fence").execution == "fence"
+    assert profile_for("auto", "local", strategy="agent").execution == "fence"
 
 
 def test_only_the_small_profile_in_its_own_words_is_held_to_a_grammar() -> None:

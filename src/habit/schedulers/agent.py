@@ -40,14 +40,16 @@ class AgentLoop(Rooted):
 
     def __init__(self, *what: Any, **how: Any) -> None:
         """As for every scheduler with a root; nothing runs ahead, because there is no code to read ahead in."""
-        super().__init__(*what, **how)
+        super().__init__(*what, **{**how, "speculate": 0, "stream_starts": False})
         fitting = max(LEAST_PAGE_CHARS, self.kernel.root.window // 3)  # so that several pages fit into the window
         self.profile = replace(self.profile, page_chars=min(self.profile.page_chars, fitting))
         self._prepared: WeakSet[Session] = WeakSet()
 
     def begin(self, live: LiveSession, task: Task) -> Conversation:
         """The conversation about ``task``."""
-        return live.begin(ToolTalk, self.profile, task)
+        talk = live.begin(ToolTalk, self.profile, task)
+        self.profile = replace(self.profile, execution=talk.profile.execution)  # what an earlier question found out
+        return talk
 
     async def steps(self, talk: Conversation, bench: Workbench) -> Outcome | None:
         """The loop: ask for calls of tools, do them, tell what they gave; until one answers or no step is left."""

@@ -35,7 +35,10 @@ class Outcome:
 
 
 class Scheduler(Protocol):
-    """``RLM`` is one: the model writes the scheduler. Raises RunFailed, BudgetExceeded or CallFailed."""
+    """``RLM`` is one, whose model writes the scheduler; ``AgentLoop`` another, whose model is it.
+
+    Raises RunFailed, BudgetExceeded or CallFailed.
+    """
 
     async def run(self, task: Task) -> Outcome:
         """Work on ``task`` to its end."""
