@@ -91,6 +91,13 @@ class Notice(Event):
     """Something people should know while the run goes on."""
 
     text: str
+    why: str = ""
+    """Details, which may repeat what people asked, what their input says, or what a model wrote."""
+
+    @property
+    def said(self) -> str:
+        """All of it."""
+        return f"{self.text}: {self.why}" if self.why else self.text
 
 
 Observer = Callable[[Event], None]

@@ -180,3 +180,31 @@ def test_from_a_question_to_a_habit_that_is_mended(office: Office, own_place: Pa
     assert "count-label@1" in explained.out
     assert "it was named" in explained.out
     assert own_place.joinpath("habits", "count-label", "SKILL.md").exists()
+
+
+def test_the_same_without_a_type_as_people_type_it(office: Office) -> None:
+    habit, model = office.habit, office.model
+    assert habit("ask", "How many messages are spam?", "inbox-monday.csv", *model).out == "2\n"
+    learned = habit("learn", "last", "--name", "count-label")
+    assert learned.code == 0, learned.err
+    for command in ("review", "approve"):
+        done = habit(command, "count-label")
+        assert done.code == 0, done.err
+    before = len(office.server.requests)
+    assert habit("ask", "How many messages are ham?", "inbox-tuesday.csv", *model).out == "3\n"
+    assert office.roots_since(before) == 0
+    other = habit("ask", "Which sender has the most spam?", "inbox-tuesday.csv", *model)
+    assert other.out in ("ann\n", "cid\n")
+    drifted = habit("ask", "How many messages are spam?", "inbox-new-format.json", *model)
+    assert drifted.out == "1\n"
+    assert "habit review count-label" in drifted.err
+    for command in ("review", "approve"):
+        done = habit(command, "count-label")
+        assert done.code == 0, done.err
+    again = habit("ask", "How many messages are spam?", "inbox-new-format.json", *model, "--json").json
+    assert (again["answer"], again["habit"]) == ("1", "count-label@2")
+    assert habit("test").code == 0
+    assert habit("rollback", "count-label", "1").code == 0
+    used = habit("run", "count-label", "inbox-tuesday.csv", "--param", "label=ham", *model)
+    assert used.out == "3\n"
+    assert "count-label@1" in habit("explain", "last").out

@@ -26,8 +26,8 @@ class Office:
         self.habit, self.server = habit, server
         self.model = ["--model", "mock", "--base-url", server.url]
 
-    def run(self, *arguments: str, **how: bytes) -> Result:
-        return self.habit("run", *arguments, *self.model, **how)
+    def run(self, *arguments: str, stdin: bytes | None = b"") -> Result:
+        return self.habit("run", *arguments, *self.model, stdin=stdin)
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ class LibraryBench:
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Notice):
-            self.told.append(event.text)
+            self.told.append(event.said)
 
     def uses(self) -> list[Use]:
         evidence = self.evidence()

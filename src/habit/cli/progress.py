@@ -105,7 +105,7 @@ class Progress:
             case SlowedDown():
                 self._above(note_line, _slower_text(event))
             case Notice():
-                self._above(note_line, event.text)
+                self._above(note_line, event.said)
             case RunEnded() if event.run.status in ("answered", "salvaged"):
                 self.answered = event.run
             case _:

@@ -109,7 +109,7 @@ class LibraryLibrarian:
             elif not self._resources.settings.no_repair and ended.run.status == "answered":
                 await self._maybe_repair(ended, ask)
         except HabitError as problem:
-            ended.tell(Notice(f"The answer stands; looking after the library failed: {problem}"))
+            ended.tell(Notice("The answer stands; looking after the library failed", str(problem)))
 
     def _note(self, ended: Ended) -> None:
         run, choice = ended.run, ended.choice
@@ -133,7 +133,7 @@ class LibraryLibrarian:
         ended.tell(Notice(f"Solving this afresh as well, to compare with {used.full_name} (--shadow)."))
         fresh = await ask(run.query, returns=ended.returns, use_cache=False)
         if fresh.status != "answered":
-            ended.tell(Notice(f"The comparison came to no end: {fresh.error or f'run {fresh.id} met a limit'}."))
+            ended.tell(Notice("The comparison came to no end", fresh.error or f"run {fresh.id} met a limit"))
             return
         same = plain(fresh.answer) == plain(run.answer)
         outcome: Outcome = "agreed" if same else "disagreed"
@@ -150,7 +150,7 @@ class LibraryLibrarian:
         uses = await anyio.to_thread.run_sync(note)
         if same:
             return
-        ended.tell(Notice(f"{used.full_name} and a fresh scheduler disagree: {reason}."))
+        ended.tell(Notice(f"{used.full_name} and a fresh scheduler disagree", reason))
         shadows = [use for use in uses if use.version == used.version and use.outcome in ("agreed", "disagreed")]
         failed = sum(use.outcome == "disagreed" for use in shadows[-SHADOWS_LOOKED_AT:])
         if failed >= SHADOWS_THAT_FAIL:
@@ -183,10 +183,9 @@ class LibraryLibrarian:
             return
         repository = await anyio.to_thread.run_sync(self.repository)
         habit = await anyio.to_thread.run_sync(repository.get, name)
-        breakage = Breakage(habit, ended.context, parameters, ended.run, clause, ended.returns)
-        ended.tell(Notice(f"Repairing {habit.label}: {clause}"))
-        outcome = await repair(breakage, self._resources, repository, ask)
-        ended.tell(Notice(outcome))
+        breakage = Breakage(habit, ended.context, parameters, ended.run, clause)
+        ended.tell(Notice(f"Repairing {habit.label}", clause))
+        ended.tell(await repair(breakage, self._resources, repository, ask))
 
 
 class NamedLibrarian(LibraryLibrarian):

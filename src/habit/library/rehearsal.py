@@ -44,16 +44,13 @@ class Rehearsed:
     """Everything that was asked and answered, in the order it was asked."""
     missing: Sequence[LlmRequest]
     """What was asked and had no recorded reply."""
+    answer: Any = None
+    """The answer as the type that was asked for, in JSON terms; ``result.answer`` is what the code gave."""
 
     @property
     def answered(self) -> bool:
         """Whether it came to an answer, with no reply missing."""
         return self.result.status == "answered" and not self.missing
-
-    @property
-    def answer(self) -> Any:
-        """The answer, as JSON."""
-        return self.result.answer
 
     @property
     def trouble(self) -> str:
@@ -98,6 +95,11 @@ class RecordedHost:
         """As the checker says."""
         self.check(value)
 
+    def rehearsed(self, result: CellResult) -> Rehearsed:
+        """What came of the cell that gave ``result``."""
+        answer = self.check(result.answer) if result.status == "answered" else None
+        return Rehearsed(result, self.asked, self.missing, answer)
+
 
 class Stage:
     """One context in a sandbox, for any number of rehearsals, each in a fresh session."""
@@ -121,7 +123,7 @@ class Stage:
         finally:
             with anyio.CancelScope(shield=True):
                 await session.aclose()
-        return Rehearsed(result, host.asked, host.missing)
+        return host.rehearsed(result)
 
     async def play(self, source: str, parameters: Mapping[str, Any], replies: ReplySource) -> Rehearsed:
         """Run the scheduler ``source`` with ``parameters``."""

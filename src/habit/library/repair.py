@@ -18,6 +18,7 @@ import anyio.to_thread
 
 from habit.contexts.context import Context
 from habit.errors import RunError
+from habit.events import Notice
 from habit.librarian import Asking
 from habit.library.checks import examine
 from habit.library.contract import contract_for, infer_contract, observe
@@ -51,26 +52,30 @@ class Breakage:
     """The run of the fresh scheduler."""
     clause: str
     """What was violated, or why the habit gave up."""
-    returns: Any
 
 
-async def repair(breakage: Breakage, resources: Resources, repository: Repository, ask: Asking) -> str:
+async def repair(breakage: Breakage, resources: Resources, repository: Repository, ask: Asking) -> Notice:
     """Try to open a candidate that mends ``breakage``; what to tell people, in one sentence. Raises HabitError when
     the machine, not the model, is at fault."""
     habit = breakage.habit
+    try:
+        right = habit.spec.answer_type.check(plain(breakage.run.answer))
+    except ValueError as problem:
+        return Notice(f"No repair of {habit.label} is tried, because the answer is of another type", str(problem))
+    breakage = replace(breakage, run=replace(breakage.run, answer=right))
     trouble = source = ""
     for _ in range(ROUNDS):
         try:
             written = await ask(_request(breakage, source, trouble), returns=str)
         except RunError as failure:
-            return f"No repair of {habit.label} was found: {failure}"
+            return Notice(f"No repair of {habit.label} was found", str(failure))
         if written.status != "answered":
-            return f"No repair of {habit.label} was found: {written.error or 'the model came to no end with it'}."
+            return Notice(f"No repair of {habit.label} was found", written.error or "the model came to no end with it")
         source = _code(str(written.answer))
         trouble = await _tried(breakage, source, written, resources, repository, ask)
         if not trouble:
-            return f"A repair of {habit.label} passes its old cases and this one: habit review {habit.name}"
-    return f"No repair of {habit.label} was found: {trouble}."
+            return Notice(f"A repair of {habit.label} passes its old cases and this one: habit review {habit.name}")
+    return Notice(f"No repair of {habit.label} was found", trouble)
 
 
 async def _tried(
@@ -97,7 +102,7 @@ async def _tried(
         budget_of(ceiling, facts),
     )
     try:
-        run = await ask(breakage.run.query, returns=breakage.returns, chosen=trial)
+        run = await ask(breakage.run.query, returns=candidate.spec.answer_type, chosen=trial)
     except RunError as failure:
         return f"on the new input it fails: {failure}"
     expected = plain(breakage.run.answer)

@@ -118,7 +118,7 @@ async def test_a_case_of_another_layout_is_taken_apart_by_that_layout(sandbox: S
 
 def play(program: Callable[[list[str]], Any], scene: Scene) -> Played:
     answer = program(scene.context.value().splitlines())
-    return Played(Rehearsed(CellResult("answered", answer=answer), [], []), 0)
+    return Played(Rehearsed(CellResult("answered"), [], [], answer), 0)
 
 
 def results(program: Callable[[list[str]], Any], lines: list[str]) -> dict[str, RelationResult]:

@@ -114,7 +114,7 @@ class Theatre:
             result = await self._in_its_own(script.cell(scene, shared=False), host, Context.of(""))
         else:
             result = await self._in_the_shared(script.cell(scene, shared=False), host)
-        return Played(Rehearsed(result, host.asked, host.missing), replies.unused())
+        return Played(host.rehearsed(result), replies.unused())
 
     async def _in_its_own(self, cell: str, host: RecordedHost, context: Context) -> CellResult:
         shared = await self.sandbox.share(context)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from habit.calls.returns import Returns
 from habit.errors import UsageError
 from habit.library.checks.examine import MOST_MUTANTS, examine
 from habit.library.checks.report import Report
@@ -177,6 +178,9 @@ async def _sliced(sandbox: Sandbox, recorded: RecordedRun) -> _Slice:
     run, rehearsed = await _with_its_replies(sandbox, source, kept, recorded)
     if len(kept) < len(program):
         dropped.append(f"dropped {len(program) - len(kept)} of {len(program)} statements that do not reach the answer")
+    raw = rehearsed.result.answer
+    if run.returns.is_text and type(raw) in (int, float):  # no type was asked for; the number is what the code gives
+        run = replace(run, returns=Returns.from_type(type(raw)), answer=raw)
     unused = len(recorded.exchanges) - len(rehearsed.asked)
     if unused:
         dropped.append(
