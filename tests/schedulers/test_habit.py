@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,18 @@ async def test_what_a_habit_cannot_do_is_done_afresh(bench: Bench, name: str) ->
     assert reason in told
     again = await bench.replay()
     assert (again.answer, again.why) == (2, run.why)
+
+
+async def test_a_judge_may_take_its_time(bench: Bench) -> None:
+    judges: list[bool] = []
+
+    def judge(answer: Any) -> Sequence[str]:
+        judges.append(threading.current_thread() is threading.main_thread())
+        return ()
+
+    async with bench.engine(ScriptedProvider(leaf=leaf), chosen(judge=judge)) as engine:
+        await engine.ask("How many are spam?", INBOX, returns=int)
+    assert judges == [False]  # the event loop goes on meanwhile
 
 
 async def test_a_failed_leaf_call_is_a_fallback(bench: Bench) -> None:
