@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from skills_ref import read_properties, validate
 
 from habit.errors import UsageError
+from habit.library.git import Git
 from habit.library.habit import MOST_FILE_BYTES, Habit
+from habit.library.objects import Entry, Folder, read_files
 from habit.library.skill import skill_text
 from support.libraries import CASE, a_habit
 
@@ -117,3 +119,9 @@ def test_nothing_in_it_makes_the_skill_invalid(
 def test_the_longest_description_still_fits(tmp_path: Path) -> None:
     assert problems_of(a_habit(description="x" * 1024), tmp_path) == []
     assert problems_of(a_habit("a" * 64), tmp_path) == []
+
+
+def test_a_habit_too_large_to_be_read_for_every_question_is_not_read() -> None:
+    entries = {f"cases/c{n}.json": Entry("100644", "0" * 40, MOST_FILE_BYTES) for n in range(9)}
+    found = read_files(Git(Path()), [Folder("count-label", "0" * 40, entries)])
+    assert "larger than 256 MiB together" in str(found["count-label"])

@@ -41,6 +41,16 @@ def test_it_is_read_back_as_it_was_written() -> None:
         (('returns = "{', 'returns = "'), "returns"),
         (("[parameters.label]", "[parameters.context]"), "no name for a parameter"),
         (("format = 1", "format ="), "can't be read as TOML"),
+        (("format = 1", "format = 1" + "0" * 5000), "can't be read as TOML"),
+        (("base_calls = 1", "base_calls = 0x" + "f" * 5000), "can't be read as TOML"),
+        (("base_calls = 1", "base_calls = -1"), "base_calls"),
+        (("calls_per_record = 1.0", "calls_per_record = inf"), "calls_per_record: Input should be a finite number"),
+        (("calls_per_record = 1.0", "calls_per_record = nan"), "calls_per_record"),
+        (("base_calls = 1", "base_calls = 1\nmax_usd = 0.0"), "max_usd"),
+        (("base_calls = 1", "base_calls = 1\n" + "a." * 20_000 + "a = 1"), "a key of more than 100 parts"),
+        (("base_calls = 1", "base_calls = 1\n" + '"=" . ' * 20_000 + "a = 1"), "a key of more than 100 parts"),
+        (("format = 1", "format = 1 #" + "x" * 2_000_000), "is longer than"),
+        (('[\n    "How many messages are {label}?",\n]', "[]"), "phrasings"),
     ],
 )
 def test_what_is_wrong_is_named(change: tuple[str, str], says: str) -> None:
@@ -48,6 +58,13 @@ def test_what_is_wrong_is_named(change: tuple[str, str], says: str) -> None:
     assert change[0] in text
     with pytest.raises(UsageError, match=says):
         HabitSpec.from_toml(text.replace(*change))
+
+
+def test_dots_in_strings_and_comments_are_no_keys() -> None:
+    dots = "1." * 500
+    said = f'base_calls = 1 # {dots}\nmax_usd = 1.5 # "'
+    spec = HabitSpec.from_toml(SPEC.to_toml().replace("base_calls = 1", said).replace("Counts the", dots, 1))
+    assert spec.description.startswith("1.1.1.")
 
 
 def test_a_ceiling_grows_with_the_records() -> None:

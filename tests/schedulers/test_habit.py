@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,14 @@ import pytest
 
 from habit import CallFailed, Run, RunError, RunFailed, Settings
 from habit.calls.budget import Budget
+from habit.calls.call import Call, Message
 from habit.calls.kernel import Kernel
 from habit.contexts.context import Context
 from habit.engine import Engine
 from habit.journal.records import RunRecord
 from habit.librarian import Asking, Ended
 from habit.sandbox.cpython import CPythonSandbox
-from habit.schedulers.habit import Choice, Chosen, hint_after, nothing_wrong
+from habit.schedulers.habit import MATCH_SESSION, Choice, Chosen, hint_after, nothing_wrong
 from habit.schedulers.scheduler import Task
 from support.scripted import ScriptedModels, ScriptedProvider, block
 
@@ -129,6 +131,18 @@ async def test_what_a_habit_cannot_do_is_done_afresh(bench: Bench, name: str) ->
     assert reason in told
     again = await bench.replay()
     assert (again.answer, again.why) == (2, run.why)
+
+
+async def test_a_judge_may_take_its_time(bench: Bench) -> None:
+    judges: list[bool] = []
+
+    def judge(answer: Any) -> Sequence[str]:
+        judges.append(threading.current_thread() is threading.main_thread())
+        return ()
+
+    async with bench.engine(ScriptedProvider(leaf=leaf), chosen(judge=judge)) as engine:
+        await engine.ask("How many are spam?", INBOX, returns=int)
+    assert judges == [False]  # the event loop goes on meanwhile
 
 
 async def test_a_failed_leaf_call_is_a_fallback(bench: Bench) -> None:
@@ -276,3 +290,35 @@ def test_a_choice_is_read_back_as_it_was_written() -> None:
 
 def test_a_run_record_knows_nothing_of_habits() -> None:
     assert "habit" not in RunRecord.__dataclass_fields__
+
+
+class ModelLibrarian(FixedLibrarian):
+    """Chooses after one call to the leaf model, as a match by a model does."""
+
+    async def choose(self, kernel: Kernel, task: Task, strategy: str) -> Choice:
+        await kernel.call(
+            Call("scripted", (Message("user", f"which habit is {task.query!r} for?"),), "leaf", session=MATCH_SESSION)
+        )
+        return await super().choose(kernel, task, strategy)
+
+
+@pytest.mark.parametrize("first", ["hit", "abstained"])
+async def test_a_match_by_a_model_is_paid_once_and_replayed(bench: Bench, first: str) -> None:
+    choice = chosen() if first == "hit" else Choice(None, "the model says none")
+    strategy = "habit" if first == "hit" else "auto"
+    down = CallFailed("down", reason="rejected")
+    model = ScriptedProvider([down], leaf=lambda prompt: down if "big" in prompt else leaf(prompt))
+    async with bench.engine(model, choice, strategy=strategy, no_cache=True) as engine:
+        engine.resources.librarian = ModelLibrarian(choice)
+        with pytest.raises(RunFailed):
+            await engine.ask("How many are spam?", INBOX, returns=int)
+    model = ScriptedProvider([block("answer(7)")], leaf=leaf)
+    async with bench.engine(model, None, strategy=strategy, no_cache=True) as engine:
+        engine.resources.librarian = librarian = ModelLibrarian(Choice(None, "the library is empty now"))
+        run = await engine.resume("last")
+    assert librarian.asked == []
+    assert not any("which habit" in call.messages[-1].content for call in model.leaf_calls)
+    assert (run.answer, run.usage.root.calls, run.usage.leaf.calls) == ((2, 0, 5) if first == "hit" else (7, 1, 1))
+    assert run.notes == ()
+    again = await bench.replay()
+    assert (again.answer, again.why) == (run.answer, run.why)

@@ -22,6 +22,8 @@ CASES = "cases/"
 CASE_FILE = re.compile(r"cases/([A-Za-z0-9][A-Za-z0-9_-]{0,99})\.json")
 MOST_FILE_BYTES = 32 << 20
 """The largest file of a habit that is read; contexts of cases are cut down long before that."""
+MOST_BYTES = 256 << 20
+"""Of all files of a habit together: every question that may be one for it reads them."""
 MOST_FILES = 1000
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from habit.errors import UsageError
 from habit.library.git import Git, GitError
-from habit.library.habit import CASES, MOST_FILE_BYTES, MOST_FILES
+from habit.library.habit import CASES, MOST_BYTES, MOST_FILE_BYTES, MOST_FILES
 
 FILE_MODES = ("100644", "100755")
 
@@ -108,6 +108,8 @@ def _trouble(one: Folder) -> str:
             return f"{path} is a link or another repository, not a file"
         if entry.size > MOST_FILE_BYTES:
             return f"{path} is larger than {MOST_FILE_BYTES >> 20} MiB"
+    if sum(entry.size for entry in one.entries.values()) > MOST_BYTES:
+        return f"its files are larger than {MOST_BYTES >> 20} MiB together"
     return ""
 
 

@@ -24,6 +24,14 @@ FORMAT: Literal[1] = 1
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 """What a habit may be called: also an Agent Skill's name, a folder, a git ref and a part of a tag."""
 MOST_NAME_CHARS = 64
+MOST_CHARS = 1 << 20
+_MOST_KEY_PARTS = 100
+_SAID = re.compile(
+    r'''"""(?:[^"\\]|\\.|"(?!""))*+"""(?:"{0,2}+)|'{3}(?:[^']|'(?!''))*+'{3}(?:'{0,2}+)'''
+    r"""|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'|\#[^\n]*+""",
+    re.DOTALL,
+)
+"""Strings and comments of a TOML file."""
 
 Scalar = str | int | float | bool
 Value = Scalar | list[Scalar]
@@ -57,7 +65,7 @@ class Parameter(_Part):
             case "integer":
                 return type(value) is int
             case "number":
-                return type(value) in (int, float) and math.isfinite(value)
+                return type(value) is int or (type(value) is float and math.isfinite(value))
             case "boolean":
                 return isinstance(value, bool)
             case "list":
@@ -79,7 +87,7 @@ class Intent(_Part):
     """One sentence: what question it answers, in terms of its parameters."""
     operation: str = ""
     """The kind of question: count, sum, mean, top, earliest, latest, list, extract, compare, classify, join …"""
-    phrasings: tuple[str, ...]
+    phrasings: Annotated[tuple[str, ...], Field(min_length=1)]
     """Questions as templates, such as ``How many messages are {label}?``; the first is the one it was learned from."""
 
 
@@ -118,18 +126,22 @@ class Contract(_Part):
     """Literals of the scheduler that belong to the format of the input, such as a column's name or a marker."""
 
 
+_Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class Ceiling(_Part):
     """What one use may take together, whatever it is asked about: ``base + per_record × records + per_byte × bytes``.
 
     Records are counted as ``records.count_for_ceiling`` does; bytes are those of the payload.
     """
 
-    base_calls: int = 0
-    calls_per_record: float = 0.0
-    calls_per_byte: float = 0.0
+    base_calls: Annotated[int, Field(ge=0)] = 0
+    calls_per_record: _Share = 0.0
+    calls_per_byte: _Share = 0.0
     """For schedulers that cut a text by its length instead of by its records."""
-    max_usd: float | None = None
-    max_seconds: float | None = None
+    max_usd: _Limit | None = None
+    max_seconds: _Limit | None = None
 
     def calls(self, records: int, size: int = 0) -> int:
         """Leaf calls that a context of so many records and bytes (``size``) may take; what stands between n marks are
@@ -200,18 +212,27 @@ class HabitSpec(_Part):
     @classmethod
     def from_toml(cls, text: str, where: str = "habit.toml") -> Self:
         """Read a ``habit.toml``. Raises UsageError that names the field which is wrong."""
+        if len(text) > MOST_CHARS:
+            raise UsageError(f"{where} is longer than {MOST_CHARS:,} characters: restore it from git.")
+        if _longest_key(text) > _MOST_KEY_PARTS:
+            raise UsageError(f"{where} has a key of more than {_MOST_KEY_PARTS} parts: restore it from git.")
         try:
             return cls.model_validate_json(_as_json(tomllib.loads(text)))
-        except (tomllib.TOMLDecodeError, RecursionError) as problem:
-            raise UsageError(f"{where} can't be read as TOML: {problem}.") from None
         except ValidationError as problem:
             first = problem.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "it"
             raise UsageError(f"{where} is no habit of format {FORMAT}: {place}: {first['msg']}.") from None
+        except (ValueError, RecursionError) as problem:  # a number of too many digits is a plain ValueError
+            raise UsageError(f"{where} can't be read as TOML: {problem}.") from None
 
     def to_toml(self) -> str:
         """The text of ``habit.toml``; the same spec always gives the same text."""
         return tomli_w.dumps(_without_none(self.model_dump(mode="json", exclude_defaults=False)))
+
+
+def _longest_key(text: str) -> int:
+    """Parts of the longest key, or more: ``tomllib`` takes time with the square of them."""
+    return max(piece.count(".") for piece in re.split(r"[=,\[\]{}\n]", _SAID.sub("_", text))) + 1
 
 
 def _as_json(table: Mapping[str, Any]) -> str:

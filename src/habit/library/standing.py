@@ -7,7 +7,11 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from habit.contexts.display import clean
 from habit.library.evidence import Use
+
+_MOST_REASON = 500
+"""Characters of a reason, which may quote what a model or a habit wrote."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Standing:
                 lines.append(f"    a hit takes {self.tokens:,} tokens{usd}, {self.seconds or 0:.1f} s (median){afresh}")
             if shadows := self.shadows_agreed + self.shadows_disagreed:
                 lines.append(f"    {self.shadows_agreed} of {shadows} shadow runs agreed")
-        return "\n".join([*lines, *(f"    {reason}" for reason in self.reasons)])
+        return "\n".join([*lines, *(f"    {clean(reason, _MOST_REASON)}" for reason in self.reasons)])
 
 
 def standings(uses: Sequence[Use]) -> list[Standing]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio.to_thread
+
 from habit.calls.budget import Budget
 from habit.calls.kernel import NARROWED
 from habit.errors import BudgetExceeded, HabitError
@@ -127,7 +129,7 @@ class HabitScheduler:
             answer = task.returns.check(result.answer)
         except ValueError as problem:
             raise GaveUp(f"its answer is not of the type asked for: {problem}") from None
-        broken = chosen.judge(answer)
+        broken = await anyio.to_thread.run_sync(chosen.judge, answer, abandon_on_cancel=True)
         if broken:
             raise GaveUp(f"{BROKEN_PROMISE}{broken[0]}")
         return Outcome("answered", answer)

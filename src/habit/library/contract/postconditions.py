@@ -51,7 +51,7 @@ def _broken(rule: Rule, use: _Use) -> str:
         return f"The postcondition {literal(dict(rule), 80)} is of a kind that this version of Habit does not know."
     try:
         return check(rule, use)
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, RecursionError):
         return f"The postcondition {literal(dict(rule), 80)} can't be checked on the answer {literal(use.answer, 60)}."
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+import anyio.to_thread
+
 from habit.calls.kernel import Kernel
 from habit.calls.returns import Returns
 from habit.contexts.context import Context
@@ -112,16 +114,22 @@ class Matcher:
     ) -> Match[H] | Abstained[H]:
         """The habit that answers ``query`` about ``context`` with an answer of type ``returns``, or why there is none.
 
-        Without ``kernel`` no model is asked. Blocking for what ``observe`` takes; give Facts to have that done before.
+        Without ``kernel`` no model is asked. What takes a while works in a thread.
         ``session`` is the one that a call is journalled under.
         """
-        found = self.match_known(query, context, habits, returns=returns)
+
+        def known() -> Match[H] | Open[H]:
+            return self.match_known(query, context, habits, returns=returns)
+
+        found = await anyio.to_thread.run_sync(known, abandon_on_cancel=True)
         if isinstance(found, Match):
             return found
         if kernel is None or not found.candidates:
             return found.result
         said = await ask_model(kernel, query, [habit.spec for habit in found.candidates], session)
-        return Abstained(said) if isinstance(said, str) else self.confirm(query, found, *said)
+        if isinstance(said, str):
+            return Abstained(said)
+        return await anyio.to_thread.run_sync(self.confirm, query, found, *said, abandon_on_cancel=True)
 
     def confirm(self, query: str, known: Open[H], name: str, parameters: Mapping[str, Any]) -> Match[H] | Abstained[H]:
         """What is left of a model's word that ``query`` is for the habit ``name``, once the rules have judged it."""

@@ -139,6 +139,8 @@ def number_of(token: Token, *, whole: bool) -> int | float | None:
         text = text.replace(",", "")
     if re.fullmatch(r"[+-]?\d{1,15}", text, re.ASCII):
         return int(text)
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", text, re.ASCII):
+        return None  # 1.250 is a thousand and more in half of the world
     if not whole and re.fullmatch(r"[+-]?\d{1,15}\.\d{1,15}", text, re.ASCII):
         return float(text)
     return None
