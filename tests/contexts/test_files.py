@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from habit.contexts.files import Folder, Unusable, read_file, shown
@@ -68,6 +68,9 @@ def playground() -> Iterator[Path]:
 
 @needs_git
 @given(tree, ignore_files)
+@example(["c.txt/a/c.txt", "c.txt/b"], {"": ["a/", "!c.txt"]})
+@example(["c.txt/c.txt", "b"], {"": ["*", "!c.txt"]})
+@example(["a/b", "a/c.txt", "b"], {"": ["a/**", "!a/b"]})
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_ignores_what_git_ignores(playground: Path, files: list[str], ignores: dict[str, list[str]]) -> None:
     root = Path(tempfile.mkdtemp(dir=playground))

@@ -110,6 +110,11 @@ class CallsAhead:
         """How many such calls nobody has adopted yet."""
         return len(self._waiting.get(call.key, ()))
 
+    def find(self, call: Call, nth: int) -> Ahead | None:
+        """The nth of such calls that nobody has adopted yet, counted from 0; None when there are fewer."""
+        waiting = self._waiting.get(call.key, ())
+        return waiting[nth] if nth < len(waiting) else None
+
     def start(self, call: Call) -> Ahead:
         """Start ``call`` ahead and return at once; whoever wants its reply without adopting it may wait for that."""
         assert self._group is not None

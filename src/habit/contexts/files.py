@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import FileIO
 from typing import TypeAlias
 
 from pathspec import GitIgnoreSpec
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from habit.memory import require_memory
 
@@ -23,7 +23,17 @@ _LARGE = 64 << 20
 """Bytes from which on it is asked whether there is memory for a file."""
 _FOLDERS_A_TICK = 100
 
-_Rules: TypeAlias = tuple[tuple[str, GitIgnoreSpec], ...]
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """One line of a ``.gitignore``."""
+
+    regex: re.Pattern[str]
+    ignores: bool
+    """False for one that begins with ``!``."""
+
+
+_Rules: TypeAlias = tuple[tuple[str, Sequence[_Pattern]], ...]
 """(folder with a slash at its end, what its .gitignore says), from the outermost folder to the innermost."""
 
 
@@ -152,10 +162,11 @@ class Folder:
 
 def is_ignored(path: str, rules: _Rules, *, is_folder: bool) -> bool:
     """What the innermost ``.gitignore`` that has anything to say about ``path`` says."""
-    for base, spec in reversed(rules):
-        verdict = spec.check_file(path[len(base) :] + "/" * is_folder).include
-        if verdict is not None:
-            return verdict
+    for base, patterns in reversed(rules):
+        inside = path[len(base) :] + "/" * is_folder
+        for pattern in reversed(patterns):
+            if pattern.regex.search(inside):
+                return pattern.ignores
     return False
 
 
@@ -169,16 +180,29 @@ def own_rules(folder: str, rules: _Rules) -> _Rules:
     except (OSError, Unusable):
         return rules
     lines = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff").split("\n")
-    spec = GitIgnoreSpec([pattern for line in lines for pattern in _patterns(line.removesuffix("\r"))])
-    return (*rules, (os.path.join(folder, ""), spec)) if len(spec) else rules
+    patterns = [pattern for line in lines for pattern in _patterns(line.removesuffix("\r"))]
+    return (*rules, (os.path.join(folder, ""), patterns)) if patterns else rules
 
 
-def _patterns(line: str) -> Iterator[GitIgnoreSpecPattern]:
+def _patterns(line: str) -> Iterator[_Pattern]:
     try:
-        yield from GitIgnoreSpec.from_lines([line]).patterns
+        read = GitIgnoreSpec.from_lines([line]).patterns
     except ValueError:
         # git passes over a pattern it cannot read, and so do we.
         return
+    for pattern in read:
+        if pattern.regex is not None and pattern.include is not None:
+            yield _Pattern(_itself(pattern.regex), pattern.include)
+
+
+def _itself(regex: re.Pattern[str]) -> re.Pattern[str]:
+    """``regex`` for what a pattern names, and not for what is below that, nor ``a`` for ``a/**``.
+
+    As git does, every folder on the way is asked about by itself; pathspec weighs all of them against each other.
+    """
+    if "ps_d" in regex.groupindex:  # the slash behind a folder, on the way or at the end
+        return re.compile(rf"(?:{regex.pattern})\Z", regex.flags)
+    return re.compile(regex.pattern + "." * regex.pattern.endswith("/"), regex.flags)
 
 
 def outer_rules(folder: str) -> _Rules:

@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 
 import anyio
 
+from habit.calls.ahead import Ahead
+from habit.calls.call import Call
 from habit.errors import CallFailed, SandboxError, SessionDied
 from habit.sandbox.session import LlmRequest, Session
 from habit.schedulers.leaf import read_reply
@@ -63,6 +65,8 @@ class EarlyCopy:
         self._asked: Counter[str] = Counter()
         self._verdicts: Iterator[str | None] = iter(())
         self._started = 0
+        self._found: Counter[str] = Counter()
+        """How many calls ahead it has for each key."""
 
     def heard(self, text: str) -> None:
         """The reply so far."""
@@ -146,11 +150,9 @@ class EarlyCopy:
             taped = self._tape.reply(place)
             return taped.get() if taped.settled.is_set() else await self._stay()
         call, returns = await self._plan(request)
-        kernel = self._speculation.kernel
-        if call is None or self._started >= self._speculation.limit or not kernel.ahead.is_open:
+        ahead = self._ahead(call) if call is not None else None
+        if ahead is None:
             return await self._stay()
-        self._started += 1
-        ahead = kernel.ahead.start(call)
         await ahead.over.wait()
         if not ahead.is_usable or ahead.sending.reply is None:
             return await self._stay()
@@ -158,6 +160,18 @@ class EarlyCopy:
             return read_reply(ahead.sending.reply, returns)
         except ValueError:  # the session asks once more
             return await self._stay()
+
+    def _ahead(self, call: Call) -> Ahead | None:
+        """``call``, started ahead unless it was left over from a reply that was no good; None when it may not be."""
+        calls = self._speculation.kernel.ahead
+        left_over = calls.find(call, self._found[call.key])
+        if left_over is None and (self._started >= self._speculation.limit or not calls.is_open):
+            return None
+        self._found[call.key] += 1
+        if left_over is not None:
+            return left_over
+        self._started += 1
+        return calls.start(call)
 
     async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> Sequence[Any]:
         """Replies likewise, all at once; none to a map that people may have to be asked about."""

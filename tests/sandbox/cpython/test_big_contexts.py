@@ -19,7 +19,7 @@ from habit.sandbox.cpython.frames import WHOLE
 from habit.sandbox.cpython.messages import Ask, parse
 from habit.sandbox.cpython.wire import PeerBroken
 from habit.sandbox.session import LlmRequest, SessionLimits, SessionSpec
-from sandbox.cpython.test_lifecycle import descendants, descriptors, eventually
+from sandbox.cpython.test_lifecycle import SPARE, descendants, descriptors, eventually
 from sandbox.hosts import RecordingHost, value_of
 
 SPEC = SessionSpec("q")
@@ -47,7 +47,9 @@ def memory_with_all_below() -> int:
 @pytest.fixture
 async def sandbox() -> AsyncIterator[CPythonSandbox]:
     sandbox = CPythonSandbox()
+    before = descendants(os.getpid())
     await sandbox.warm_up()
+    await eventually(lambda: len(descendants(os.getpid()) - before) == 1 + SPARE)
     yield sandbox
     await sandbox.aclose()
 

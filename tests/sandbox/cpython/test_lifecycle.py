@@ -8,6 +8,7 @@ import os
 import resource
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from habit.contexts.context import Context
 from habit.errors import SandboxError
 from habit.sandbox.cpython import CPythonSandbox
 from habit.sandbox.cpython import sandbox as sandbox_module
+from habit.sandbox.cpython.frames import encode_frame
+from habit.sandbox.cpython.wire import receive_hello
 from habit.sandbox.session import SessionLimits, SessionSpec
 from sandbox.hosts import RecordingHost
 
@@ -165,6 +168,16 @@ async def test_cancelling_an_opening_leaves_nothing(before: set[int]) -> None:
     await eventually(lambda: len(descendants(os.getpid())) == len(running))
     await eventually(lambda: descriptors() == opened)
     await sandbox.aclose()
+
+
+async def test_a_hello_that_is_not_waited_for_to_its_end_leaves_no_descriptor() -> None:
+    opened = descriptors()
+    ours, theirs = socket.socketpair()
+    with ours, theirs, open(os.devnull, "rb") as sent:
+        socket.send_fds(theirs, [encode_frame({"t": "hello"})[:-1]], [sent.fileno()])
+        with anyio.move_on_after(0.01):
+            await receive_hello(ours, stream=True)
+    assert descriptors() == opened
 
 
 async def test_closing_while_a_cell_runs_ends_the_cell() -> None:

@@ -42,6 +42,7 @@ def decode_and_free(kind: str, descriptor: int, characters: int, highest: int) -
 
 def _text(descriptor: int, characters: int, highest: int) -> str:
     text: str = _new(characters, highest)
+    bytearray(16 * _BLOCK)  # never touched: by its being given back glibc learns to keep what pieces take
     at, end = characters, os.fstat(descriptor).st_size
     while end:
         start = max(end - _BLOCK, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -154,13 +155,18 @@ async def receive_hello(connection: socket.socket, *, stream: bool) -> tuple[dic
         raise PeerGone
     size, _ = frames.LENGTHS.unpack(data[: frames.LENGTHS.size])
     body = bytearray(data[frames.LENGTHS.size :])
-    while len(body) < size:
-        await anyio.wait_readable(connection)
-        piece = connection.recv(size - len(body))
-        if not piece:
-            raise PeerGone
-        body += piece
-    return frames.decode_header(body), next(iter(descriptors), None)
+    try:
+        while len(body) < size:
+            await anyio.wait_readable(connection)
+            piece = connection.recv(size - len(body))
+            if not piece:
+                raise PeerGone
+            body += piece
+        return frames.decode_header(body), next(iter(descriptors), None)
+    except BaseException:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise
 
 
 def _receive_with_descriptors(connection: socket.socket, size: int) -> tuple[bytes, Sequence[int]]:
