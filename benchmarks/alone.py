@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from figures import Row
@@ -12,6 +13,7 @@ from figures import Row
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from habit.calls.call import Call, Reply  # noqa: E402
 from habit.calls.prefixes import prefix_share  # noqa: E402
 from habit.config import Settings  # noqa: E402
 from habit.contexts.describe import describe  # noqa: E402
@@ -27,6 +29,8 @@ async def measure_alone(folder: Path) -> list[Row]:
     return [
         await two_cells(folder),
         await child_run(folder),
+        await further_children(folder, "the whole", "context"),
+        await further_children(folder, "a slice of 2 MB", "context[n * 2_000_000 : (n + 1) * 2_000_000]"),
         await leaf_batch(folder),
         await prefixes(folder),
         *metadata(),
@@ -47,7 +51,7 @@ async def two_cells(folder: Path) -> Row:
 
 async def child_run(folder: Path) -> Row:
     """What a child run adds: its own shared context, session and cell."""
-    row = Row("Habit alone, no HTTP: one child run", "ms")
+    row = Row("Habit alone, no HTTP: one child run", "ms", 15)
     code = "answer(''.join(recursive_llm(f'How long? {n}', 'word ' * 30_000) for n in range(4)))"
     script = [block(code), *[block("answer(str(len(context)))")] * 4] * 20
     direct = [block("answer('1')")] * 20
@@ -59,6 +63,32 @@ async def child_run(folder: Path) -> Row:
             await flat.ask(f"flat {number}", "x")
             if number:
                 row.add("habit", (2 * between - started - time.perf_counter()) / 4 * 1e3)
+    return row
+
+
+class Timed(ScriptedProvider):
+    """Notes when each request came."""
+
+    def __init__(self, script: list[str]) -> None:
+        super().__init__(script, window=20_000)
+        self.times: list[float] = []
+
+    async def request(self, call: Call) -> Reply:
+        self.times.append(time.perf_counter())
+        return await super().request(call)
+
+
+async def further_children(folder: Path, what: str, given: str, size: int = 100_000_000) -> Row:
+    """From one child's only request to the next one's: a whole child run each, when the context is there already."""
+    row = Row(f"Habit alone, no HTTP: each further child run about {what} of a 100 MB context", "ms", 50)
+    code = f"answer(''.join(recursive_llm(f'How long? {{n}}', {given}) for n in range(11)))"
+    provider = Timed([block(code), *[block("answer(str(len(context)))")] * 11])
+    settings = Settings(model="scripted", journal=str(folder / "alone" / "journal.db"), no_cache=True)
+    line = "2026-11-22T10:00:00 INFO a request took 90 ms\n"
+    async with Engine(settings, models=ScriptedModels(provider)) as engine:
+        await engine.ask("children", line * (size // len(line)))
+    of_children = provider.times[1:]
+    row.add("habit", *((after - before) * 1e3 for before, after in pairwise(of_children)))
     return row
 
 

@@ -1,4 +1,4 @@
-"""What surrounds a measurement: the mock servers, the environment of ``rlms``, and the processes measured."""
+"""What surrounds a measurement: the mock servers, the environments of the peers, and the processes measured."""
 
 from __future__ import annotations
 
@@ -18,30 +18,38 @@ from memory import PeakMemory
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "benchmarks"
-REQUIREMENTS = HERE / "rlms-requirements.txt"
 SECONDS = 300
 """No measured process takes longer, unless it hangs."""
 
 
 class Unavailable(Exception):
-    """``rlms`` can't be had on this machine; the message says why."""
+    """A peer can't be had on this machine; the message says why."""
 
 
-def rlms_python(folder: Path) -> Path:
-    """The Python of an environment of its own with the pinned ``rlms`` in it, made when first asked for."""
+class SideFailed(Exception):
+    """A measured process did not do what it was to do."""
+
+
+def peer_python(peer: str, folder: Path) -> Path:
+    """The Python of an environment of its own with the pinned ``peer`` in it, made when first asked for."""
+    requirements = HERE / f"{peer}-requirements.txt"
     python = folder / "bin" / "python"
     stamp = folder / ".ready"
-    if stamp.exists() and stamp.read_text() == REQUIREMENTS.read_text():
+    if stamp.exists() and stamp.read_text() == requirements.read_text():
         return python
-    steps = (
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    steps = [
         [sys.executable, "-m", "venv", "--clear", str(folder)],
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(REQUIREMENTS)],
-    )
+        # The pins are complete; asked to resolve them too, older pips take `google-auth[requests]` for unpinned.
+        [*install, "--no-deps", "-r", str(requirements)],
+    ]
+    if peer == "dspy":
+        steps.append([str(python), str(HERE / "sides" / "dspy_side.py"), json.dumps({"prepare": True})])
     for step in steps:
         done = subprocess.run(step, capture_output=True, text=True)
         if done.returncode:
             raise Unavailable((done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2])
-    stamp.write_text(REQUIREMENTS.read_text())
+    stamp.write_text(requirements.read_text())
     return python
 
 
@@ -103,10 +111,10 @@ def run_side(python: Path, side: str, given: Mapping[str, Any], folder: Path, *,
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            raise RuntimeError(f"{side} took more than {SECONDS} s for {given['model']}") from None
+            raise SideFailed(f"{side} took more than {SECONDS} s for {given['model']}") from None
     seconds = time.perf_counter() - started
     if process.returncode:
-        raise RuntimeError(f"{side} failed on {dict(given)}:\n{errors[-3000:]}")
+        raise SideFailed(f"{side} failed on {dict(given)}:\n{errors[-3000:]}")
     said = json.loads(output.strip().rpartition("\n")[2])
     return Finished(said, seconds, memory.peak if memory is not None else None)
 

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Values = dict[str, list[float]]
-"""Repetitions by side: ``habit``, ``rlms``, ``bare``."""
+"""Repetitions by side: ``habit``, a peer, or ``bare``."""
 
-_SIDES = ("habit", "rlms", "bare")
+_PEERS = ("rlms", "dspy")
+_SIDES = ("habit", *_PEERS, "bare")
 _BEGIN = "<!-- written by `make bench`: begin -->"
 _END = "<!-- written by `make bench`: end -->"
 
@@ -22,6 +23,8 @@ class Row:
     unit: str
     aim: float | None = None
     """What ``habit`` should be at most, in ``unit``."""
+    lead: dict[str, float] = field(default_factory=dict)
+    """How many times more each peer should take at least."""
     values: Values = field(default_factory=dict)
 
     def add(self, side: str, *values: float) -> None:
@@ -31,14 +34,13 @@ class Row:
         return statistics.median(self.values[side]) if self.values.get(side) else None
 
     @property
-    def missed(self) -> bool:
-        median = self.median("habit")
-        return self.aim is not None and median is not None and median > self.aim
+    def missed(self) -> list[str]:
+        """What was aimed at and not reached."""
+        return [f"{found} instead of {aim}" for aim, found, met in self._aims() if not met]
 
-    @property
-    def ratio(self) -> str:
-        """How many times more ``rlms`` takes than Habit."""
-        ours, theirs = self.median("habit"), self.median("rlms")
+    def ratio(self, peer: str) -> str:
+        """How many times more ``peer`` takes than Habit."""
+        ours, theirs = self.median("habit"), self.median(peer)
         if ours is None or theirs is None:
             return ""
         if not ours:
@@ -47,12 +49,23 @@ class Row:
 
     def cells(self) -> list[str]:
         """The row as the table shows it."""
-        aim = (
-            ""
-            if self.aim is None or not self.values.get("habit")
-            else f"≤ {_number(self.aim)} {'**missed**' if self.missed else 'met'}"
+        aims = "; ".join(f"{aim} {'met' if met else '**missed**'}" for aim, _, met in self._aims())
+        ratios = [self.ratio(peer) for peer in _PEERS]
+        return [self.name, *ratios, *(self._shown(side) for side in _SIDES), self.unit, aims]
+
+    def _aims(self) -> list[tuple[str, str, bool]]:
+        """Each aim, what was found, and whether it is met; those without figures are left out."""
+        ours = self.median("habit")
+        if ours is None:
+            return []
+        aims = (
+            [] if self.aim is None else [(f"≤ {_number(self.aim)}", f"{_number(ours)} {self.unit}", ours <= self.aim)]
         )
-        return [self.name, self.ratio, *(self._shown(side) for side in _SIDES), self.unit, aim]
+        for peer, least in self.lead.items():
+            theirs = self.median(peer)
+            if theirs is not None:
+                aims.append((f"≥ {_number(least)} × {peer}", self.ratio(peer), theirs >= least * ours))
+        return aims
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "medians": {side: self.median(side) for side in self.values}}
@@ -61,8 +74,10 @@ class Row:
         values = self.values.get(side)
         if not values:
             return ""
+        if len(values) == 1:
+            return f"{_number(values[0])} (once)"
         if min(values) == max(values):
-            return f"{_number(values[0])}"
+            return f"{_number(values[0])} ({len(values)})"
         return f"{_number(statistics.median(values))} ({_number(min(values))}–{_number(max(values))}; {len(values)})"
 
 
@@ -78,18 +93,14 @@ class Report:
     @property
     def table(self) -> str:
         """Markdown, ratios first."""
-        columns = ("measure", "rlms ÷ Habit", "Habit", "rlms", "bare client", "unit", "aim for Habit")
+        columns = ("measure", *(f"{peer} ÷ Habit" for peer in _PEERS), "Habit", *_PEERS, "bare client", "unit", "aim")
         lines = [columns, ("---",) * len(columns), *(row.cells() for row in self.rows)]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     @property
     def text(self) -> str:
         """What docs/benchmarks.md shows of it."""
-        missed = [
-            f"- {row.name}: {_number(row.median('habit') or 0)} {row.unit} instead of {_number(row.aim or 0)}"
-            for row in self.rows
-            if row.missed
-        ]
+        missed = [f"- {row.name}: {missed}" for row in self.rows for missed in row.missed]
         said = "Aims missed in this run:\n\n" + "\n".join(missed) if missed else "No aim was missed in this run."
         parts = [self.heading, *self.notes, self.table, said]
         return "\n\n".join(parts)

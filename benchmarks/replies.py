@@ -1,4 +1,4 @@
-"""What the mock server says to both systems: one script for each benchmark, chosen by the name of the model.
+"""What the mock server says to all systems: one script for each benchmark, chosen by the name of the model.
 
 ``python -m support.mock_server --script benchmarks/replies.py`` serves it. The server keeps no state for a run: how far
 a conversation has come is seen from the replies in it. It notes when each request arrived; asking the model LOG gives
@@ -11,6 +11,7 @@ import json
 import re
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,21 @@ LEAF = "LEAF"
 """In the prompt of every leaf call."""
 LOG = "log"
 
+RATE = 100
+"""Requests a second that the model LIMITED takes; it refuses the others."""
+LIMITED = "limited"
+
 _TOKEN = re.compile(r"token-\d+-")
+_FINAL = re.compile(r'answer\["content"\] = (.*)\nanswer\["ready"\] = True')
+_STEP = re.compile(r"\[\[ ## iteration ## \]\]\s+(\d+)")
+"""In what ``dspy`` asks: a conversation anew at each step, with what went before told in it."""
 _arrivals: list[dict[str, Any]] = []
+_taken: deque[float] = deque()
 
 
 def reply(request: Request) -> Any:
     """The answer to one request."""
-    from support.mock_server import Answer
+    from support.mock_server import Answer, failing
 
     model = str(request.body.get("model"))
     if model == LOG:
@@ -37,15 +46,34 @@ def reply(request: Request) -> Any:
         _arrivals.clear()
         return noted
     kind = kind_of(request)
-    _arrivals.append({"time": time.monotonic(), "model": model, "kind": kind})
     name, _, count = model.partition("-x")
+    refused = name == LIMITED and kind == "leaf" and not _admit(time.monotonic())
+    _arrivals.append({"time": time.monotonic(), "model": model, "kind": kind, "refused": refused})
+    if refused:
+        return failing(429, "slow down")
     if kind == "leaf" and name in _LEAVES:
         return Answer(_LEAVES[name](request.messages[-1][1]), usage=(10, 5))
     if kind == "leaf":
         return Answer("yes", usage=LEAF_USAGE if name == "budget" else (10, 5))
-    turn = sum(role == "assistant" for role, _ in request.messages)
+    step = _STEP.search(request.messages[-1][1])
+    turn = int(step[1]) - 1 if step else sum(role == "assistant" for role, _ in request.messages)
     code = _CHILDREN[name](turn, _since_last_reply(request)) if kind == "child" else _ROOTS[name](turn, int(count or 0))
+    if step:
+        code = _FINAL.sub(r"SUBMIT(\1)", code)
+        return (
+            f"[[ ## reasoning ## ]]\nLet me see.\n\n[[ ## code ## ]]\n```python\n{code}\n```\n\n[[ ## completed ## ]]"
+        )
     return f"Let me see.\n\n```repl\n{code}\n```"
+
+
+def _admit(now: float) -> bool:
+    """A window that slides: no more than RATE taken in any second."""
+    while _taken and _taken[0] <= now - 1:
+        _taken.popleft()
+    if len(_taken) >= RATE:
+        return False
+    _taken.append(now)
+    return True
 
 
 def _since_last_reply(request: Request) -> str:
@@ -118,6 +146,11 @@ def _break(turn: int, count: int) -> str:
     )
 
 
+def _three_calls(turn: int, count: int) -> str:
+    """Two of the root and a leaf call, with the state of one cell used in the next."""
+    return f"reply = llm_query('{LEAF}: is it so?')\nprint(reply)" if turn == 0 else final("reply")
+
+
 def _long(turn: int, count: int) -> str:
     """A cell of many calls that does not end the run by itself."""
     return (
@@ -152,6 +185,8 @@ _ROOTS: dict[str, Callable[[int, int], str]] = {
     "large": _two_cells,
     "journal": _preview,
     "batch": _batch,
+    LIMITED: _batch,
+    "three": _three_calls,
     "loop": _loop,
     "comprehension": _comprehension,
     "dependent": _dependent,

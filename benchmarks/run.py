@@ -1,7 +1,7 @@
-"""``make bench``: what Habit costs, beside ``rlms`` and a bare HTTP client, in one run against the same mock server.
+"""``make bench``: what Habit costs beside ``rlms``, ``dspy`` and a bare client, in one run against one mock server.
 
 A figure is a median; the sides take turns within each round. Writes benchmarks/results.json and the table in
-docs/benchmarks.md. ``--quick`` runs everything once with small counts and without ``rlms``, and writes nothing.
+docs/benchmarks.md. ``--quick`` runs everything once with small counts and without the peers, and writes nothing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from pathlib import Path
 
 import anyio
 from alone import measure_alone
-from compare import QUICK, Comparison, Sizes
-from environment import HERE, ROOT, Unavailable, mock_server, rlms_python
+from compare import Comparison
+from environment import HERE, ROOT, Unavailable, mock_server, peer_python
 from figures import Report, put_into
+from measuring import QUICK, Sizes
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 
@@ -30,7 +31,7 @@ DOCUMENT = ROOT / "docs" / "benchmarks.md"
 def main() -> None:
     """Measure everything and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small counts, without rlms; writes nothing")
+    parser.add_argument("--quick", action="store_true", help="small counts, without the peers; writes nothing")
     parser.add_argument("--rounds", type=int, help="repetitions of everything")
     options = parser.parse_args()
     sizes = QUICK if options.quick else Sizes(**({"rounds": options.rounds} if options.rounds else {}))
@@ -40,18 +41,22 @@ def main() -> None:
     versions = {"habit": _revision(), "python": platform.python_version()}
     notes = []
     if options.quick:
-        notes.append("Quick: small counts, without `rlms`; these figures say nothing about speed.")
+        notes.append("Quick: small counts, without the peers; these figures say nothing about speed.")
     else:
-        try:
-            pythons["rlms"] = rlms_python(ROOT / ".bench" / "rlms")
-            versions["rlms"] = _output(pythons["rlms"], "from importlib.metadata import version as v; print(v('rlms'))")
-        except Unavailable as problem:
-            notes.append(f"`rlms` could not be installed, so Habit runs alone: {problem}")
-            _say(notes[-1])
+        for peer in ("rlms", "dspy"):
+            try:
+                pythons[peer] = peer_python(peer, ROOT / ".bench" / peer)
+                asked = f"from importlib.metadata import version as v; print(v({peer!r}))"
+                versions[peer] = _output(pythons[peer], asked)
+            except Unavailable as problem:
+                notes.append(f"`{peer}` could not be made ready, so it has no figures: {problem}")
+                _say(notes[-1])
     with tempfile.TemporaryDirectory(prefix="habit-bench-") as folder, ExitStack() as stack:
         servers = {"now": 0.0, "later": 0.05, "slow": 0.5}
         running = {name: stack.enter_context(mock_server(latency)) for name, latency in servers.items()}
-        rows = Comparison(pythons, running, Path(folder), sizes, say=_say).run()
+        comparison = Comparison(pythons, running, Path(folder), sizes, say=_say)
+        rows = comparison.run()
+        notes += comparison.notes
         if not options.quick:
             _say("Habit alone, models in memory")
             rows += anyio.run(measure_alone, Path(folder))
@@ -72,7 +77,7 @@ def main() -> None:
 
 def _heading(versions: dict[str, str]) -> str:
     machine = f"{os.cpu_count()} shared CPUs ({platform.machine()}), Linux {platform.release().split('-')[0]}"
-    beside = f" · rlms {versions['rlms']}" if "rlms" in versions else ""
+    beside = "".join(f" · {peer} {versions[peer]}" for peer in ("rlms", "dspy") if peer in versions)
     today = datetime.now(UTC).date().isoformat()
     return f"{today} · {machine} · Python {versions['python']} · Habit {versions['habit']}{beside}"
 

@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from habit import Engine, RunError, Settings
+
 QUERY = "BENCH: do as the script says."
 
 
 async def measure(given: dict[str, Any]) -> dict[str, Any]:
-    from habit import Engine, RunError, Settings
-
     settings = Settings(
         model=given["model"],
         base_url=given["url"],
@@ -29,6 +29,8 @@ async def measure(given: dict[str, Any]) -> dict[str, Any]:
     )
     result: dict[str, Any] = {"seconds": [], "began": [], "ended": []}
     async with Engine(settings) as engine:
+        if given.get("together"):
+            return await together(engine, given["times"])
         for _ in range(given["times"]):
             result["began"].append(time.monotonic())
             context = None if given.get("as_file") else Path(given["context"]).read_text()
@@ -49,6 +51,20 @@ async def measure(given: dict[str, Any]) -> dict[str, Any]:
             result["wasted"] = run.usage.wasted_calls
             result["stopped"] = stopped
     return result
+
+
+async def together(engine: Engine, times: int) -> dict[str, Any]:
+    """All runs at once, each with a context of its own."""
+
+    async def ask(number: int) -> str:
+        try:
+            return str((await engine.ask(QUERY, f"context {number}")).answer)
+        except RunError as problem:
+            return f"{type(problem).__name__}: {problem}"
+
+    started = time.perf_counter()
+    answers = await asyncio.gather(*(ask(number) for number in range(times)))
+    return {"seconds": [time.perf_counter() - started], "answers": answers}
 
 
 if __name__ == "__main__":

@@ -26,10 +26,10 @@ def main() -> None:
     if "log" in given:
         options["logger"] = RLMLogger(log_dir=given["log"])
     result: dict[str, Any] = {"seconds": [], "began": [], "ended": []}
-    for _ in range(given["times"]):
+    for model in [*given.get("warm", []), *[given["model"]] * given["times"]]:
         engine = RLM(
             backend="openai",
-            backend_kwargs={"model_name": given["model"], "base_url": given["url"], "api_key": "no-key"},
+            backend_kwargs={"model_name": model, "base_url": given["url"], "api_key": "no-key"},
             **options,
         )
         result["began"].append(time.monotonic())

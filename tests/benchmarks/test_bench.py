@@ -33,8 +33,9 @@ def test_every_measure_has_a_figure_of_habit(rows: dict[str, dict[str, Any]]) ->
 
 @pytest.mark.xdist_group("bench")
 def test_what_does_not_depend_on_the_machine_is_exact(rows: dict[str, dict[str, Any]]) -> None:
-    exact = {name: row["values"]["habit"] for name, row in rows.items() if row["unit"] in ("children", "calls")}
-    assert len(exact) == 4
+    counted = ("children", "calls", "runs")
+    exact = {name: row["values"]["habit"] for name, row in rows.items() if row["unit"] in counted}
+    assert len(exact) == 7
     assert set(map(tuple, exact.values())) == {(0,)}
     (spent,) = (row["values"]["habit"] for name, row in rows.items() if name.startswith("tokens spent"))
     assert 0 < spent[0] <= 1
