@@ -100,6 +100,8 @@ def test_a_reply_that_is_quoted_to_another_call_re_entered() -> None:
     records = [call(0.0, reply=f"- none\n{said}"), quoting]
     assert account(records, []).reentered_tokens == len(said)
     assert account(records[::-1], []).reentered_tokens == len(said)
+    telling_root = root(2.0, 2, "s", "q", "a", f"{said}\n{'x' * 99}", input_tokens=1_000)
+    assert account([root(0.0, 1, "s", "q"), call(1.0, 0.5, reply=said), telling_root], []).reentered_tokens < 1_000
     too_early = [call(1.5, reply=said), quoting]
     assert account(too_early, []).reentered_tokens == 0
 

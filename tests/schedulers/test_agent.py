@@ -171,6 +171,11 @@ async def test_count_by_value(each_sandbox: Sandbox) -> None:
     assert told.splitlines()[:3] == ["2,000 matches on 2,000 lines.", "The group has 3 different values:", "667 × u0"]
 
 
+async def test_a_line_counts_once_however_often_it_matches(each_sandbox: Sandbox) -> None:
+    [told] = await given(each_sandbox, use("count", pattern="b|$"), context="abb\ncd")
+    assert told.endswith(" matches on 2 lines.")
+
+
 async def test_read_gives_whole_pages(each_sandbox: Sandbox) -> None:
     page, small, missing = await given(
         each_sandbox, use("read", page=3), use("read", page=1, last_page=3), use("read", page=4)
@@ -288,6 +293,7 @@ async def test_several_calls_in_one_reply_are_done_in_order_and_told_apart(bench
     model = ScriptedProvider([reply, use("answer", value="x")])
     await ask(bench, model, "[result 1 of 4: count]\n")
     told = model.calls[1].messages[-1].content
+    assert bench.rlm.cells == len(await bench.store.cells("run")) == 5  # with the answer; every call is one
     assert told.index("No line matches") < told.index("There is no page 99") < told.index("The context is")
     assert "\n\\[result 1 of 4: count]" in told  # the context's own line is not taken for one of ours
 
