@@ -10,8 +10,9 @@ from habit import UsageError
 from habit.calls.budget import Budget
 from habit.contexts.context import Context
 from habit.library.contract import observe
+from habit.library.evidence import Use
 from habit.library.spec import Ceiling, HabitSpec, Intent, Parameter
-from habit.library.using import budget_of, chosen, filled, judge_of, question_of
+from habit.library.using import ENOUGH_HITS, budget_of, chosen, filled, judge_of, narrowed_by, question_of
 from habit.schedulers.habit import Chosen
 from support.library_bench import MONDAY, TUESDAY, count_label
 from support.made_habits import spec_of
@@ -118,3 +119,32 @@ def test_the_judge_is_the_same_after_the_journal() -> None:
         assert list(one.judge(answer)) == list(again(answer))
     assert again(-1)
     assert not again(2)
+
+
+def hit(tokens: int, calls: int, usd: float | None) -> Use:
+    return Use("a", 1, "run", 1.0, "hit", tokens=tokens, usd=usd, calls=calls)
+
+
+def test_evidence_narrows_what_a_use_may_take() -> None:
+    hits = [hit(1_000, 10, 0.01)] * ENOUGH_HITS
+    assert narrowed_by(hits, Budget(max_calls=100)) == Budget(max_calls=100, max_tokens=40_000, max_usd=0.4)
+    assert narrowed_by([*hits, hit(5_000, 10, 0.01)], Budget(max_calls=100)).max_tokens == 200_000
+    assert narrowed_by(hits, Budget(max_calls=100, max_usd=0.1)).max_usd == 0.1
+
+
+@pytest.mark.parametrize(
+    "uses",
+    [
+        [],
+        [hit(1_000, 10, 0.01)] * (ENOUGH_HITS - 1),
+        [hit(0, 0, 0.0)] * 9,  # all from the journal: they say nothing
+        [Use("a", 1, "run", 1.0, "fallback", tokens=9, calls=9)] * 9,
+    ],
+)
+def test_little_evidence_narrows_nothing(uses: list[Use]) -> None:
+    assert narrowed_by(uses, Budget(max_calls=100)) == Budget(max_calls=100)
+
+
+def test_without_a_price_only_tokens_are_narrowed() -> None:
+    uses = [hit(1_000, 10, None)] * ENOUGH_HITS
+    assert narrowed_by(uses, Budget(max_calls=10)) == Budget(max_calls=10, max_tokens=4_000)

@@ -38,7 +38,8 @@ CREATE TABLE uses (
     tokens INTEGER NOT NULL,
     root_tokens INTEGER NOT NULL,
     usd REAL,
-    seconds REAL NOT NULL
+    seconds REAL NOT NULL,
+    calls INTEGER NOT NULL
 );
 CREATE INDEX uses_by_habit ON uses (habit, version, number);
 CREATE TABLE phrasings (
@@ -67,6 +68,8 @@ class Use:
     root_tokens: int = 0
     usd: float | None = None
     seconds: float = 0.0
+    calls: int = 0
+    """Live calls; none when every reply came from the journal."""
 
 
 class Evidence:
@@ -82,8 +85,8 @@ class Evidence:
         """Add a use."""
         with self._lock, self._open() as db:
             db.execute(
-                "INSERT INTO uses (habit, version, run, at, outcome, reason, tokens, root_tokens, usd, seconds) "
-                "VALUES (?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO uses (habit, version, run, at, outcome, reason, tokens, root_tokens, usd, seconds, calls) "
+                "VALUES (?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     use.habit,
                     use.version,
@@ -95,6 +98,7 @@ class Evidence:
                     use.root_tokens,
                     use.usd,
                     use.seconds,
+                    use.calls,
                 ),
             )
 
@@ -104,7 +108,7 @@ class Evidence:
         limit = "" if latest is None else f"LIMIT {int(latest)}"
         with self._lock, self._open() as db:
             rows = db.execute(
-                "SELECT habit, version, run, at, outcome, reason, tokens, root_tokens, usd, seconds "
+                "SELECT habit, version, run, at, outcome, reason, tokens, root_tokens, usd, seconds, calls "
                 f"FROM uses {where} ORDER BY number DESC {limit}",
                 values,
             ).fetchall()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,13 @@ from habit.contexts.context import Context
 from habit.errors import HabitError, RunFailed, UsageError
 from habit.events import Notice
 from habit.librarian import Asking, Ended
-from habit.library.contract import observe, violated
+from habit.library.contract import Facts, observe, violated
 from habit.library.evidence import Evidence, Outcome, Use
 from habit.library.habit import Habit
 from habit.library.match import Match, Matcher
 from habit.library.repair import Breakage, repair
 from habit.library.repository import Repository
-from habit.library.using import chosen, filled, judge_of
+from habit.library.using import chosen, filled, judge_of, narrowed_by
 from habit.resources import Resources
 from habit.run import Run, plain
 from habit.schedulers.habit import MATCH_SESSION, Choice, Chosen, hint_after
@@ -75,7 +76,7 @@ class LibraryLibrarian:
         )
         if isinstance(found, Match):
             return Choice(
-                await anyio.to_thread.run_sync(chosen, found.habit, found.parameters, facts),
+                await anyio.to_thread.run_sync(self._chosen, found.habit, found.parameters, facts),
                 _HOW[found.how],
                 parameters=found.parameters,
                 phrasing=(found.phrasing or "") if found.how != "phrasing" else "",
@@ -95,6 +96,12 @@ class LibraryLibrarian:
         repository = self.repository()
         left_out = "; ".join(repository.warnings())
         return repository.habits(), left_out or f"the library {self._resources.settings.library} has no approved habit"
+
+    def _chosen(self, habit: Habit, parameters: Mapping[str, Any], facts: Facts) -> Chosen:
+        """The habit to run, within a budget that its evidence has narrowed."""
+        use = chosen(habit, parameters, facts)
+        uses = [one for one in self._evidence.uses(habit.name) if one.version == habit.version]
+        return replace(use, budget=narrowed_by(uses, use.budget))
 
     def judge_of(self, chosen: Chosen, context: Context) -> Callable[[Any], Sequence[str]]:
         """The judge of a habit that was chosen before this process began."""
@@ -208,7 +215,7 @@ class NamedLibrarian(LibraryLibrarian):
         broken = violated(habit.spec, facts)
         if broken:
             return _drifted(habit, parameters, broken[0])
-        use = await anyio.to_thread.run_sync(chosen, habit, parameters, facts)
+        use = await anyio.to_thread.run_sync(self._chosen, habit, parameters, facts)
         return Choice(use, "it was named", parameters=parameters)
 
 
@@ -232,7 +239,8 @@ def _use(run: Run, habit: str, version: int, outcome: Outcome, reason: str) -> U
     usage = run.usage
     root = usage.root.input_tokens + usage.root.output_tokens
     leaf = usage.leaf.input_tokens + usage.leaf.output_tokens
-    return Use(habit, version, run.id, time.time(), outcome, reason, root + leaf, root, usage.usd, run.seconds)
+    figures = (root + leaf, root, usage.usd, run.seconds, usage.calls)
+    return Use(habit, version, run.id, time.time(), outcome, reason, *figures)
 
 
 def _is_drawn(run_id: str, share: float) -> bool:

@@ -7,17 +7,23 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from habit.calls.budget import Budget
 from habit.contexts.context import Context
 from habit.errors import UsageError
 from habit.library.contract import Facts, broken_postconditions, contract_for, observe
+from habit.library.evidence import Use
 from habit.library.habit import Habit
 from habit.library.records import count_for_ceiling
 from habit.library.spec import Ceiling, Contract, HabitSpec, Parameter
 from habit.schedulers.habit import Chosen, nothing_wrong
 
+ENOUGH_HITS, LATEST_HITS = 3, 20
+"""From how many hits on the evidence says what a use takes, and how many of the latest are looked at."""
+DEARER = 4.0
+"""How many times dearer than any before the calls of a use may be: inputs differ in how long their records are."""
 _ASKED_TWICE = 1.25
 """Room above the computed ceiling of calls: a reply of the wrong type is asked for once more."""
 
@@ -54,6 +60,21 @@ def budget_of(ceiling: Ceiling, facts: Facts) -> Budget:
     most = ceiling.calls(count_for_ceiling(facts.context), facts.bytes)
     calls = math.ceil(_ASKED_TWICE * most) + 2  # one is held back for a final call, never made here
     return Budget(max_calls=calls, max_usd=ceiling.max_usd, max_seconds=ceiling.max_seconds)
+
+
+def narrowed_by(uses: Sequence[Use], budget: Budget) -> Budget:
+    """``budget`` with the tokens and US dollars that the evidence allows; without enough hits it stays as it is.
+
+    That is some times what the dearest call of the latest hits took on average, for as many calls as may be made.
+    """
+    hits = [use for use in uses if use.outcome == "hit" and use.calls > 0][-LATEST_HITS:]
+    if len(hits) < ENOUGH_HITS or budget.max_calls is None:
+        return budget
+    tokens = math.ceil(DEARER * max(use.tokens / use.calls for use in hits) * budget.max_calls)
+    priced = [use.usd / use.calls for use in hits if use.usd]
+    usd = DEARER * max(priced) * budget.max_calls if len(priced) == len(hits) else None
+    known = [limit for limit in (budget.max_usd, usd) if limit is not None]
+    return replace(budget, max_tokens=max(tokens, 1), max_usd=min(known) if known else None)
 
 
 def question_of(spec: HabitSpec, parameters: Mapping[str, Any]) -> str:
