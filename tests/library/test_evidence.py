@@ -11,6 +11,7 @@ import pytest
 
 from habit.errors import UsageError
 from habit.library.evidence import Evidence, Use
+from habit.library.standing import standings
 
 HIT = Use("count-label", 1, "run-1", 1.5, "hit", "", 120, 0, 0.25, 0.5)
 MISS = Use("", 0, "run-2", 2.5, "abstained", "no habit is for this question")
@@ -71,3 +72,13 @@ def test_another_database_is_left_alone(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(UsageError, match="no evidence of format 1"):
         Evidence(path).uses()
+
+
+def test_what_a_habit_wrote_does_not_steer_the_terminal() -> None:
+    reason = "KeyError: \x1b]0;owned\x07\x1b[2J\n\u202egnp" + "x" * 10_000
+    (standing,) = standings([Use("count-label", 1, "r", 1.0, "fallback", reason)])
+    shown = standing.text()
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert len(shown.splitlines()) == 2
+    assert len(shown) < 1_000
+    assert standing.to_json()["reasons"] == [reason]

@@ -69,3 +69,9 @@ def test_dots_in_strings_and_comments_are_no_keys() -> None:
 
 def test_a_ceiling_grows_with_the_records() -> None:
     assert Ceiling(base_calls=2, calls_per_record=0.5).calls(5) == 5
+
+
+def test_a_number_is_one_that_json_can_hold() -> None:
+    number = Parameter(type="number", example=1.5)
+    assert all(number.accepts(value) for value in (0, -2.5, 10**400))
+    assert not any(number.accepts(value) for value in (float("nan"), float("inf"), -float("inf"), True, "1"))

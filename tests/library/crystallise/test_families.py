@@ -169,7 +169,7 @@ async def test_a_call_made_while_learning_is_not_replayed(sandbox: CPythonSandbo
         learned = await learn(engine.resources, ["last"], mutants=0, describe=True)
         assert len(learned.rejected) == 1
         with pytest.raises(UsageError, match="while learning"):
-            await engine.replay("last")
+            await engine.replay((await (await engine.store()).runs(limit=1))[0].id)
 
 
 def test_the_part_that_differs_is_found_in_whole_words() -> None:
