@@ -130,7 +130,7 @@ def harden(name: str, refs: tuple[str, ...], as_json: bool, **flags: Any) -> Non
         f"questions, none of them wrong, and saves about {call.tokens:,} tokens in the cases"
         for call in found.calls
     ]
-    lines += [f"{one_line(query)}\n  stays a leaf call: {why}" for query, why in found.left]
+    lines += [f"{one_line(query)}\n  stays a leaf call: {one_line(why)}" for query, why in found.left]
     write("\n".join(lines))
     note_line(f"To look at it: habit review {name}")
 
