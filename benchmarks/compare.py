@@ -14,7 +14,7 @@ import environment
 from environment import Finished, SideFailed, seconds_of
 from figures import Row
 from measuring import Bench
-from replies import LEAF_USAGE, LIMITED, RATE
+from replies import LEAF_USAGE, LIMITED, LONG, RATE
 
 SIDES = ("habit", "rlms", "dspy")
 WINDOW = 32
@@ -27,7 +27,7 @@ ROUNDS: dict[str, dict[str, int]] = {
     "loop": {"rlms": 3, "dspy": 3},
     "dependent": {"rlms": 3, "dspy": 1},
     "early_end": {"rlms": 3, "dspy": 1},
-    "comprehension": {"rlms": 1, "dspy": 1},
+    "comprehension": {"rlms": 1, "dspy": 0},
     "imports": {"habit": 3, "rlms": 3, "dspy": 3},
     "large_context": {"rlms": 3, "dspy": 0},
     "memory": {"habit": 3, "rlms": 3, "dspy": 1},
@@ -125,6 +125,11 @@ class Comparison(Bench):
             done = environment.run_side(Path(sys.executable), "bare", given, self.folder)
             self.servers[server].arrivals()
             self.row(row, "s").add("bare", done.said["seconds"][1])
+        count = self.sizes.dependent
+        given = {"url": self.servers["later"].url, "model": "bare", "count": count, "times": 1, "one_by_one": True}
+        done = environment.run_side(Path(sys.executable), "bare", given, self.folder)
+        self.servers["later"].arrivals()
+        self._against_sequence("bare", self._dependent_loop(), done, count, 1.05)
 
     def loop(self, side: str) -> None:
         count = self.sizes.loop
@@ -137,10 +142,13 @@ class Comparison(Bench):
     def dependent(self, side: str) -> None:
         """Each prompt holds the last reply: nothing can be gained, and little may be lost."""
         count = self.sizes.dependent
-        name = f"a loop of {count} leaf calls at 50 ms, each about the last reply"
+        name = self._dependent_loop()
         done = self.warm(side, f"dependent-x{count}")
         self._against_sequence(side, name, done, count, 1.05)
         self._wasted(side, name, done, WINDOW)
+
+    def _dependent_loop(self) -> str:
+        return f"a loop of {self.sizes.dependent} leaf calls at 50 ms, each about the last reply"
 
     def early_end(self, side: str) -> None:
         """A loop that a reply ends early; that it ends where it should is checked."""
@@ -263,7 +271,7 @@ class Comparison(Bench):
 
     def time_limit(self, side: str) -> None:
         more = {"habit": {"max_seconds": 1.0, "speculate": 0}, "rlms": {"max_timeout": 1.0}}
-        done = self.warm(side, f"time-x{max(25, self.sizes.loop * 3)}", answer=None, **more)
+        done = self.warm(side, f"time-x{self.sizes.timed}", answer=None, **more)
         self.row("a time limit of 1 s stops the run after, warm", "s", 1.2).add(side, done.said["seconds"][-1])
         if done.said["stopped"] is None:
             raise SideFailed(f"{side} was not stopped by its time limit")
@@ -285,15 +293,16 @@ class Comparison(Bench):
         self.row(f"{name}: time", "s").add(side, times[-1])
 
     def crowd(self, side: str) -> None:
-        """Runs of two cells and a leaf call, all asked for at once in one process."""
+        """Runs of two cells and a leaf call, all asked for at once in one process and alive at once for the most part."""
         count = self.sizes.crowd
-        done, arrivals = self.run_side(side, "three", server="later", times=count, together=True, weigh=True)
+        done, arrivals = self.run_side(side, f"three-x{count}", times=count, together=True, weigh=True)
         name = f"{count:,} runs at once, of 3 calls each"
         failed = sum(answer != "yes" for answer in done.said["answers"])
         self.row(f"{name}: failed", "runs", 0).add(side, failed)
-        self.row(f"{name}: calls too many or too few", "calls", 0).add(side, abs(len(arrivals) - 3 * count))
+        self.row(f"{name}: too many or too few requests", "calls", 0).add(side, abs(len(arrivals) - 3 * count))
         self.row(f"{name}: peak memory (PSS, all processes)", "MB", 2500).add(side, (done.peak_bytes or 0) / 1e6)
-        self.row(f"{name}: time", "s").add(side, done.said["seconds"][0])
+        self.row(f"{name}: processes alive at most", "processes").add(side, done.most_processes or 0)
+        self.row(f"{name}, one of them a leaf call of {LONG:.0f} s: time", "s").add(side, done.said["seconds"][0])
 
     def warm(self, side: str, model: str, *, server: str = "later", answer: str | None = "", **more: Any) -> Finished:
         """The last of its ``seconds`` is a warm run: Habit's second of the same, one of ``rlms`` after two cells.

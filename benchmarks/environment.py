@@ -96,6 +96,7 @@ class Finished:
     said: dict[str, Any]
     seconds: float
     peak_bytes: int | None
+    most_processes: int | None
 
 
 def run_side(python: Path, side: str, given: Mapping[str, Any], folder: Path, *, weigh: bool = False) -> Finished:
@@ -116,7 +117,7 @@ def run_side(python: Path, side: str, given: Mapping[str, Any], folder: Path, *,
     if process.returncode:
         raise SideFailed(f"{side} failed on {dict(given)}:\n{errors[-3000:]}")
     said = json.loads(output.strip().rpartition("\n")[2])
-    return Finished(said, seconds, memory.peak if memory is not None else None)
+    return Finished(said, seconds, memory.peak if memory else None, memory.most if memory else None)
 
 
 def seconds_of(command: list[str], folder: Path) -> float:

@@ -23,6 +23,8 @@ class Sizes:
     batch: int = 1000
     loop: int = 200
     dependent: int = 50
+    timed: int = 120
+    """Calls of a cell that a time limit of a second stops."""
     crowd: int = 1000
     """Runs at once in one process."""
     limited: int = 3000
@@ -40,6 +42,7 @@ QUICK = Sizes(
     batch=20,
     loop=12,
     dependent=3,
+    timed=25,
     crowd=4,
     limited=20,
     children=3,

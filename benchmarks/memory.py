@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 _EVERY = 0.02
-_SHARE = 0.25
+_SHARE = 0.5
 """Of the time that sampling may take: a look at a thousand processes takes as long as a run."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -20,6 +20,8 @@ class PeakMemory:
     def __init__(self, pid: int) -> None:
         self.peak = 0
         """Bytes."""
+        self.most = 0
+        """Processes."""
         self._pid = pid
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -38,7 +40,9 @@ class PeakMemory:
         pause = _EVERY
         while not self._stop.wait(pause):
             started = time.perf_counter()
-            self.peak = max(self.peak, total(self._pid))
+            members = tree(self._pid)
+            self.peak = max(self.peak, sum(_bytes_of(member) for member in members))
+            self.most = max(self.most, len(members))
             pause = max(_EVERY, (time.perf_counter() - started) / _SHARE)
 
 

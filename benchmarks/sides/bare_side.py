@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 
 
-async def batch(url: str, count: int) -> float:
-    """Seconds for ``count`` leaf calls, all of them under way at once."""
+async def batch(url: str, count: int, one_by_one: bool) -> float:
+    """Seconds for ``count`` leaf calls, all of them under way at once or one after the other."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def call(number: int) -> str:
@@ -22,7 +22,10 @@ async def batch(url: str, count: int) -> float:
             return str(answer["choices"][0]["message"]["content"])
 
         started = time.perf_counter()
-        replies = await asyncio.gather(*(call(number) for number in range(count)))
+        if one_by_one:
+            replies = [await call(number) for number in range(count)]
+        else:
+            replies = await asyncio.gather(*(call(number) for number in range(count)))
         seconds = time.perf_counter() - started
     assert replies == ["yes"] * count
     return seconds
@@ -30,7 +33,8 @@ async def batch(url: str, count: int) -> float:
 
 def main() -> None:
     given: dict[str, Any] = json.loads(sys.argv[1])
-    seconds = [asyncio.run(batch(given["url"], given["count"])) for _ in range(given["times"])]
+    one_by_one = given.get("one_by_one", False)
+    seconds = [asyncio.run(batch(given["url"], given["count"], one_by_one)) for _ in range(given["times"])]
     print(json.dumps({"seconds": seconds}))
 
 
