@@ -293,7 +293,7 @@ class Comparison(Bench):
         self.row(f"{name}: time", "s").add(side, times[-1])
 
     def crowd(self, side: str) -> None:
-        """Runs of two cells and a leaf call, all asked for at once in one process and alive at once for the most part."""
+        """Runs of two cells and a leaf call, all asked for at once in one process; most are alive at once."""
         count = self.sizes.crowd
         done, arrivals = self.run_side(side, f"three-x{count}", times=count, together=True, weigh=True)
         name = f"{count:,} runs at once, of 3 calls each"
