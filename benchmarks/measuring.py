@@ -66,7 +66,7 @@ class Bench:
     ) -> None:
         self.pythons = pythons
         self.servers = servers
-        """``now`` answers at once, ``later`` after 50 ms, ``slow`` after 500."""
+        """``now`` answers at once, ``later`` after 50 ms, ``slow`` after 500, ``patient`` after 10 s."""
         self.folder = folder
         self.sizes = sizes
         self.say = say

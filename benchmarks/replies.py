@@ -27,8 +27,6 @@ LOG = "log"
 RATE = 100
 """Requests a second that the model LIMITED takes; it refuses the others."""
 LIMITED = "limited"
-LONG = 20.0
-"""Seconds that a leaf call of the model ``three`` takes, so that all its runs are alive at once."""
 
 _TOKEN = re.compile(r"token-\d+-")
 _FINAL = re.compile(r'answer\["content"\] = (.*)\nanswer\["ready"\] = True')
@@ -56,8 +54,7 @@ def reply(request: Request) -> Any:
     if kind == "leaf" and name in _LEAVES:
         return Answer(_LEAVES[name](request.messages[-1][1]), usage=(10, 5))
     if kind == "leaf":
-        usage = LEAF_USAGE if name == "budget" else (10, 5)
-        return Answer("yes", usage=usage, after=LONG if name == "three" and int(count) > 100 else 0)
+        return Answer("yes", usage=LEAF_USAGE if name == "budget" else (10, 5))
     step = _STEP.search(request.messages[-1][1])
     turn = int(step[1]) - 1 if step else sum(role == "assistant" for role, _ in request.messages)
     code = _CHILDREN[name](turn, _since_last_reply(request)) if kind == "child" else _ROOTS[name](turn, int(count or 0))

@@ -52,7 +52,7 @@ def main() -> None:
                 notes.append(f"`{peer}` could not be made ready, so it has no figures: {problem}")
                 _say(notes[-1])
     with tempfile.TemporaryDirectory(prefix="habit-bench-") as folder, ExitStack() as stack:
-        servers = {"now": 0.0, "later": 0.05, "slow": 0.5}
+        servers = {"now": 0.0, "later": 0.05, "slow": 0.5, "patient": 0.5 if options.quick else 10.0}
         running = {name: stack.enter_context(mock_server(latency)) for name, latency in servers.items()}
         comparison = Comparison(pythons, running, Path(folder), sizes, say=_say)
         rows = comparison.run()

@@ -74,8 +74,6 @@ class Answer:
     content_type: str = "application/json"
     pieces: Sequence[str | anyio.Event] = ()
     """How a streamed reply comes, in place of ``text``; an event is waited for."""
-    after: float = 0.0
-    """Real seconds before it, beside the server's latency; for benchmarks."""
     break_off: str | None = None
     """``hang``: says nothing ever; ``reset``: RST; ``close``: closes silently; ``truncate``: stops in mid-body;
     ``trickle``: sends a space now and then and never ends."""
@@ -184,8 +182,8 @@ class MockServer:
         request = Request(len(self.requests), http.path, dict(http.headers), await http.json())
         async with self._counted(request):
             answer = self._answer(request)
-            if self.latency or answer.after:
-                await asyncio.sleep(self.latency + answer.after)
+            if self.latency:
+                await asyncio.sleep(self.latency)
             if self._gate is not None:
                 await self._gate.acquire()
             if request.body.get("stream") and answer.status == 200 and answer.body is None and not answer.break_off:
