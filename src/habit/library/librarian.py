@@ -92,10 +92,13 @@ class LibraryLibrarian:
         return self._repository
 
     def _trusted(self) -> tuple[list[Habit], str]:
-        """The approved habits that nothing suspends, and why others are left out."""
+        """The approved habits that nothing suspends; where there is none, why."""
         repository = self.repository()
+        habits = repository.habits()
+        if habits:  # why others are left out is asked for only where there is none, and costs several git processes
+            return habits, ""
         left_out = "; ".join(repository.warnings())
-        return repository.habits(), left_out or f"the library {self._resources.settings.library} has no approved habit"
+        return habits, left_out or f"the library {self._resources.settings.library} has no approved habit"
 
     def _chosen(self, habit: Habit, parameters: Mapping[str, Any], facts: Facts) -> Chosen:
         """The habit to run, within a budget that its evidence has narrowed."""
