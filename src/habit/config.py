@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 from habit.errors import UsageError
 
 PROFILES = ("auto", "frontier", "small")
-STRATEGIES = ("auto", "rlm", "agent", "habit")
+STRATEGIES = ("auto", "rlm", "agent", "direct", "habit")
 DIALECTS = ("habit", "rlm", "dspy")
 EXECUTIONS = ("auto", "fence", "tool")
 SANDBOXES = ("auto", "cpython", "monty")

@@ -28,6 +28,7 @@ from habit.librarian import Librarian
 from habit.run import Run, RunEnded, Status
 from habit.sandbox.session import Sandbox, SessionLimits
 from habit.schedulers.agent import AgentLoop
+from habit.schedulers.direct import Direct
 from habit.schedulers.habit import (
     BROKEN_PROMISE,
     MATCH_SESSION,
@@ -40,9 +41,13 @@ from habit.schedulers.habit import (
 from habit.schedulers.live import LiveSession, open_live_session
 from habit.schedulers.prompts import profile_for
 from habit.schedulers.rlm import RLM
+from habit.schedulers.rooted import Rooted
 from habit.schedulers.scheduler import Outcome, Task
 from habit.schedulers.workbench import Limits
 from habit.telemetry.otel import OpenTelemetry
+
+AFRESH: Mapping[str, type[Rooted]] = {"rlm": RLM, "agent": AgentLoop, "direct": Direct}
+"""The schedulers that need no library, by the strategy that asks for them."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,7 @@ class Execution:
             on_event=self._tell,
         )
         settings = job.settings
-        kind = AgentLoop if job.record.strategy == "agent" else RLM
-        self._rooted = kind(
+        self._rooted = AFRESH[job.record.strategy](
             self._kernel,
             sandbox,
             job.store,
@@ -226,7 +230,7 @@ class Execution:
                 f"No habit answers this: there is no library of habits in {self._job.settings.library}; make one with "
                 "habit init, or let the model write a program with --strategy auto."
             )
-        if self._job.librarian is None or self._job.strategy in ("rlm", "agent"):
+        if self._job.librarian is None or self._job.strategy in AFRESH:
             return Choice(None, "a scheduler written afresh was asked for" if self._job.strategy == "rlm" else ""), None
         task = replace(self._task, context=await self._readable())
         return await self._job.librarian.choose(self._kernel, task, self._job.strategy), None

@@ -22,7 +22,7 @@ from habit.contexts.parked import Parked
 from habit.contexts.reading import read_again, read_context
 from habit.errors import RunError, UsageError
 from habit.events import Observer, all_of, ignore
-from habit.execution import Execution, Job
+from habit.execution import AFRESH, Execution, Job
 from habit.journal.naming import new_run_id
 from habit.journal.records import RunRecord
 from habit.journal.replay import Recording
@@ -250,7 +250,7 @@ class Session:
                 **({} if serves is None else {"for": serves}),
             },
             context={**context.record(), "blob": None if context.files else digest},
-            strategy="agent" if self._settings.strategy == "agent" else "rlm",
+            strategy=self._settings.strategy if self._settings.strategy in AFRESH else "rlm",
         )
 
 

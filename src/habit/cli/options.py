@@ -95,9 +95,9 @@ listening_options = _stack(
 
 strategy_option = _option(
     "--strategy",
-    metavar="auto|rlm|agent|habit",
+    metavar="auto|rlm|agent|direct|habit",
     help="auto: a habit that fits, else a program that the model writes; rlm: always that; agent: tool calls step by "
-    "step; habit: a habit or nothing.",
+    "step; direct: the whole input in one call; habit: a habit or nothing.",
 )
 library_option = _option("--library", metavar="DIR", help="The library of habits (default ./habits).")
 library_options = _stack(
