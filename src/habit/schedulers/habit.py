@@ -12,8 +12,8 @@ from typing import Any
 
 import anyio.to_thread
 
+from habit.calls.account import NARROWED
 from habit.calls.budget import Budget
-from habit.calls.kernel import NARROWED
 from habit.errors import BudgetExceeded, HabitError
 from habit.schedulers.invocation import cell_of
 from habit.schedulers.live import LiveSession
