@@ -1,22 +1,28 @@
-"""What a run calls for in the library: noted before its answer is given, done afterwards, and once, though it is cut off."""
+"""What a run calls for in the library: noted before its answer is given, done afterwards, once, and also if cut off."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from habit import CallFailed, RunError, RunFailed
+from habit import BudgetExceeded, CallFailed, Run, RunFailed
 from habit.calls.call import Call, Reply
+from habit.calls.returns import Returns
+from habit.contexts.context import Context
+from habit.library.contract import infer_contract
 from habit.library.repository import Repository
 from habit.sandbox.cpython import CPythonSandbox
 from support.libraries import isolate
 from support.library_bench import MENDED, RECORDS, TUESDAY, LibraryBench, Model, afresh, count_label, root_by, spam
 
+HOW_MANY_HAM = "How many messages are ham?"
 HAM = root_by({"": afresh("csv", "ham")})
 MATCHED = '{"habit": "count-label", "parameters": {"label": "ham"}}'
+LAYOUT = infer_contract([Context.of(RECORDS)], answer_type=Returns.from_type(int), answers=[1])
 REPAIRER = root_by({"Mend a Python program": f"answer({MENDED!r})", "": afresh("records", "spam")})
 
 
@@ -51,21 +57,35 @@ class SlowRoot(Model):
 
 
 class Gone(Exception):
-    """The machine lost power."""
+    """Whatever ends a program in the midst of its work."""
+
+
+async def cut_off(bench: LibraryBench, model: SlowRoot, question: str, context: Any, **settings: Any) -> Run:
+    """Ask, or without a question resume the last run, and end the engine while its aftercare waits for the model."""
+    runs: list[Run] = []
+
+    async def ask() -> None:
+        async with bench.engine(model, **settings) as engine:
+            runs.append(await (engine.ask(question, context, returns=int) if question else engine.resume("last")))
+            await model.asked.wait()
+            raise Gone
+
+    with pytest.raises(Gone):
+        await ask()
+    return runs[0]
 
 
 async def test_an_answer_does_not_wait_for_its_shadow(bench: LibraryBench) -> None:
     model = SlowRoot(HAM)
     async with bench.engine(model, shadow=1.0) as engine:
-        run = await engine.ask("How many messages are ham?", TUESDAY, returns=int)
+        run = await engine.ask(HOW_MANY_HAM, TUESDAY, returns=int)
         assert (run.answer, bench.outcomes()) == (3, ["hit"])
         assert engine.looking_after
         model.let_go.set()
         await engine.settled()
         assert bench.outcomes() == ["hit", "agreed"]
         assert not engine.looking_after
-    store = bench.engine(model)
-    async with store as engine:
+    async with bench.engine(model) as engine:
         (shadow,) = [one for one in await (await engine.store()).runs() if one.id != run.id]
     assert (shadow.serves, shadow.status) == (run.id, "answered")
 
@@ -74,7 +94,7 @@ async def test_the_end_of_an_engine_waits_for_shadows_one_after_the_other(bench:
     model = SlowRoot(HAM)
     async with bench.engine(model, shadow=1.0) as engine:
         for _ in range(3):
-            await engine.ask("How many messages are ham?", TUESDAY, returns=int)
+            await engine.ask(HOW_MANY_HAM, TUESDAY, returns=int)
         await model.asked.wait()
         records = await (await engine.store()).runs()
         assert sum(one.serves is not None for one in records) == 1
@@ -83,12 +103,7 @@ async def test_the_end_of_an_engine_waits_for_shadows_one_after_the_other(bench:
 
 
 async def test_an_error_ends_what_is_under_way_and_comes_out_bare(bench: LibraryBench) -> None:
-    model = SlowRoot(HAM)
-    with pytest.raises(Gone):
-        async with bench.engine(model, shadow=1.0) as engine:
-            await engine.ask("How many messages are ham?", TUESDAY, returns=int)
-            await model.asked.wait()
-            raise Gone
+    await cut_off(bench, SlowRoot(HAM), HOW_MANY_HAM, TUESDAY, shadow=1.0)
     async with bench.engine(Model(HAM)) as engine:
         (shadow,) = [one for one in await (await engine.store()).runs() if one.serves]
     assert shadow.status == "interrupted"
@@ -96,17 +111,9 @@ async def test_an_error_ends_what_is_under_way_and_comes_out_bare(bench: Library
 
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_shadow_that_was_cut_off_is_taken_up_again_once(bench: LibraryBench, times: int) -> None:
-    for _ in range(times):
-        model = SlowRoot(HAM)
-        with pytest.raises(Gone):
-            async with bench.engine(model, shadow=1.0) as engine:
-                run = await (
-                    engine.resume("last")
-                    if bench.outcomes()
-                    else engine.ask("How many messages are ham?", TUESDAY, returns=int)
-                )
-                await model.asked.wait()
-                raise Gone
+    run = await cut_off(bench, SlowRoot(HAM), HOW_MANY_HAM, TUESDAY, shadow=1.0)
+    for _ in range(1, times):
+        await cut_off(bench, SlowRoot(HAM), "", None, shadow=1.0)
     for _ in range(2):
         async with bench.engine(Model(HAM), shadow=1.0) as engine:
             assert (await engine.resume(run.id)).answer == 3
@@ -115,11 +122,7 @@ async def test_a_shadow_that_was_cut_off_is_taken_up_again_once(bench: LibraryBe
 
 async def test_a_repair_that_was_cut_off_is_taken_up_again(bench: LibraryBench) -> None:
     model = SlowRoot(REPAIRER, only="Mend a Python program")
-    with pytest.raises(Gone):
-        async with bench.engine(model) as engine:
-            run = await engine.ask("How many messages are spam?", RECORDS, returns=int)
-            await model.asked.wait()
-            raise Gone
+    run = await cut_off(bench, model, "How many messages are spam?", RECORDS)
     assert (run.answer, bench.outcomes()) == (1, ["violated"])
     async with bench.engine(Model(REPAIRER)) as engine:
         await engine.resume("last")
@@ -132,9 +135,8 @@ class TestResumed:
     """A run that was stopped and resumed leaves what one leaves that never stopped."""
 
     async def test_a_hit(self, bench: LibraryBench) -> None:
-        slow = SlowRoot(HAM)
         model = Model(HAM, matched=MATCHED)
-        reached, asked = anyio.Event(), slow.request
+        reached = anyio.Event()
 
         async def stops(call: Call) -> Reply:
             if "minutes" in call.messages[-1].content:
@@ -143,7 +145,6 @@ class TestResumed:
             return await Model.request(model, call)
 
         model.request = stops  # type: ignore[method-assign]
-        assert asked
         async with bench.engine(model, shadow=1.0, speculate=0) as engine, anyio.create_task_group() as group:
 
             async def ask() -> None:
@@ -165,11 +166,11 @@ class TestResumed:
 
     async def test_a_violated_contract(self, bench: LibraryBench) -> None:
         model = Model(root_by({"": "x = 1"}))
-        async with bench.engine(model, max_cells=1) as engine:
-            with pytest.raises(RunError):
+        async with bench.engine(model, max_calls=1) as engine:
+            with pytest.raises(BudgetExceeded):
                 await engine.ask("How many messages are spam?", RECORDS, returns=int)
         assert bench.outcomes() == ["violated"]
-        async with bench.engine(Model(REPAIRER), max_cells=5) as engine:
+        async with bench.engine(Model(REPAIRER)) as engine:
             run = await engine.resume("last")
         assert (run.answer, run.habit) == (1, None)
         assert bench.outcomes() == ["violated"]
@@ -179,7 +180,7 @@ class TestResumed:
         down = Model(HAM, leaf=lambda prompt: CallFailed("down", reason="rejected"))
         async with bench.engine(down, strategy="habit") as engine:
             with pytest.raises(RunFailed):
-                await engine.ask("How many messages are ham?", TUESDAY, returns=int)
+                await engine.ask(HOW_MANY_HAM, TUESDAY, returns=int)
         assert bench.outcomes() == ["fallback"]
         async with bench.engine(Model(HAM, leaf=spam), strategy="habit") as engine:
             assert (await engine.resume("last")).habit == "count-label@1"
@@ -193,7 +194,7 @@ class TestResumed:
             assert (await engine.replay("last")).same
         assert bench.outcomes() == ["violated"]
         assert bench.told == []
-        candidate = Repository.open(bench.library).propose(count_label(MENDED, also=both_layouts()))
+        candidate = Repository.open(bench.library).propose(count_label(MENDED, also=(LAYOUT,)))
         Repository.open(bench.library).approve(candidate, candidate.tree)
         async with bench.engine(Model(HAM), strategy="habit") as engine:
             run = await engine.resume(failure.value.run.id)
@@ -201,21 +202,8 @@ class TestResumed:
         assert bench.outcomes() == ["hit"]
 
     async def test_what_serves_a_run_is_no_use_of_a_habit(self, bench: LibraryBench) -> None:
-        model = SlowRoot(HAM)
-        with pytest.raises(Gone):
-            async with bench.engine(model, shadow=1.0) as engine:
-                await engine.ask("How many messages are ham?", TUESDAY, returns=int)
-                await model.asked.wait()
-                raise Gone
+        await cut_off(bench, SlowRoot(HAM), HOW_MANY_HAM, TUESDAY, shadow=1.0)
         async with bench.engine(Model(HAM), shadow=1.0) as engine:
             (shadow,) = [one for one in await (await engine.store()).runs() if one.serves]
             assert (await engine.resume(shadow.id)).answer == 3
         assert bench.outcomes() == ["hit"]
-
-
-def both_layouts() -> tuple[object, ...]:
-    from habit.calls.returns import Returns
-    from habit.contexts.context import Context
-    from habit.library.contract import infer_contract
-
-    return (infer_contract([Context.of(RECORDS)], answer_type=Returns.from_type(int), answers=[1]),)

@@ -101,8 +101,9 @@ def write(text: str, *, code: int = status.ANSWERED) -> None:
 
 def end_output() -> None:
     """Let whoever reads stdout through a pipe see its end now, although the program goes on for a while."""
-    stream: TextIO | None = sys.stdout
-    if stream is not None and stream is sys.__stdout__ and not is_terminal(stream):
+    stream = sys.stdout
+    is_own = stream is sys.__stdout__
+    if stream is not None and is_own and not is_terminal(stream):
         _discard(stream)
 
 
