@@ -59,15 +59,18 @@ class Step:
         return {**asdict(self), "tokens": self.tokens}
 
 
-def make_stream(length: int, seed: int = 0, families: Sequence[Family] = FAMILIES) -> list[Question]:
-    """``length`` questions: families in random order, a new input for each, and another format from the middle on."""
+def make_stream(
+    length: int, seed: int = 0, families: Sequence[Family] = FAMILIES, *, size: int = 24, drift: bool = True
+) -> list[Question]:
+    """``length`` questions: families in random order, a new input of ``size`` records for each, and with ``drift``
+    another format from the middle on."""
     rng = random.Random(seed)
     order = [families[number % len(families)] for number in range(length)]
     rng.shuffle(order)
     questions = []
     for number, family in enumerate(order):
-        dataset = make_dataset(seed * 100_003 + number)
-        form = family.formats[0 if number < length // 2 else len(family.formats) - 1]
+        dataset = make_dataset(seed * 100_003 + number, size)
+        form = family.formats[len(family.formats) - 1 if drift and number >= length // 2 else 0]
         questions.append(Question(family, dataset, form, family.draw(rng, dataset)))
     return questions
 
@@ -111,6 +114,7 @@ async def _ask(engine: Engine, number: int, question: Question, repository: Repo
         if failure.run is None:
             raise
         run = failure.run
+    await engine.settled()
     right = run.status == "answered" and plain(run.answer) == truth
     root, leaf = run.usage.root, run.usage.leaf
     step = Step(
@@ -129,7 +133,7 @@ async def _ask(engine: Engine, number: int, question: Question, repository: Repo
         extra_seconds=0.0,
     )
     if repository is not None and right:
-        await _look_after(engine, repository, run.id, question.family.name, learned=run.habit is None, mutants=mutants)
+        await look_after(engine, repository, run.id, question.family.name, learned=run.habit is None, mutants=mutants)
     return replace(
         step,
         extra_tokens=await _tokens_besides(engine, run.id),
@@ -137,7 +141,7 @@ async def _ask(engine: Engine, number: int, question: Question, repository: Repo
     )
 
 
-async def _look_after(
+async def look_after(
     engine: Engine, repository: Repository, run: str, name: str, *, learned: bool, mutants: int
 ) -> None:
     """What a team does after a right answer: learn a family that is new, approve what waits."""

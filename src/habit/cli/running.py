@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
 from habit.cli.agreeing import Agreement
-from habit.cli.output import note_line
+from habit.cli.output import end_output, note_line
 
 if TYPE_CHECKING:
     import anyio
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Work = Callable[["Engine"], Awaitable[T]]
+
+
+LEFT_UNDONE = "The answer was known already; what was under way for the library is left undone."
 
 
 class Interrupted(Exception):
@@ -46,16 +49,30 @@ def open_engine(settings: Settings, on_event: Observer, listeners: Listeners | N
 
 
 def run_on_engine(
-    settings: Settings, work: Work[T], progress: Progress | None = None, listeners: Listeners | None = None
+    settings: Settings,
+    work: Work[T],
+    progress: Progress | None = None,
+    listeners: Listeners | None = None,
+    present: Callable[[T], None] | None = None,
 ) -> T:
-    """What ``work`` returns. Raises Interrupted when it was stopped, else whatever ``work`` raises."""
+    """What ``work`` returns. Raises Interrupted when it was stopped, else whatever ``work`` raises.
+
+    ``present`` is told it at once, while the engine may still look after the library.
+    """
     import anyio
 
-    return anyio.run(_supervise, settings, work, progress, listeners)
+    return anyio.run(_supervise, settings, work, progress, listeners, present or (lambda result: None))
 
 
-async def _supervise(settings: Settings, work: Work[T], progress: Progress | None, listeners: Listeners | None) -> T:
+async def _supervise(
+    settings: Settings,
+    work: Work[T],
+    progress: Progress | None,
+    listeners: Listeners | None,
+    present: Callable[[T], None],
+) -> T:
     import anyio
+    import anyio.to_thread
 
     from habit.errors import HabitError
     from habit.events import ignore
@@ -63,6 +80,7 @@ async def _supervise(settings: Settings, work: Work[T], progress: Progress | Non
 
     stop = _Stop()
     results: list[T] = []
+    presented = looking_after = False
     with anyio.CancelScope() as scope, stop.listening(scope, progress):
         try:
             on_event = progress.on_event if progress else ignore
@@ -71,6 +89,16 @@ async def _supervise(settings: Settings, work: Work[T], progress: Progress | Non
                 if progress is not None:
                     group.start_soon(progress.keep_fresh)
                 results.append(await work(engine))
+                presented = True  # even if Ctrl-C comes meanwhile: a thread is waited for
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(present, results[0])
+                if progress is not None:
+                    progress.tell_news()
+                looking_after = engine.looking_after
+                if looking_after:
+                    note_line("The answer is given; a habit is being checked or mended. Ctrl-C leaves that undone.")
+                    end_output()
+                    await engine.settled()
                 group.cancel_scope.cancel()
         except HabitError:
             # An error that comes up because the work is being stopped is not what to tell about.
@@ -79,7 +107,11 @@ async def _supervise(settings: Settings, work: Work[T], progress: Progress | Non
         finally:
             if progress is not None:
                 progress.close()
-    if results:  # Ctrl-C came after the work was done
+    if results:  # Ctrl-C may have come after the work was done
+        if not presented:
+            present(results[0])
+        if looking_after and scope.cancelled_caught:
+            note_line(LEFT_UNDONE)
         return results[0]
     raise Interrupted(way_on(progress), signal_number=stop.signal_number)
 
@@ -96,7 +128,7 @@ def way_on(progress: Progress | None) -> str:
 def known_all_the_same(progress: Progress) -> Run | None:
     """The run that was stopped, if it was answered by then and only something for the library was still under way."""
     if progress.answered is not None:
-        note_line("The answer was known already; what was under way for the library is left undone.")
+        note_line(LEFT_UNDONE)
     return progress.answered
 
 
