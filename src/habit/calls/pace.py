@@ -22,7 +22,7 @@ BELOW, NEAR, WIDE = 0.97, 0.95, 0.9
 BURST_SECONDS = 0.02
 """How much of a second may leave at once, to make up for an event loop that was late."""
 LEAST_BURST = 2.0
-"""Requests that may leave at once for that however slow the pace is: with one, each moment of lateness would be lost."""
+"""Requests that may leave at once for that at the slowest pace: with one, all lateness would be lost."""
 ENOUGH = 8
 """Accepted requests from which a measurement counts."""
 HOLD_SECONDS, HOLD_REQUESTS, HOLD_PAUSES, MOST_HOLD = 10.0, 200, 20, 300.0
