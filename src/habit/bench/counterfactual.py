@@ -102,7 +102,7 @@ class RecordedRoot(_Silent):
         return call.session if call.session in same else next(iter(same), None)
 
     def _in_its_place(self, call: Call) -> CallRecord | None:
-        """The next recorded reply of the session to a prompt of this sort; notes on older steps are one by themselves."""
+        """The session's next recorded reply to a prompt of this sort; notes on older steps are another sort."""
         session, system = self._stands_for[call.session], excerpt(call.messages[0].content)
         return next((one for one in self._left if one.session == session and one.prompt[0][1] == system), None)
 
@@ -170,6 +170,9 @@ async def made_again(
     root_window, leaf_window = record.settings["windows"]
     steering = RecordedRoot(calls, record.settings["model"], root_window, root)
     leaf = TrueLeaf(calls, oracle, record.settings["leaf_model"], leaf_window)
+    chosen = chosen_by(record.result or {})
+    if chosen is not None and parameters is not None:
+        chosen = replace(chosen, parameters=parameters)
     async with AsyncExitStack() as stack:
         before = await rebuilt(record, resources, stack)
         job = await job_again(record, resources, None, before, live=False)
@@ -187,7 +190,7 @@ async def made_again(
             confirm=None,
             recording=None,
             replay=False,
-            librarian=AsChosen(record, parameters),
+            librarian=Chooses(chosen, record.result),
             on_event=ignore,
             telemetry=None,
         )
@@ -202,27 +205,25 @@ async def made_again(
     return Again(run, leaf.other, steering.saw_else, steering.lost + leaf.untold)
 
 
-class AsChosen:
-    """A librarian that chooses as it was chosen when a run was recorded."""
+class Chooses:
+    """A librarian that has chosen already."""
 
-    def __init__(self, record: RunRecord, parameters: Mapping[str, Any] | None) -> None:
-        self._noted: Mapping[str, Any] = record.result or {}
-        self._parameters = parameters
+    def __init__(self, chosen: Chosen | None, noted: Mapping[str, Any] | None = None) -> None:
+        """``noted`` is what a recorded run says of its choice."""
+        self._chosen = chosen
+        self._noted = noted or {"why": "it was asked for"}
 
     async def choose(self, kernel: Kernel, task: Task, strategy: str) -> Choice:
-        """The recorded choice."""
-        chosen = chosen_by(self._noted)
-        if chosen is not None and self._parameters is not None:
-            chosen = replace(chosen, parameters=self._parameters)
+        """What was chosen."""
         why, drift, hint = (self._noted.get(name, "") for name in ("why", "drift", "hint"))
-        return Choice(chosen, why, drift=drift, hint=hint)
+        return Choice(self._chosen, why, drift=drift, hint=hint)
 
     def judge_of(self, chosen: Chosen, context: Context) -> Callable[[Any], Sequence[str]]:
         """The judge that ``chosen`` has already."""
         return chosen.judge
 
     async def after(self, ended: Ended, ask: Asking) -> None:
-        """Nothing is learned from what never happened."""
+        """Nothing is learned."""
 
     async def aclose(self) -> None:
         """Nothing is open."""
