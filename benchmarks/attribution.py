@@ -52,9 +52,7 @@ async def main(rounds: int, seed: int) -> None:
         print(f"- {strategy}: {how}: {count}")
     for one in cases:
         if not one.right:
-            print(
-                f"wrong: {one.family}, {one.strategy}, {one.how}: {one.who}, not {one.found.who}: {one.found.evidence}"
-            )
+            print(f"wrong: {one.family}, {one.strategy}, {one.how}: {one.who}, found {one.found}")
 
 
 if __name__ == "__main__":
