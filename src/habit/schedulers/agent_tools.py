@@ -15,7 +15,7 @@ from typing import Any
 _LINE_CHARS = 300
 """Characters of a line that a search shows, around what was found."""
 _MOST_VALUES = 40
-_made: dict[str, Any] = {}
+_made: dict[Any, Any] = {}
 
 
 def _as_text(value: Any) -> Any:
