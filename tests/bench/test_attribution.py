@@ -13,7 +13,7 @@ import pytest
 from habit.bench.attribution import attribute, understood
 from habit.bench.counterfactual import Again, Chooses, made_again
 from habit.bench.data import LABELS, make_dataset
-from habit.bench.families import FAMILIES, family
+from habit.bench.families import FAMILIES, READ, family
 from habit.bench.faults import Faults, FaultyModel, Script, agent_step
 from habit.bench.oracle import NAME, OracleModels, Question
 from habit.calls.call import Call
@@ -133,6 +133,31 @@ async def test_code_that_asks_other_calls_when_the_replies_are_right_gets_them_a
     assert new
     assert again.run.answer == COUNT.truth
     assert again.unknown == 0
+
+
+async def test_child_runs_keep_their_programs_while_their_leafs_are_put_right(sandbox: CPythonSandbox) -> None:
+    question = replace(COUNT, dataset=make_dataset(6, 180), form="json-lines")
+    kinds = repr(sorted(LABELS))
+    parent = (
+        "lines = context.splitlines(True)\nhalves = [''.join(lines[:90]), ''.join(lines[90:])]\n"
+        "answer(sum(recursive_llm_map('How many are praise?', halves, returns=int)))"
+    )
+    child = (
+        f"{READ['json-lines']}\nkinds = recursive_llm_map('What kind of message is this?', "
+        f"[row['text'] for row in rows], returns={kinds})\nprint(kinds)",
+        "answer(kinds.count('praise'))",
+    )
+    asked = Asked(sandbox)
+    asked.model.window = 4_000
+
+    def script(call: Call) -> str:
+        turn = sum(message.role == "assistant" for message in call.messages)
+        return f"```python\n{parent if call.session == '0' else child[turn]}\n```"
+
+    run = await asked.ask(question, script, misreads=0.5)
+    assert (run.depth, run.answer != question.truth) == (1, True)
+    fault = await attribute(asked.engine, run.id, question)
+    assert (fault.who, fault.certain) == ("leaf", True)
 
 
 async def test_a_root_that_read_wrong_replies_is_judged_by_what_right_ones_lead_it_to(sandbox: CPythonSandbox) -> None:

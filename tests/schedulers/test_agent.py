@@ -236,10 +236,10 @@ async def test_what_several_calls_of_a_reply_ask_is_asked_at_once_and_told_apart
 
 
 async def test_nothing_is_asked_that_comes_after_the_answer(bench: Bench) -> None:
-    ask_it = use("recursive_llm", query="q", slices=["1"])
-    model = ScriptedProvider(["\n\n".join([use("answer", value="first"), ask_it, ask_it])])
+    calls = [use("recursive_llm", query=f"q{n}", slices=["1"]) for n in range(3)]
+    model = ScriptedProvider(["\n\n".join([calls[0], use("answer", value="first"), *calls[1:]])])
     assert (await ask(bench, model)).answer == "first"
-    assert model.leaf_calls == []
+    assert ["q0" in call.messages[-1].content for call in model.leaf_calls] == [True]
 
 
 async def test_nothing_is_asked_beyond_the_limit_of_steps(bench: Bench) -> None:
