@@ -54,7 +54,7 @@ class Outcome:
     status: str
     error: str | None
     answered_by: str
-    """``name@version``, or the scheduler."""
+    """``name@version``, or the scheduler; empty where there is no answer."""
     why: str
     root_calls: int
     leaf_calls: int

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from habit.cli.agreeing import Agreement
 from habit.cli.output import note_line
@@ -45,43 +45,66 @@ def open_engine(settings: Settings, on_event: Observer, listeners: Listeners | N
     return Engine(settings, on_event=all_of(on_event, listeners.on_event), telemetry=listeners.telemetry)
 
 
+class Shown(Protocol):
+    """What shows on stderr how far some work is."""
+
+    async def keep_fresh(self) -> None:
+        """Redraw it now and then, until cancelled."""
+        ...
+
+    def close(self) -> None:
+        """Take it away."""
+        ...
+
+
 def run_on_engine(
     settings: Settings, work: Work[T], progress: Progress | None = None, listeners: Listeners | None = None
 ) -> T:
     """What ``work`` returns. Raises Interrupted when it was stopped, else whatever ``work`` raises."""
+    from habit.events import ignore
+
+    async def on_engine() -> T:
+        on_event = progress.on_event if progress else ignore
+        async with open_engine(settings, on_event, listeners) as engine:
+            engine.confirm = Agreement(lambda: progress)
+            return await work(engine)
+
+    return run_until_stopped(on_engine, progress, lambda: way_on(progress))
+
+
+def run_until_stopped(work: Callable[[], Awaitable[T]], shown: Shown | None, say: Callable[[], str]) -> T:
+    """What ``work`` returns. Raises Interrupted with what ``say`` gives when it was stopped by Ctrl-C or SIGTERM, else
+    whatever ``work`` raises."""
     import anyio
 
-    return anyio.run(_supervise, settings, work, progress, listeners)
+    return anyio.run(_supervise, work, shown, say)
 
 
-async def _supervise(settings: Settings, work: Work[T], progress: Progress | None, listeners: Listeners | None) -> T:
+async def _supervise(work: Callable[[], Awaitable[T]], shown: Shown | None, say: Callable[[], str]) -> T:
     import anyio
 
     from habit.errors import HabitError
-    from habit.events import ignore
     from habit.tasks import task_group
 
     stop = _Stop()
     results: list[T] = []
-    with anyio.CancelScope() as scope, stop.listening(scope, progress):
+    with anyio.CancelScope() as scope, stop.listening(scope, shown):
         try:
-            on_event = progress.on_event if progress else ignore
-            async with open_engine(settings, on_event, listeners) as engine, task_group() as group:
-                engine.confirm = Agreement(lambda: progress)
-                if progress is not None:
-                    group.start_soon(progress.keep_fresh)
-                results.append(await work(engine))
+            async with task_group() as group:
+                if shown is not None:
+                    group.start_soon(shown.keep_fresh)
+                results.append(await work())
                 group.cancel_scope.cancel()
         except HabitError:
             # An error that comes up because the work is being stopped is not what to tell about.
             if not scope.cancel_called:
                 raise
         finally:
-            if progress is not None:
-                progress.close()
+            if shown is not None:
+                shown.close()
     if results:  # Ctrl-C came after the work was done
         return results[0]
-    raise Interrupted(way_on(progress), signal_number=stop.signal_number)
+    raise Interrupted(say(), signal_number=stop.signal_number)
 
 
 def way_on(progress: Progress | None) -> str:
@@ -108,7 +131,7 @@ class _Stop:
         self._count = 0
 
     @contextmanager
-    def listening(self, scope: anyio.CancelScope, progress: Progress | None) -> Iterator[None]:
+    def listening(self, scope: anyio.CancelScope, shown: Shown | None) -> Iterator[None]:
         """Cancel ``scope`` when a signal comes. Signals that whoever started us ignores stay ignored."""
         import asyncio
 
@@ -116,8 +139,8 @@ class _Stop:
 
         def stop_work() -> None:
             scope.cancel()
-            if progress is not None:
-                progress.close()
+            if shown is not None:
+                shown.close()
                 note_line("Stopping; press Ctrl-C again to end at once.")
 
         def on_signal(number: int, frame: FrameType | None) -> None:
