@@ -73,6 +73,8 @@ class Outcome:
     wasted_calls: int
     run: str
     """Its id in the journal beside this file."""
+    learned: str = ""
+    """The habit that was learned from it or mended after it, ``name@version``, or why none could be."""
     fault: str | None = None
     """Of a wrong answer, where it was found out: scheduler, leaf, match or drift."""
     evidence: str = ""

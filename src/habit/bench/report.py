@@ -66,7 +66,7 @@ def report_of(outcomes: Sequence[Outcome], *, commands: Sequence[str] = ()) -> P
     sections = []
     for number, (who, mine) in enumerate(grouped(asked, who_of).items(), 1):
         sections += [*_grid(who, f"{number}", mine), *_streams(who, f"{number}", mine)]
-    sections += [*_noise(asked), *_wrong(asked)]
+    sections += [*_noise(asked), *_wrong(asked), *_not_learned(told)]
     return Page("What was measured", _introduction(told), commands, sections)
 
 
@@ -363,7 +363,7 @@ def _wrong(outcomes: Sequence[Outcome]) -> list[Section]:
     if not wrong:
         return [Section("Wrong answers", ["There are none."])]
     ways = Counter((who_of(one), one.strategy, one.status, one.fault or "not asked") for one in wrong)
-    errors = Counter((one.strategy, " ".join((one.error or "").split())[:160]) for one in wrong if one.error)
+    errors = Counter((one.strategy, _short(one.error)) for one in wrong if one.error)
     return [
         Section(
             "Wrong answers",
@@ -381,6 +381,19 @@ def _wrong(outcomes: Sequence[Outcome]) -> list[Section]:
             ],
         )
     ]
+
+
+def _not_learned(outcomes: Sequence[Outcome]) -> list[Section]:
+    """Right answers of which no habit could be made, which is why their family was asked afresh."""
+    refused = Counter((one.family, _short(one.learned)) for one in outcomes if one.learned and "@" not in one.learned)
+    if not refused:
+        return []
+    rows = [[*reason, f"{count:,}"] for reason, count in sorted(refused.items())]
+    return [Section("What could not be learned", tables=[Table("By family", ("family", "why", "times"), rows)])]
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:160]
 
 
 _RIGHT = ("n", "right", "95 %", "score")

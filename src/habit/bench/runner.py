@@ -186,14 +186,16 @@ class Bench:
             raise HabitError(f"The model can't be reached ({run.error}); start the same bench again once it can.")
         there = run.status in ("answered", "salvaged")
         right = there and question.is_right(plain(run.answer))
+        learned = ""
         if right and arm.repository is not None and item.strategy in ("auto", "rlm"):
-            name, learned = question.family.name, run.habit is None
-            await look_after(arm.engine, arm.repository, run.id, name, learned=learned, mutants=self._mutants)
+            name, afresh = question.family.name, run.habit is None
+            learned = await look_after(arm.engine, arm.repository, run.id, name, learned=afresh, mutants=self._mutants)
         outcome = replace(
             _outcome_of(run, item, question, truth),
             key=key,
             size=question.size or (await self._arms.store.run(run.id)).context["bytes"],
             right=right,
+            learned=learned,
             score=round(question.score(plain(run.answer)), 4) if there else 0.0,
             extra_seconds=round(max(0.0, time.perf_counter() - began - run.seconds), 3),
             model=self._arms.model,

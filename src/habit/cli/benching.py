@@ -111,12 +111,20 @@ def _stream_strategies() -> list[str]:
 @click.option(
     "--sizes", type=_List(_size), default="10kB,100kB,1MB,10MB", metavar="N,…", help="Of the inputs; '' for no grid."
 )
-@click.option("--strategies", type=_List(str, _strategies), default="direct,agent,rlm,habit", metavar="S,…")
+@click.option(
+    "--strategies", type=_List(str, _strategies), default="direct,agent,rlm,habit", metavar="S,…", help="Of the grid."
+)
 @click.option(
     "--seeds", type=click.IntRange(1), default=3, metavar="N", help="Inputs of each family and size, streams."
 )
 @click.option("--stream", type=click.IntRange(0), default=0, metavar="N", help="Questions of each stream.")
-@click.option("--stream-strategies", type=_List(str, _stream_strategies), default="direct,rlm,auto", metavar="S,…")
+@click.option(
+    "--stream-strategies",
+    type=_List(str, _stream_strategies),
+    default="direct,rlm,auto",
+    metavar="S,…",
+    help="Of streams.",
+)
 @click.option("--shadow", type=click.FloatRange(0, 1), default=0.0, metavar="X", help="As for ask; in streams.")
 @click.option("--mutants", type=click.IntRange(0), default=None, metavar="N", help="Tried of what is learned.")
 @options.model_options
