@@ -418,5 +418,5 @@ def size_text(size: int) -> str:
     """``10 kB``, ``1 MB``; powers of 1,000."""
     for unit, factor in (("MB", 10**6), ("kB", 10**3)):
         if size >= factor:
-            return f"{size / factor:.4g} {unit}"
+            return f"{size / factor:.3g} {unit}"
     return f"{size} B"
