@@ -22,6 +22,7 @@ from habit.librarian import Librarian
 from habit.models import Models, NamedModels
 from habit.sandbox.choose import open_sandbox, pick
 from habit.sandbox.session import Sandbox
+from habit.tasks import Background
 from habit.telemetry.otel import OpenTelemetry
 
 
@@ -47,6 +48,8 @@ class Resources:
         self.on_event = on_event
         self.librarian: Librarian | None = None
         """What chooses habits, where there is a library."""
+        self.background = Background()
+        """What goes on for the library after answers were given."""
         self.day = DayLedger(settings.max_usd_day)
         self.shared = Ledger(
             shared_budget or Budget(),

@@ -113,6 +113,7 @@ async def _ask(engine: Engine, number: int, question: Question, repository: Repo
         if failure.run is None:
             raise
         run = failure.run
+    await engine.settled()
     right = run.status == "answered" and plain(run.answer) == truth
     root, leaf = run.usage.root, run.usage.leaf
     step = Step(

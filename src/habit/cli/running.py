@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from habit.cli.agreeing import Agreement
-from habit.cli.output import note_line
+from habit.cli.output import end_output, note_line
 
 if TYPE_CHECKING:
     import anyio
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Work = Callable[["Engine"], Awaitable[T]]
+
+
+LEFT_UNDONE = "The answer was known already; what was under way for the library is left undone."
 
 
 class Interrupted(Exception):
@@ -45,6 +48,74 @@ def open_engine(settings: Settings, on_event: Observer, listeners: Listeners | N
     return Engine(settings, on_event=all_of(on_event, listeners.on_event), telemetry=listeners.telemetry)
 
 
+def run_on_engine(
+    settings: Settings,
+    work: Work[T],
+    progress: Progress | None = None,
+    listeners: Listeners | None = None,
+    present: Callable[[T], None] | None = None,
+) -> T:
+    """What ``work`` returns. Raises Interrupted when it was stopped, else whatever ``work`` raises.
+
+    ``present`` is told it at once, while the engine may still look after the library.
+    """
+    import anyio
+
+    return anyio.run(_supervise, settings, work, progress, listeners, present or (lambda result: None))
+
+
+async def _supervise(
+    settings: Settings,
+    work: Work[T],
+    progress: Progress | None,
+    listeners: Listeners | None,
+    present: Callable[[T], None],
+) -> T:
+    import anyio
+    import anyio.to_thread
+
+    from habit.errors import HabitError
+    from habit.events import ignore
+    from habit.tasks import task_group
+
+    stop = _Stop()
+    results: list[T] = []
+    presented = looking_after = False
+    with anyio.CancelScope() as scope, stop.listening(scope, progress):
+        try:
+            on_event = progress.on_event if progress else ignore
+            async with open_engine(settings, on_event, listeners) as engine, task_group() as group:
+                engine.confirm = Agreement(lambda: progress)
+                if progress is not None:
+                    group.start_soon(progress.keep_fresh)
+                results.append(await work(engine))
+                presented = True  # even if Ctrl-C comes meanwhile: a thread is waited for
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(present, results[0])
+                if progress is not None:
+                    progress.tell_news()
+                looking_after = engine.looking_after
+                if looking_after:
+                    note_line("The answer is given; a habit is being checked or mended. Ctrl-C leaves that undone.")
+                    end_output()
+                    await engine.settled()
+                group.cancel_scope.cancel()
+        except HabitError:
+            # An error that comes up because the work is being stopped is not what to tell about.
+            if not scope.cancel_called:
+                raise
+        finally:
+            if progress is not None:
+                progress.close()
+    if results:  # Ctrl-C may have come after the work was done
+        if not presented:
+            present(results[0])
+        if looking_after and scope.cancelled_caught:
+            note_line(LEFT_UNDONE)
+        return results[0]
+    raise Interrupted(way_on(progress), signal_number=stop.signal_number)
+
+
 class Shown(Protocol):
     """What shows on stderr how far some work is."""
 
@@ -57,30 +128,15 @@ class Shown(Protocol):
         ...
 
 
-def run_on_engine(
-    settings: Settings, work: Work[T], progress: Progress | None = None, listeners: Listeners | None = None
-) -> T:
-    """What ``work`` returns. Raises Interrupted when it was stopped, else whatever ``work`` raises."""
-    from habit.events import ignore
-
-    async def on_engine() -> T:
-        on_event = progress.on_event if progress else ignore
-        async with open_engine(settings, on_event, listeners) as engine:
-            engine.confirm = Agreement(lambda: progress)
-            return await work(engine)
-
-    return run_until_stopped(on_engine, progress, lambda: way_on(progress))
-
-
-def run_until_stopped(work: Callable[[], Awaitable[T]], shown: Shown | None, say: Callable[[], str]) -> T:
-    """What ``work`` returns. Raises Interrupted with what ``say`` gives when it was stopped by Ctrl-C or SIGTERM, else
-    whatever ``work`` raises."""
+def run_until_stopped(work: Callable[[], Awaitable[T]], shown: Shown, way_on: Callable[[], str]) -> T:
+    """What ``work`` returns, which has engines of its own. Raises Interrupted with what ``way_on`` says when it was
+    stopped, else whatever ``work`` raises."""
     import anyio
 
-    return anyio.run(_supervise, work, shown, say)
+    return anyio.run(_until_stopped, work, shown, way_on)
 
 
-async def _supervise(work: Callable[[], Awaitable[T]], shown: Shown | None, say: Callable[[], str]) -> T:
+async def _until_stopped(work: Callable[[], Awaitable[T]], shown: Shown, way_on: Callable[[], str]) -> T:
     import anyio
 
     from habit.errors import HabitError
@@ -91,20 +147,17 @@ async def _supervise(work: Callable[[], Awaitable[T]], shown: Shown | None, say:
     with anyio.CancelScope() as scope, stop.listening(scope, shown):
         try:
             async with task_group() as group:
-                if shown is not None:
-                    group.start_soon(shown.keep_fresh)
+                group.start_soon(shown.keep_fresh)
                 results.append(await work())
                 group.cancel_scope.cancel()
         except HabitError:
-            # An error that comes up because the work is being stopped is not what to tell about.
-            if not scope.cancel_called:
+            if not scope.cancel_called:  # else it comes from being stopped
                 raise
         finally:
-            if shown is not None:
-                shown.close()
-    if results:  # Ctrl-C came after the work was done
+            shown.close()
+    if results:
         return results[0]
-    raise Interrupted(say(), signal_number=stop.signal_number)
+    raise Interrupted(way_on(), signal_number=stop.signal_number)
 
 
 def way_on(progress: Progress | None) -> str:
@@ -119,7 +172,7 @@ def way_on(progress: Progress | None) -> str:
 def known_all_the_same(progress: Progress) -> Run | None:
     """The run that was stopped, if it was answered by then and only something for the library was still under way."""
     if progress.answered is not None:
-        note_line("The answer was known already; what was under way for the library is left undone.")
+        note_line(LEFT_UNDONE)
     return progress.answered
 
 

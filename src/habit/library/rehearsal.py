@@ -16,6 +16,7 @@ import anyio
 from habit.contexts.context import Context
 from habit.errors import CallFailed
 from habit.library.case import Case, Exchange, Replies
+from habit.library.same import same
 from habit.sandbox.session import CellResult, LlmRequest, Sandbox, SessionLimits, SessionSpec, SharedContext
 from habit.schedulers.invocation import cell_of
 
@@ -153,7 +154,7 @@ def what_is_wrong(case: Case, rehearsed: Rehearsed, unused: int) -> str:
     """What is wrong with how a case went, in one sentence; empty when it is green."""
     if rehearsed.trouble:
         return rehearsed.trouble
-    if rehearsed.answer != case.expected:
+    if not same(rehearsed.answer, case.expected):
         return f"it answers {str(rehearsed.answer)[:80]} instead of {str(case.expected)[:80]}"
     if unused:
         return f"it no longer asks {unused} of the {len(case.exchanges)} recorded calls"

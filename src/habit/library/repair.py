@@ -28,6 +28,7 @@ from habit.library.crystallise.rehearsing import rehearse
 from habit.library.habit import Habit
 from habit.library.repository import Repository
 from habit.library.review.policy import settle
+from habit.library.same import same_answer
 from habit.library.spec import Provenance
 from habit.library.using import budget_of
 from habit.resources import Resources
@@ -106,7 +107,7 @@ async def _tried(
     except RunError as failure:
         return f"on the new input it fails: {failure}"
     expected = plain(breakage.run.answer)
-    if plain(run.answer) != expected:
+    if not same_answer(candidate.spec.answer_type, run.answer, expected):
         found = _short(plain(run.answer))
         return f"on the new input it answers {found} and the right answer is {_short(expected)}"
     record = await (await resources.store()).run(run.id)

@@ -89,6 +89,7 @@ class Lookout:
         self._group = group
         self._scout: Scout | None = None
         self._begun: set[int] = set()
+        self._planned: dict[Place, tuple[Call | None, Returns]] = {}
         self._certain_lines = certain_lines(cell.code) if cell else frozenset()
         self._news = anyio.Event()
 
@@ -160,6 +161,18 @@ class Lookout:
             self._scout = Scout(self)
             self._group.start_soon(self._scout.run)
 
+    async def planned(self, request: LlmRequest, place: Place) -> tuple[Call | None, Returns]:
+        """What ``request`` will be, for a copy; the session need not find that out again when it asks the same."""
+        assert self.plan is not None
+        planned = await self.plan(request)
+        if _is_told_whole(request):
+            self._planned[place] = planned
+        return planned
+
+    def known_plan(self, place: Place | None) -> tuple[Call | None, Returns] | None:
+        """What a copy found the question at ``place`` to be."""
+        return self._planned.pop(place, None) if place is not None else None
+
     def tell(self) -> None:
         """The session has come further: there may be room for another call ahead."""
         self._news.set()
@@ -204,6 +217,11 @@ class Asked:
         self._place = place
         if place is not None:
             lookout.asked(request, place)
+
+    async def plan(self) -> tuple[Call | None, Returns]:
+        """What it will be; a copy may have found that out."""
+        assert self._lookout.plan is not None
+        return self._lookout.known_plan(self._place) or await self._lookout.plan(self._request)
 
     def waits(self) -> None:
         """It goes to a model now."""
@@ -276,8 +294,7 @@ class Scout:
         taped = self._tape.reply(place)
         if taped.settled.is_set():
             return taped.get()
-        assert lookout.plan is not None
-        call, _ = await lookout.plan(request)
+        call, _ = await lookout.planned(request, place)
         if call is None:
             return await _real(taped)
         if not taped.asked:
@@ -328,5 +345,11 @@ def asks(request: LlmRequest) -> str:
         if isinstance(payload, Parked):  # its digest is known already
             told.update(request.context.digest.encode())
         else:
-            told.update(payload if len(payload) <= 2 * _ENDS else payload[:_ENDS] + payload[-_ENDS:])
+            told.update(payload if _is_told_whole(request) else payload[:_ENDS] + payload[-_ENDS:])
     return told.hexdigest()
+
+
+def _is_told_whole(request: LlmRequest) -> bool:
+    """Whether ``asks`` looks at all that is asked, so that no two questions can be taken for one."""
+    context = request.context
+    return context is None or isinstance(context.payload, Parked) or len(context.payload) <= 2 * _ENDS

@@ -6,7 +6,7 @@ Nothing here starts or asks anything; see docs/speculation.md for the idea and `
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,7 @@ class Stream:
         self.started = 0
         self.adopted = 0
         self._ahead: dict[Place, bool] = {}
+        self._asking: Counter[str] = Counter()
         self._certain = 0
         self._unforeseen = 0
         self._adopted_by_copy = 0
@@ -97,11 +98,12 @@ class Stream:
 
     def count(self, what: str) -> int:
         """How many calls that ask ``what`` are ahead."""
-        return sum(1 for asked, _ in self._ahead if asked == what)
+        return self._asking[what]
 
     def start(self, place: Place, *, certain: bool = False) -> None:
         """A call was started ahead; one that is ``certain`` to be asked takes no room in the window."""
         self._ahead[place] = certain
+        self._asking[place[0]] += 1
         self._certain += certain
         self.started += 1
 
@@ -110,6 +112,7 @@ class Stream:
         if place not in self._ahead:
             return False
         self._certain -= self._ahead.pop(place)
+        self._asking[place[0]] -= 1
         self.adopted += 1
         self._adopted_by_copy += 1
         self._unforeseen = 0
@@ -127,6 +130,7 @@ class Stream:
         if self._ahead or self._adopted_by_copy < WORTH_IT:
             self.window //= 2
         self._ahead.clear()
+        self._asking.clear()
         self._certain = self._unforeseen = self._adopted_by_copy = 0
 
 

@@ -153,7 +153,7 @@ class CellHost:
     async def recursive_llm(self, request: LlmRequest) -> Any:
         """One bounded call when the prompt fits, else a child run. Raises CallFailed."""
         with self.lookout.asking(request) as asked:
-            call, returns = await self.plan(request)
+            call, returns = await asked.plan()
             if call is None:
                 return asked.told(await self._child(request, returns))
             return asked.told(await self.owner.leaf.ask(call, returns, asked.waits))

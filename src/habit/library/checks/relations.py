@@ -6,7 +6,6 @@ anything else makes its relation not applicable, whatever it answers. docs/check
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from collections import Counter
@@ -19,6 +18,7 @@ from habit.library.case import Case, Exchange
 from habit.library.checks.report import RelationResult
 from habit.library.checks.scenes import Played, Scene
 from habit.library.records import Records, rename, split
+from habit.library.same import same
 from habit.library.spec import Contract, HabitSpec
 
 MOST_RECORDS = 5_000
@@ -96,23 +96,6 @@ Made = tuple[Sequence[Scene], Callable[[Sequence[Any]], tuple[bool | None, str]]
 
 def _scene(case: Case, context: Context) -> Scene:
     return Scene(context, case.parameters, case.exchanges)
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two answers are equal; numbers that are not whole may differ by what adding in another order makes."""
-    match one, other:
-        case bool(), _:
-            return one is other
-        case _, bool():
-            return False
-        case int() | float(), int() | float():
-            return one == other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
-        case list(), list():
-            return len(one) == len(other) and all(map(same, one, other))
-        case dict(), dict():
-            return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-        case _:
-            return bool(one == other)
 
 
 def _orders(records: Records) -> list[list[Any]]:

@@ -16,6 +16,7 @@ from habit.library.hardening.rewriting import with_rules
 from habit.library.hardening.rules import Rule, known
 from habit.library.hardening.sites import Site, all_exchanges, sites_of
 from habit.library.rehearsal import Rehearsed, stage
+from habit.library.same import same
 from habit.sandbox.session import Sandbox
 
 
@@ -85,7 +86,7 @@ async def rebuilt(sandbox: Sandbox, habit: Habit, source: str, notes: Sequence[s
     cases: dict[str, Case] = {}
     for name, case in habit.cases.items():
         rehearsed = await _rehearse(sandbox, habit, source, case)
-        if rehearsed.trouble or rehearsed.answer != case.expected:
+        if rehearsed.trouble or not same(rehearsed.answer, case.expected):
             why = rehearsed.trouble or f"it answers {str(rehearsed.answer)[:60]} instead of {str(case.expected)[:60]}"
             raise UsageError(f"{habit.label} can't be changed: on case {name} {why}.")
         cases[name] = replace(case, exchanges=list(rehearsed.asked))

@@ -12,6 +12,7 @@ from habit.library.evidence import Use
 from habit.library.habit import Habit
 from habit.library.hardening.rewriting import without_rules
 from habit.library.rehearsal import stage
+from habit.library.same import same
 from habit.sandbox.session import Sandbox
 
 FEW_USES = 5
@@ -89,7 +90,7 @@ async def _without(sandbox: Sandbox, habit: Habit, before: Habit | None, source:
     for name, case in known.items():
         async with stage(sandbox, case.context, habit.spec.answer_type.check) as here:
             played = await here.play(source, case.parameters, Replies(case.exchanges))
-        if not played.trouble and played.answer == case.expected:
+        if not played.trouble and same(played.answer, case.expected):
             cases[name] = replace(case, exchanges=list(played.asked))
     if not cases:
         raise UsageError(
