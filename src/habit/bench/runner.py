@@ -182,6 +182,7 @@ class Bench:
         run = await self._left_over(arm, question)
         if run is None:
             run = await self._answered(arm.engine, question, context)
+        await arm.engine.settled()  # repairs and shadows are counted with the question that called for them
         if _is_unreachable(run, await self._arms.store.calls(run.id)):
             raise HabitError(f"The model can't be reached ({run.error}); start the same bench again once it can.")
         there = run.status in ("answered", "salvaged")
