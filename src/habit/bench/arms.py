@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
+import anyio
 import anyio.to_thread
 
 from habit import __version__
@@ -27,6 +29,7 @@ from habit.library.git import Git
 from habit.library.repository import Repository
 from habit.local.models import DEFAULT, KNOWN, find
 from habit.models import Models, NamedModels, default_model, is_local
+from habit.sandbox.choose import open_sandbox, pick
 from habit.sandbox.session import Sandbox
 
 JOURNAL = "journal.db"
@@ -47,7 +50,7 @@ class Arm:
 
 
 class Arms:
-    """Opens each arm when it is first needed; all share one journal, one sandbox and the models."""
+    """Opens each arm when it is first needed; all share one journal, one sandbox and the models. A context manager."""
 
     def __init__(
         self, folder: Path, settings: Settings, *, oracle: bool, latency: float, shadow: float, sandbox: Sandbox | None
@@ -70,15 +73,22 @@ class Arms:
         self._stack = AsyncExitStack()
         self._store: SqliteStore | None = None
 
-    async def open(self) -> None:
+    async def __aenter__(self) -> Self:
         """Open the journal."""
-        self._stack.push_async_callback(self._models.aclose)
         self._store = await SqliteStore.open(self._folder / JOURNAL)
-        self._stack.push_async_callback(self._store.aclose)
+        self._stack.push_async_callback(_whatever_happens, self._store.aclose)
+        self._stack.push_async_callback(_whatever_happens, self._models.aclose)
+        if self._sandbox is None:
+            name, _ = await anyio.to_thread.run_sync(pick, self.settings.sandbox)
+            self._sandbox = await anyio.to_thread.run_sync(open_sandbox, name)
+            self._stack.push_async_callback(_whatever_happens, self._sandbox.aclose)
+        return self
 
-    async def aclose(self) -> None:
-        """Close every arm."""
-        await self._stack.aclose()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every arm, the last one first: each has tasks of its own."""
+        await self._stack.__aexit__(kind, error, trace)
 
     @property
     def store(self) -> SqliteStore:
@@ -146,6 +156,12 @@ class _Scripted:
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+
+async def _whatever_happens(close: Callable[[], Awaitable[None]]) -> None:
+    """Close it, even when the bench is being stopped."""
+    with anyio.CancelScope(shield=True):
+        await close()
 
 
 def _own_library(folder: Path) -> Repository:

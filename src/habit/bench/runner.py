@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import anyio
 import anyio.to_thread
 
 from habit.accounting import Orchestration
@@ -116,13 +115,9 @@ class Bench:
     async def run(self) -> Ended:
         """Ask what is not done yet. Raises UsageError before anything is asked; HabitError when no model replies."""
         with self._log:
-            try:
-                await self._arms.open()
+            async with self._arms:
                 self._spent_before = await self._arms.store.spent_since(0.0)
                 return await self._all()
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await self._arms.aclose()
 
     async def _all(self) -> Ended:
         items = [(item, self.key_of(item)) for item in self.plan.items()]
