@@ -117,6 +117,16 @@ class Workbench:
                 return
         raise RunFailed("The session could not be made ready: allow it more with --cell-memory or --cell-seconds.")
 
+    async def look(self, code: str) -> str:
+        """What code of ours that is no cell of the run prints; nothing when it does not do."""
+        host = CellHost(self, self.cells + 1, Lookout(self.owner.speculation, self.live, None, None))
+        with suppress(SessionDied):
+            result = await self.live.session.run_cell(code, host)
+            if result.status == "died":
+                await self.live.replace()
+            return result.stdout if result.status == "ok" else ""
+        return ""
+
     async def _ended(self, code: str, result: CellResult, started: float) -> CellResult:
         owner, session = self.owner, self.task.session
         await owner.store.add_cell(
