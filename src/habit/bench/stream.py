@@ -101,7 +101,6 @@ async def run_stream(
     repository = await anyio.to_thread.run_sync(Repository.init, settings.library) if library else None
     async with Engine(settings, models=OracleModels(model), sandbox=sandbox) as engine:
         for number, question in enumerate(questions):
-            model.ask_about(question)
             yield await _ask(engine, number, question, repository, mutants)
 
 
