@@ -9,14 +9,14 @@ import json
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
-from habit.bench.data import THINGS, Dataset, Format
-from habit.bench.families import JOIN, READ, Family, Parameters
+from habit.bench.data import THINGS, Format
+from habit.bench.families import READ, READ_TABLES
+from habit.bench.tasks import Question
 from habit.calls.budget import Budget
 from habit.calls.call import Call, Message, Reply
 from habit.calls.provider import Provider
@@ -24,32 +24,6 @@ from habit.config import Settings
 
 NAME = "oracle:scripted"
 _CHARACTERS_A_TOKEN = 4
-
-
-@dataclass(frozen=True)
-class Question:
-    """One question about one input, with its truth."""
-
-    family: Family
-    dataset: Dataset
-    form: Format
-    parameters: Parameters
-    wording: int = 0
-
-    @property
-    def text(self) -> str:
-        """The question itself."""
-        return self.family.question(self.parameters, self.wording)
-
-    @property
-    def context(self) -> Any:
-        """The input."""
-        return self.family.context(self.dataset, self.form)
-
-    @property
-    def truth(self) -> Any:
-        """The right answer."""
-        return self.family.true_answer(self.dataset, self.parameters)
 
 
 class OracleModel:
@@ -161,8 +135,8 @@ def mended(question: Question, names: Sequence[str]) -> str:
         called = dict(zip(called, names, strict=True))
     code = family.code.format(**called)
     body = [f"def scheduler(context, recursive_llm, *, {', '.join(names)}):"]
-    if family.joins:
-        body += [f"    {line}" for line in JOIN.splitlines()]
+    if family.tables:
+        body += [f"    {line}" for line in READ_TABLES[family.tables].splitlines()]
     else:
         for number, form in enumerate(family.formats):
             body.append(f"    {'if' if number == 0 else 'elif'} {_TELLS[form]}:")

@@ -17,7 +17,8 @@ import anyio.to_thread
 
 from habit.bench.data import make_dataset
 from habit.bench.families import FAMILIES, Family
-from habit.bench.oracle import OracleModel, OracleModels, Question
+from habit.bench.oracle import OracleModel, OracleModels
+from habit.bench.tasks import Question
 from habit.config import Settings
 from habit.engine import Engine
 from habit.errors import RunError, UsageError

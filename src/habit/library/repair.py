@@ -22,6 +22,7 @@ from habit.events import Notice
 from habit.librarian import Asking
 from habit.library.checks import examine
 from habit.library.contract import contract_for, infer_contract, observe
+from habit.library.contract.places import goes_by_place
 from habit.library.crystallise.cutting import case_of
 from habit.library.crystallise.recording import record_run
 from habit.library.crystallise.rehearsing import rehearse
@@ -34,6 +35,7 @@ from habit.library.using import budget_of
 from habit.resources import Resources
 from habit.run import Run, plain
 from habit.schedulers.habit import Chosen
+from habit.syntax import parse
 
 ROUNDS = 2
 """How often the model may try; the second time it is told what was wrong with the first."""
@@ -149,6 +151,7 @@ def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:
         [breakage.context],
         answer_type=old.answer_type,
         answers=[plain(breakage.run.answer)],
+        closed=_goes_by_place(source),
     )
     fits_already = any(
         (one.kind, one.shape, one.fields) == (new_layout.kind, new_layout.shape, new_layout.fields)
@@ -168,6 +171,13 @@ def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:
         }
     )
     return replace(breakage.habit, spec=spec, source=source, version=None)
+
+
+def _goes_by_place(source: str) -> bool:
+    try:
+        return goes_by_place(parse(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True  # the rules of the code will say more
 
 
 def _request(breakage: Breakage, tried: str, trouble: str) -> str:
