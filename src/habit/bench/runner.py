@@ -28,6 +28,7 @@ from habit.sandbox.session import Sandbox
 _UNREACHABLE = frozenset({"connection"})
 """Reasons for which a call failed that say nothing of whoever asked."""
 _ASIDE_LIMIT = 50
+"""Newest runs among which those are that a question led to."""
 
 
 class Fault(Protocol):
@@ -203,7 +204,10 @@ class Bench:
         outcome = await self._with_extras(outcome, item)
         if right or self._attribute is None:
             return outcome
-        fault = await self._attribute(arm.engine, run.id, question)
+        try:
+            fault = await self._attribute(arm.engine, run.id, question)
+        except HabitError as problem:  # the outcome stands without it
+            return replace(outcome, evidence=f"whose fault it is could not be found out: {problem}")
         return replace(outcome, fault=fault.who, evidence=fault.evidence)
 
     async def _answered(self, engine: Engine, question: Question, context: object) -> Run:
