@@ -15,7 +15,8 @@ from habit.bench.counterfactual import Again, Chooses, made_again
 from habit.bench.data import LABELS, make_dataset
 from habit.bench.families import FAMILIES, READ, family
 from habit.bench.faults import Faults, FaultyModel, Script, agent_step
-from habit.bench.oracle import NAME, OracleModels, Question
+from habit.bench.oracle import NAME, OracleModels
+from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.config import Settings
 from habit.engine import Engine

@@ -18,15 +18,15 @@ from typing import Any
 from habit.bench.attribution import Fault, Who, attribute, part_of_the_truth
 from habit.bench.counterfactual import Chooses
 from habit.bench.data import Format, make_dataset
-from habit.bench.families import FAMILIES, JOIN, READ, Family
-from habit.bench.oracle import NAME, OracleModel, OracleModels, Question
+from habit.bench.families import FAMILIES, Family
+from habit.bench.oracle import NAME, OracleModel, OracleModels
+from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.config import Settings
 from habit.engine import Engine
 from habit.errors import RunError
 from habit.journal.memory import MemoryStore
 from habit.library.checks.mutants import mutants_of
-from habit.run import plain
 from habit.sandbox.session import Sandbox
 from habit.schedulers.habit import Chosen
 
@@ -156,7 +156,7 @@ class Faults:
             one
             for one in self._families
             if one is not family and one.returns == family.returns and one.formats[0] == family.formats[0]
-            if one.joins == family.joins
+            if one.tables == family.tables
         ]
         for _ in range(_TRIES if others else 0):
             other, question = self._rng.choice(others), self._question(family)
@@ -277,7 +277,7 @@ class Faults:
                 run = await session.ask(question.text, returns=question.family.returns, librarian=librarian)
             except RunError:
                 return None
-        wrong = run.status == "answered" and plain(run.answer) != question.truth
+        wrong = run.status == "answered" and not question.is_right(run.answer)
         return run.id if wrong and bool(run.habit) == bool(chosen) else None
 
     def _engine(self, strategy: str) -> Engine:
@@ -294,7 +294,7 @@ def _program(family: Family, form: Format) -> str:
     """The family's habit for inputs of one format."""
     code = family.code.format(**{name: name for name in family.draw(random.Random(0), make_dataset(0))})
     names = list(family.draw(random.Random(0), make_dataset(0)))
-    lines = [*(JOIN if family.joins else READ[form]).splitlines(), *code.splitlines(), "return found"]
+    lines = [*family.read(form).splitlines(), *code.splitlines(), "return found"]
     return "\n".join(
         [f"def scheduler(context, recursive_llm, *, {', '.join(names)}):", *(f"    {one}" for one in lines)]
     )
