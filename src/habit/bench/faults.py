@@ -15,13 +15,16 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import anyio.lowlevel
+
 from habit.bench.attribution import Fault, Who, attribute, part_of_the_truth
 from habit.bench.counterfactual import Chooses
-from habit.bench.data import Format, make_dataset
+from habit.bench.data import LABELS, Format, make_dataset, thing_of
 from habit.bench.families import FAMILIES, Family
-from habit.bench.oracle import NAME, OracleModel, OracleModels
 from habit.bench.tasks import Question
-from habit.calls.call import Call
+from habit.calls.budget import Budget
+from habit.calls.call import Call, Message, Reply
+from habit.calls.provider import Provider
 from habit.config import Settings
 from habit.engine import Engine
 from habit.errors import RunError
@@ -31,6 +34,7 @@ from habit.sandbox.session import Sandbox
 from habit.schedulers.habit import Chosen
 
 Script = Callable[[Call], str]
+NAME = "faulty:scripted"
 _MUTANTS = 12
 """Mutants of a program that are tried until one answers wrongly."""
 _TRIES = 12
@@ -56,31 +60,57 @@ class Seeded:
         return self.found.who == self.who
 
 
-class FaultyModel(OracleModel):
-    """The scripted model with faults: its root follows a script, its leafs misread a share of what they are asked."""
+class FaultyModel:
+    """A provider with faults: its root follows a script, its leafs misread a share of what they are asked."""
+
+    model = NAME
+    concurrency = 64
+    window = 100_000
 
     def __init__(self) -> None:
-        super().__init__()
+        self.about: Question | None = None
         self.script: Script = lambda call: ""
         self.misreads = 0.0
         self.luck = random.Random(0)
+        self.calls = 0
         self.leafs = 0
 
-    def _root(self, call: Call) -> str:
-        return self.script(call)
+    async def open_pair(self, settings: Settings, budget: Budget) -> tuple[Provider, Provider]:
+        """Root and leaf: it serves every run itself."""
+        return self, self
 
-    def _leaf(self, call: Call) -> str:
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Four characters are a token."""
+        return sum(len(message.content) for message in messages) // 4
+
+    def price(self, input_tokens: int, output_tokens: int) -> float | None:
+        """Nothing."""
+        return 0.0
+
+    async def request(self, call: Call) -> Reply:
+        """As the script says, or what a leaf reads."""
+        self.calls += 1
+        await anyio.lowlevel.checkpoint()
+        text = self.script(call) if call.role == "root" else self._read(call)
+        return Reply(text, await self.count_tokens(call.messages), max(1, len(text) // 4))
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _read(self, call: Call) -> str:
         assert self.about is not None
         self.leafs += 1
-        prompt = call.messages[1].content
+        prompt, labels = call.messages[1].content, self.about.dataset.labels
         errs = self.luck.random() < self.misreads
         if self.about.text in prompt:
             true = part_of_the_truth(self.about, prompt)
             return _spoilt_text(true, self.luck) if errs else true
-        true = super()._leaf(replace(call, messages=call.messages[:2]))
-        if call.schema is not None and (errs or true == "none"):  # a model that is asked for a label gives one
-            return self.luck.choice(sorted(set(self._labels.values()) - {true}))
-        return "thing" if errs else true
+        text = next((line.strip() for line in prompt.splitlines() if line.strip() in labels), None)
+        if call.schema is None:
+            return thing_of(text) if text and not errs else "thing"
+        if text and not errs:
+            return labels[text]
+        return self.luck.choice(sorted(set(LABELS) - {labels.get(text or "")}))  # a model asked for a label gives one
 
 
 class Faults:
@@ -268,7 +298,7 @@ class Faults:
         self, engine: Engine, question: Question, script: Script, misreads: float, chosen: Chosen | None
     ) -> str | None:
         """The run that answered wrongly."""
-        self._model.ask_about(question)
+        self._model.about = question
         self._model.script, self._model.misreads = script, misreads
         librarian = Chooses(chosen) if chosen else None
         async with engine.session(question.context) as session:
@@ -282,7 +312,7 @@ class Faults:
 
     def _engine(self, strategy: str) -> Engine:
         settings = Settings(model=NAME, strategy=strategy, no_cache=True, max_cells=8, library="/nonexistent")
-        return Engine(settings, models=OracleModels(self._model), store=self._store, sandbox=self._sandbox)
+        return Engine(settings, models=self._model, store=self._store, sandbox=self._sandbox)
 
 
 def _reads(family: Family) -> bool:
