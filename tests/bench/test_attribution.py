@@ -14,7 +14,8 @@ from habit.bench.attribution import attribute, understood
 from habit.bench.counterfactual import Again, Chooses, made_again
 from habit.bench.data import LABELS, make_dataset
 from habit.bench.families import FAMILIES, READ, family
-from habit.bench.faults import NAME, Faults, FaultyModel, Script, agent_step
+from habit.bench.faults import Faults
+from habit.bench.faulty import NAME, FaultyModel, Script, agent_step
 from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.config import Settings
