@@ -9,22 +9,14 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from math import sqrt
 
 import anyio
 
+from habit.bench.chances import wilson
 from habit.bench.faults import Faults, Seeded
 from habit.sandbox.cpython import CPythonSandbox
 
 WHO = ("scheduler", "leaf", "match", "drift")
-
-
-def interval(right: int, count: int) -> tuple[float, float]:
-    """The 95 % confidence interval of a share (Wilson)."""
-    z, share = 1.96, right / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return middle - half, min(1.0, middle + half)
 
 
 def table(cases: list[Seeded]) -> str:
@@ -43,7 +35,7 @@ async def main(rounds: int, seed: int) -> None:
     finally:
         await sandbox.aclose()
     right = sum(one.right for one in cases)
-    low, high = interval(right, len(cases))
+    low, high = wilson(right, len(cases))
     print(table(cases))
     print(f"\n{right} of {len(cases)} right: {right / len(cases):.1%} (95 % interval {low:.1%} to {high:.1%})")
     print(f"families: {len({one.family for one in cases})}; presumed: {sum(not one.found.certain for one in cases)}")

@@ -14,8 +14,9 @@ from habit.bench.attribution import attribute, understood
 from habit.bench.counterfactual import Again, Chooses, made_again
 from habit.bench.data import LABELS, make_dataset
 from habit.bench.families import FAMILIES, READ, family
-from habit.bench.faults import Faults, FaultyModel, Script, agent_step
-from habit.bench.oracle import NAME, OracleModels, Question
+from habit.bench.faults import Faults
+from habit.bench.faulty import NAME, FaultyModel, Script, agent_step
+from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.config import Settings
 from habit.engine import Engine
@@ -41,10 +42,10 @@ class Asked:
         self.model = FaultyModel()
         self.store = MemoryStore()
         settings = Settings(model=NAME, strategy=strategy, no_cache=True, max_cells=8, library="/nonexistent")
-        self.engine = Engine(settings, models=OracleModels(self.model), store=self.store, sandbox=sandbox)
+        self.engine = Engine(settings, models=self.model, store=self.store, sandbox=sandbox)
 
     async def ask(self, question: Question, script: Script, misreads: float = 0.0, **how: Any) -> Run:
-        self.model.ask_about(question)
+        self.model.about = question
         self.model.script, self.model.misreads = script, misreads
         async with self.engine.session(question.context) as session:
             return await session.ask(question.text, returns=question.family.returns, **how)

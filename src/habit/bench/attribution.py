@@ -15,8 +15,10 @@ from typing import Any, Literal
 import anyio.to_thread
 
 from habit.bench.counterfactual import Again, Oracle, chosen_by, made_again
-from habit.bench.families import FAMILIES, Family
-from habit.bench.oracle import OracleModel, Question
+from habit.bench.families import Family
+from habit.bench.large import EVERY
+from habit.bench.oracle import OracleModel
+from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.calls.provider import Provider
 from habit.contexts.context import Context
@@ -24,7 +26,6 @@ from habit.engine import Engine
 from habit.errors import UsageError
 from habit.journal.records import RunRecord
 from habit.library.repository import Repository
-from habit.run import plain
 from habit.schedulers.habit import Chosen
 
 Who = Literal["scheduler", "leaf", "match", "drift"]
@@ -93,7 +94,6 @@ class _Inquiry:
         self._resources = engine.resources
         self._record = record
         self._question = question
-        self._truth = question.truth
         self._root = root
         self._again = partial(made_again, engine.resources, record, oracle)
 
@@ -157,17 +157,17 @@ class _Inquiry:
             found = {family.name: slots for each in phrasings for family, slots in understood(each)}
             if found:
                 return found
-        return {one.name: {} for one in FAMILIES if one.name == chosen.name} or None
+        return {one.name: {} for one in EVERY if one.name == chosen.name} or None
 
     def _is_right(self, again: Again) -> bool:
-        return again.run.status in ("answered", "salvaged") and plain(again.run.answer) == self._truth
+        return again.run.status in ("answered", "salvaged") and self._question.is_right(again.run.answer)
 
 
 Slots = Mapping[str, str]
 """What stands in the place of each parameter of a family: ``{name}`` of a habit's own parameter, or a value."""
 
 
-def understood(phrasing: str, families: Sequence[Family] = FAMILIES) -> list[tuple[Family, Slots]]:
+def understood(phrasing: str, families: Sequence[Family] = EVERY) -> list[tuple[Family, Slots]]:
     """The families that put a question in this way, a template or a question itself."""
     found: list[tuple[Family, Slots]] = []
     for family in families:

@@ -19,6 +19,8 @@ from habit.calls.provider import Provider
 from habit.contexts.context import Context
 from habit.errors import CallFailed, RunError
 from habit.events import ignore
+from habit.execution import Execution
+from habit.jobs import job_again
 from habit.journal.memory import MemoryStore
 from habit.journal.packing import excerpt
 from habit.journal.records import CallRecord, RunRecord
@@ -27,7 +29,7 @@ from habit.resources import Resources
 from habit.run import Run
 from habit.schedulers.habit import BROKEN_PROMISE, Choice, Chosen, nothing_wrong
 from habit.schedulers.scheduler import Task
-from habit.sessions import execute, job_again, rebuilt
+from habit.sessions import rebuilt
 
 Oracle = Callable[[Call], Awaitable[str | None]]
 """The right reply to a leaf call; None when it can't tell."""
@@ -197,7 +199,8 @@ async def made_again(
         if context is not None:
             job = replace(job, context=context, readable=None)
         try:
-            run = await execute(job, before, resources)
+            execution = Execution(job, await resources.sandbox(job.settings.sandbox))
+            run = await execution.run(before.live if before else None)
         except RunError as failure:
             if failure.run is None:
                 raise
@@ -222,8 +225,12 @@ class Chooses:
         """The judge that ``chosen`` has already."""
         return chosen.judge
 
+    async def note(self, ended: Ended) -> bool:
+        """Nothing is learned, so nothing is left to be done."""
+        return False
+
     async def after(self, ended: Ended, ask: Asking) -> None:
-        """Nothing is learned."""
+        """There is nothing to be done."""
 
     async def aclose(self) -> None:
         """Nothing is open."""

@@ -8,29 +8,27 @@ changed under a habit that has no contract. Only runs that end in a wrong answer
 from __future__ import annotations
 
 import ast
-import json
 import random
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from habit.bench.attribution import Fault, Who, attribute, part_of_the_truth
+from habit.bench.attribution import Fault, Who, attribute
 from habit.bench.counterfactual import Chooses
 from habit.bench.data import Format, make_dataset
-from habit.bench.families import FAMILIES, JOIN, READ, Family
-from habit.bench.oracle import NAME, OracleModel, OracleModels, Question
+from habit.bench.families import FAMILIES, Family
+from habit.bench.faulty import NAME, FaultyModel, Script, agent_step, reads, spoilt
+from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.config import Settings
 from habit.engine import Engine
 from habit.errors import RunError
 from habit.journal.memory import MemoryStore
 from habit.library.checks.mutants import mutants_of
-from habit.run import plain
 from habit.sandbox.session import Sandbox
 from habit.schedulers.habit import Chosen
 
-Script = Callable[[Call], str]
 _MUTANTS = 12
 """Mutants of a program that are tried until one answers wrongly."""
 _TRIES = 12
@@ -56,33 +54,6 @@ class Seeded:
         return self.found.who == self.who
 
 
-class FaultyModel(OracleModel):
-    """The scripted model with faults: its root follows a script, its leafs misread a share of what they are asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.script: Script = lambda call: ""
-        self.misreads = 0.0
-        self.luck = random.Random(0)
-        self.leafs = 0
-
-    def _root(self, call: Call) -> str:
-        return self.script(call)
-
-    def _leaf(self, call: Call) -> str:
-        assert self.about is not None
-        self.leafs += 1
-        prompt = call.messages[1].content
-        errs = self.luck.random() < self.misreads
-        if self.about.text in prompt:
-            true = part_of_the_truth(self.about, prompt)
-            return _spoilt_text(true, self.luck) if errs else true
-        true = super()._leaf(replace(call, messages=call.messages[:2]))
-        if call.schema is not None and (errs or true == "none"):  # a model that is asked for a label gives one
-            return self.luck.choice(sorted(set(self._labels.values()) - {true}))
-        return "thing" if errs else true
-
-
 class Faults:
     """Makes wrong answers, one kind after the other, with engines that share a journal and a sandbox."""
 
@@ -104,7 +75,7 @@ class Faults:
 
     async def _code(self, family: Family) -> AsyncIterator[Seeded]:
         """Programs of a model, and habits, that are wrong; alone, and while leafs misread besides."""
-        for misreads in (0.0, 0.3) if _reads(family) else (0.0,):
+        for misreads in (0.0, 0.3) if reads(family) else (0.0,):
             question = self._question(family)
             cells = family.cells(question.form, question.parameters)
             for mutant in self._mutants(cells[-1]):
@@ -121,15 +92,15 @@ class Faults:
 
     async def _steering(self, family: Family) -> AsyncIterator[Seeded]:
         """Agents that err in what they make of right and of wrong replies."""
-        for misreads in (0.0, 0.3) if _reads(family) else (0.0,):
+        for misreads in (0.0, 0.3) if reads(family) else (0.0,):
             question = self._question(family, 120)
-            found = await self._agent(question, _spoilt, "scheduler", "wrong bookkeeping", misreads)
+            found = await self._agent(question, spoilt, "scheduler", "wrong bookkeeping", misreads)
             if found is not None:
                 yield found
 
     async def _reading(self, family: Family) -> AsyncIterator[Seeded]:
         """Leafs that misread, under every scheduler."""
-        if not _reads(family):
+        if not reads(family):
             return
         for how in ("computed", "read off", "habit", "agent"):
             for _ in range(_TRIES):
@@ -156,7 +127,7 @@ class Faults:
             one
             for one in self._families
             if one is not family and one.returns == family.returns and one.formats[0] == family.formats[0]
-            if one.joins == family.joins
+            if one.tables == family.tables
         ]
         for _ in range(_TRIES if others else 0):
             other, question = self._rng.choice(others), self._question(family)
@@ -268,7 +239,7 @@ class Faults:
         self, engine: Engine, question: Question, script: Script, misreads: float, chosen: Chosen | None
     ) -> str | None:
         """The run that answered wrongly."""
-        self._model.ask_about(question)
+        self._model.about = question
         self._model.script, self._model.misreads = script, misreads
         librarian = Chooses(chosen) if chosen else None
         async with engine.session(question.context) as session:
@@ -277,24 +248,19 @@ class Faults:
                 run = await session.ask(question.text, returns=question.family.returns, librarian=librarian)
             except RunError:
                 return None
-        wrong = run.status == "answered" and plain(run.answer) != question.truth
+        wrong = run.status == "answered" and not question.is_right(run.answer)
         return run.id if wrong and bool(run.habit) == bool(chosen) else None
 
     def _engine(self, strategy: str) -> Engine:
         settings = Settings(model=NAME, strategy=strategy, no_cache=True, max_cells=8, library="/nonexistent")
-        return Engine(settings, models=OracleModels(self._model), store=self._store, sandbox=self._sandbox)
-
-
-def _reads(family: Family) -> bool:
-    """Whether the family needs leafs."""
-    return "recursive_llm" in family.code
+        return Engine(settings, models=self._model, store=self._store, sandbox=self._sandbox)
 
 
 def _program(family: Family, form: Format) -> str:
     """The family's habit for inputs of one format."""
     code = family.code.format(**{name: name for name in family.draw(random.Random(0), make_dataset(0))})
     names = list(family.draw(random.Random(0), make_dataset(0)))
-    lines = [*(JOIN if family.joins else READ[form]).splitlines(), *code.splitlines(), "return found"]
+    lines = [*family.read(form).splitlines(), *code.splitlines(), "return found"]
     return "\n".join(
         [f"def scheduler(context, recursive_llm, *, {', '.join(names)}):", *(f"    {one}" for one in lines)]
     )
@@ -307,49 +273,3 @@ def _forgiving(source: str) -> str:
     )
     source = source.replace("texts[0]", "(texts + [''])[0]")
     return re.sub(r"(max|min)\((row\.get.*)\)$", r"\1([\2] or [''])", source, flags=re.MULTILINE)
-
-
-def agent_step(call: Call, question: Question, bookkeeping: Callable[[Any], Any]) -> str:
-    """A look, the question put to leafs page by page, and what their replies come to."""
-    turn = sum(message.role == "assistant" for message in call.messages)
-    if turn == 0:
-        return _use("peek")
-    if turn > 1 or not _reads(question.family):
-        told = re.findall(r"(?m)^page \d+: (.*)$", call.messages[-1].content) if turn > 1 else None
-        return _use("answer", value=bookkeeping(question.truth if told is None else _together(told, question)))
-    pages = re.search(r"on ([\d,]+) pages", call.messages[-1].content)
-    count = int(pages[1].replace(",", "")) if pages else 1
-    return _use("recursive_llm", query=question.text, slices=[str(page) for page in range(1, count + 1)])
-
-
-def _use(tool: str, **arguments: Any) -> str:
-    return f"```json {tool}\n{json.dumps(arguments)}\n```"
-
-
-def _together(told: Sequence[str], question: Question) -> Any:
-    """What the replies about each page come to."""
-    known = [one for one in told if one and one != "nothing"]
-    if question.family.returns is int:
-        return sum(int(one) for one in known if one.lstrip("-").isdecimal())
-    if question.family.returns == list[str]:
-        return [name for one in known for name in one.split(", ")]
-    return known[0] if known else "nothing"
-
-
-def _spoilt(value: Any, rng: random.Random) -> Any:
-    """Another value of the same type."""
-    match value:
-        case bool():
-            return not value
-        case int():
-            return value + rng.choice((-1, 1, 2))
-        case list():
-            return value[1:] if value else ["m1"]
-        case _:
-            return f"{value}x"
-
-
-def _spoilt_text(text: str, rng: random.Random) -> str:
-    if text.isdecimal():
-        return str(int(text) + rng.choice((1, 2)))
-    return "" if ", " in text else f"{text}x"
