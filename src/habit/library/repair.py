@@ -30,6 +30,7 @@ from habit.library.habit import Habit
 from habit.library.repository import Repository
 from habit.library.review.policy import settle
 from habit.library.same import same_answer
+from habit.library.shown import short
 from habit.library.spec import Provenance
 from habit.library.using import budget_of
 from habit.resources import Resources
@@ -110,8 +111,8 @@ async def _tried(
         return f"on the new input it fails: {failure}"
     expected = plain(breakage.run.answer)
     if not same_answer(candidate.spec.answer_type, run.answer, expected):
-        found = _short(plain(run.answer))
-        return f"on the new input it answers {found} and the right answer is {_short(expected)}"
+        found = _as_json(run.answer)
+        return f"on the new input it answers {found} and the right answer is {_as_json(expected)}"
     record = await (await resources.store()).run(run.id)
     recorded = replace(await record_run(record, resources), answer=expected)
     rehearsed = await rehearse(sandbox, source, recorded, breakage.parameters)
@@ -186,7 +187,7 @@ def _request(breakage: Breakage, tried: str, trouble: str) -> str:
     with next(iter(habit.cases.values())).context.opened() as view:
         old_input = bytes(view[:_SHOWN]).decode("utf-8", "replace")
     again = f"\nYour last attempt was this; it does not do, because {trouble}:\n{_fenced(tried)}\n" if trouble else ""
-    right = _short(plain(breakage.run.answer))
+    right = _as_json(breakage.run.answer)
     return f"""Mend a Python program. What it is for: {habit.spec.intent.summary}
 It does not work on `context` any more: {breakage.clause}
 For `context` and the parameters {json.dumps(dict(breakage.parameters))} the right answer is {right}.
@@ -217,6 +218,5 @@ def _case_name(habit: Habit, run: Run) -> str:
     return f"repair-{len(habit.cases) + 1}-{run.id[-8:]}"
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 200 else text[:200] + "…"
+def _as_json(answer: Any) -> str:
+    return short(json.dumps(plain(answer), ensure_ascii=False), 200)

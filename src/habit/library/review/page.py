@@ -138,6 +138,9 @@ def _verdicts(facts: Facts, files: Sequence[FileDiff]) -> list[Row]:
     for file in files:
         if file.is_strange:
             found.append(Row((f"{file.path} is no part of a habit; it is kept, and never read or run.",), "bad"))
+        if file.cut:
+            where = f"git show {facts.candidate.branch}"
+            found.append(Row((f"This page leaves out {file.cut} of {file.path}; all of it: {where}",), "bad"))
     found += [Row((line,), "bad") for line in _hard_to_see(habit.source)]
     if habit.spec.policy != "review":
         why = f"but not this time: {'; '.join(facts.objections)}" if facts.objections else "and this one may"
