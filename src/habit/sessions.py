@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -107,29 +107,30 @@ class Session:
             if self._continue_from is not None and self._before is None:
                 await self._go_back(self._continue_from)
             context, models = await self._ready(allowed, tell)
-            record = await self._record(query, context, expected, *models, continues=self._latest)
-            job = await self._job(record, context, expected, models, allowed, tell)
-            job = replace(
-                job,
-                first=self._before.first if self._before else None,
-                strategy=self._settings.strategy,
-                librarian=librarian or shared.librarian,
-            )
-            store = job.store
-            async with store.claim(record.id):
-                await store.add_run(record)
-                self._latest = record.id
-                execution = Execution(job, await shared.sandbox(job.settings.sandbox))
-                if self._before is None and not self.last:
-                    live = await self._stack.enter_async_context(execution.open_session())
-                    self._before = Before(live, context, record)
-                failure: RunError | None = None
-                try:
-                    run = await execution.run(self._before.live if self._before else None)
-                except RunError as problem:
-                    if problem.run is None or not execution.gave_up:
-                        raise  # it says nothing about a habit
-                    run, failure = problem.run, problem
+            async with self._place():
+                record = await self._record(query, context, expected, *models, continues=self._latest)
+                job = await self._job(record, context, expected, models, allowed, tell)
+                job = replace(
+                    job,
+                    first=self._before.first if self._before else None,
+                    strategy=self._settings.strategy,
+                    librarian=librarian or shared.librarian,
+                )
+                store = job.store
+                async with store.claim(record.id):
+                    await store.add_run(record)
+                    self._latest = record.id
+                    execution = Execution(job, await shared.sandbox(job.settings.sandbox))
+                    if self._before is None and not self.last:
+                        live = await self._stack.enter_async_context(execution.open_session())
+                        self._before = Before(live, context, record)
+                    failure: RunError | None = None
+                    try:
+                        run = await execution.run(self._before.live if self._before else None)
+                    except RunError as problem:
+                        if problem.run is None or not execution.gave_up:
+                            raise  # it says nothing about a habit
+                        run, failure = problem.run, problem
             if job.librarian is not None:
                 if run.habit is None and (execution.gave_up or execution.choice.drift):
                     context = await _readable(record, context, shared)  # for a repair
@@ -138,6 +139,12 @@ class Session:
         if failure is not None:
             raise failure
         return run
+
+    def _place(self) -> AbstractAsyncContextManager[object]:
+        """The turn of a run among those of the engine. A session that goes on does without: its process is there
+        already, or stays."""
+        alone = self.last and self._before is None and self._settings.strategy != "direct"
+        return self._resources.places if alone else nullcontext()
 
     def _beside(self, ended: Ended) -> Asking:
         """Asks further questions in the service of a run, all of them within what it left of its budget."""
