@@ -337,10 +337,27 @@ async def test_runs_wait_for_their_turn_where_memory_is_short(bench: Bench, plac
 
 
 async def test_neither_children_nor_open_sessions_wait_for_a_place(bench: Bench) -> None:
+    class OneWaits(ScriptedProvider):
+        """The run about "c" has the only place until both sessions were answered."""
+
+        answered = anyio.Event()
+
+        async def request(self, call: Call) -> Reply:
+            if "Who waits?" in call.messages[-1].content:
+                await self.answered.wait()
+            return await super().request(call)
+
     nested = [block("answer(recursive_llm('long?', 'word ' * 200_000))"), block("answer('the child')")]
-    model = ScriptedProvider([block("answer('one')"), block("answer('two')"), *nested])
+    model = OneWaits([block("answer('one')"), block("answer('two')"), *nested])
     async with bench.engine(model, sessions=1) as engine, engine.session("a") as first, engine.session("b") as second:
         with anyio.fail_after(60):
-            assert (await first.ask("?")).answer == "one"
-            assert (await second.ask("?")).answer == "two"
-            assert (await engine.ask("?", "c")).answer == "the child"
+            async with anyio.create_task_group() as group:
+
+                async def alone() -> None:
+                    assert (await engine.ask("Who waits?", "c")).answer == "the child"
+
+                group.start_soon(alone)
+                await anyio.wait_all_tasks_blocked()
+                assert (await first.ask("?")).answer == "one"
+                assert (await second.ask("?")).answer == "two"
+                model.answered.set()

@@ -13,8 +13,8 @@ from habit.sandbox.cpython import CPythonSandbox
 from habit.sandbox.session import SessionSpec
 from sandbox.hosts import RecordingHost
 
-MOST_OWN = 5_000
-"""kB. It was 6,100 when each worker set itself up from nothing, and was 3,900 when this was written."""
+MOST_OWN = 4_600
+"""kB. 4,150 when this was written; 5,070 with the holes of the heap left open, and more still with nothing prepared."""
 CELL = """
 counts = Counter(str(n % 7) for n in range(1000))
 reply = recursive_llm("Is it?", context)
@@ -39,7 +39,7 @@ async def test_a_session_writes_to_few_pages() -> None:
             result = await session.run_cell(CELL, RecordingHost())
             assert result.status == "ok", result.error
             owned.append(own_kilobytes(session.pid))
-        assert max(owned) < MOST_OWN
+        assert max(owned) < MOST_OWN, owned
     finally:
         await sandbox.aclose()
 
