@@ -134,7 +134,6 @@ class Arms:
         """Let the script know what is asked next. The same item gets the same noise, whatever was asked before it."""
         if self.oracle:
             model = OracleModel(latency=self.latency, noise=item.noise, seed=int(key, 16))
-            model.ask_about(question)
             self._scripted.model = model
 
     def _library_of(self, item: Item) -> str:

@@ -62,7 +62,6 @@ def truth_about(question: Question) -> Oracle:
     """Right replies to leaf calls that ``question`` leads to: about one message, or the question itself about a part
     of the input."""
     model = OracleModel()
-    model.ask_about(question)
 
     async def reply(call: Call) -> str | None:
         prompt = call.messages[-1].content if len(call.messages) < 3 else call.messages[1].content
