@@ -122,7 +122,7 @@ def spoilt(value: Any, rng: random.Random) -> Any:
 
 
 def spoilt_text(text: str, rng: random.Random) -> str:
-    """``text`` with something else in it."""
+    """A reply that is wrong in the way of its kind."""
     if text.isdecimal():
         return str(int(text) + rng.choice((1, 2)))
     return "" if ", " in text else f"{text}x"
