@@ -205,6 +205,8 @@ def _clauses(contract: Contract) -> dict[str, str]:
     for one in contract.fields:
         known = f", one of {', '.join(one.labels)}" if one.labels else ""
         found[f"field {one.name}"] = f"{one.type}{'' if one.required else ', may be missing'}{known}"
+    if contract.closed:
+        found["keys"] = "these alone, in this order: the code goes through all of them"
     if contract.line_pattern:
         found["lines fit"] = contract.line_pattern
     if contract.bytes != Contract.model_fields["bytes"].default:
