@@ -19,6 +19,7 @@ from habit.journal.memory import MemoryStore
 from habit.journal.sqlite import SqliteStore
 from habit.journal.store import Store
 from habit.librarian import Librarian
+from habit.memory import available_memory, sessions_that_fit
 from habit.models import Models, NamedModels
 from habit.sandbox.choose import open_sandbox, pick
 from habit.sandbox.session import Sandbox
@@ -63,11 +64,20 @@ class Resources:
         self._models = models
         self._opened = AsyncExitStack()
         self._opening = anyio.Lock()
+        self._places: anyio.CapacityLimiter | None = None
 
     @property
     def budget(self) -> Budget:
         """The budget that the settings give each run."""
         return Budget(**{field.name: getattr(self.settings, field.name) for field in fields(Budget)})
+
+    @property
+    def places(self) -> anyio.CapacityLimiter:
+        """One for each run that may be worked on at the same time. Only a run that nobody else waits for and that keeps
+        no session may wait for a place: so none is ever held by who waits for another."""
+        if self._places is None:
+            self._places = anyio.CapacityLimiter(self.settings.sessions or sessions_that_fit(available_memory()))
+        return self._places
 
     @property
     def keep_conversions(self) -> bool:

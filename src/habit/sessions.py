@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,22 +81,29 @@ class Session:
             if self._continue_from is not None and self._before is None:
                 await self._go_back(self._continue_from)
             context, models = await self._ready(allowed, tell)
-            how = (models, self._settings, shared)
-            record = await new_record(query, context, expected, *how, continues=self._latest)
-            job = await new_job(record, context, expected, *how, budget=allowed, within=self._ledger, tell=tell)
-            job = replace(
-                job,
-                first=self._before.first if self._before else None,
-                librarian=librarian or librarian_for(record, self._settings, shared),
-            )
-            async with job.store.claim(record.id):
-                await job.store.add_run(record)
-                self._latest = record.id
-                execution = Execution(job, await shared.sandbox(job.settings.sandbox))
-                if self._before is None and not self.last:
-                    live = await self._stack.enter_async_context(execution.open_session())
-                    self._before = Before(live, context, record)
-                return await carried_out(job, execution, self._before.live if self._before else None, shared)
+            async with self._place():
+                how = (models, self._settings, shared)
+                record = await new_record(query, context, expected, *how, continues=self._latest)
+                job = await new_job(record, context, expected, *how, budget=allowed, within=self._ledger, tell=tell)
+                job = replace(
+                    job,
+                    first=self._before.first if self._before else None,
+                    librarian=librarian or librarian_for(record, self._settings, shared),
+                )
+                async with job.store.claim(record.id):
+                    await job.store.add_run(record)
+                    self._latest = record.id
+                    execution = Execution(job, await shared.sandbox(job.settings.sandbox))
+                    if self._before is None and not self.last:
+                        live = await self._stack.enter_async_context(execution.open_session())
+                        self._before = Before(live, context, record)
+                    return await carried_out(job, execution, self._before.live if self._before else None, shared)
+
+    def _place(self) -> AbstractAsyncContextManager[object]:
+        """The turn of a run among those of the engine. A session that goes on does without: its process is there
+        already, or stays."""
+        alone = self.last and self._before is None and self._settings.strategy != "direct"
+        return self._resources.places if alone else nullcontext()
 
     async def _go_back(self, ref: str) -> None:
         """Begin where the run ``ref`` ended."""

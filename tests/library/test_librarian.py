@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -20,9 +19,9 @@ from habit.librarian import Ended
 from habit.library.librarian import _is_drawn
 from habit.library.repository import Repository
 from habit.library.same import same_answer
-from habit.sandbox.cpython import CPythonSandbox
+from habit.sandbox.session import Sandbox
 from habit.schedulers.habit import Choice
-from support.libraries import git, isolate
+from support.libraries import git
 from support.library_bench import (
     MENDED,
     MONDAY,
@@ -37,21 +36,6 @@ from support.library_bench import (
 
 MATCHED = '{"habit": "count-label", "parameters": {"label": "ham"}}'
 HAM = root_by({"": afresh("csv", "ham")})
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    made = CPythonSandbox()
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-def bench(tmp_path: Path, sandbox: CPythonSandbox, monkeypatch: pytest.MonkeyPatch) -> LibraryBench:
-    isolate(monkeypatch, tmp_path)
-    bench = LibraryBench(tmp_path, sandbox)
-    bench.approve(count_label())
-    return bench
 
 
 def never(prompt: str) -> str:
@@ -199,21 +183,21 @@ async def test_a_run_that_ends_before_anything_was_chosen_is_no_evidence(bench: 
     assert bench.outcomes() == []
 
 
-async def test_without_a_library_a_demanded_habit_is_a_sentence(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+async def test_without_a_library_a_demanded_habit_is_a_sentence(tmp_path: Path, sandbox: Sandbox) -> None:
     bench = LibraryBench(tmp_path, sandbox)
     async with bench.engine(Model(never), strategy="habit") as engine:
         with pytest.raises(RunFailed, match=r"there is no library of habits in .*habit init"):
             await engine.ask("How many messages are ham?", TUESDAY, returns=int)
 
 
-async def test_without_a_library_the_model_answers(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+async def test_without_a_library_the_model_answers(tmp_path: Path, sandbox: Sandbox) -> None:
     bench = LibraryBench(tmp_path, sandbox)
     async with bench.engine(Model(HAM)) as engine:
         assert (await engine.ask("How many messages are ham?", TUESDAY, returns=int)).answer == 3
     assert not (tmp_path / "evidence.db").exists()
 
 
-async def test_a_folder_that_is_no_library_keeps_nobody_from_an_answer(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+async def test_a_folder_that_is_no_library_keeps_nobody_from_an_answer(tmp_path: Path, sandbox: Sandbox) -> None:
     bench = LibraryBench(tmp_path, sandbox)
     bench.library.mkdir()
     async with bench.engine(Model(HAM)) as engine:

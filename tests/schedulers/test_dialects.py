@@ -26,12 +26,12 @@ def test_every_prompt_of_every_dialect_can_be_filled(name: str, dialect: str, ex
     profile = profile_for(name, "m", dialect=dialect, execution=execution)
     templates = {
         Path(item.name).stem.removesuffix("_tool")
-        for folder in ("frontier", "small", "rlm", "dspy")
+        for folder in dict.fromkeys((name, "frontier", "rlm", "dspy"))
         for item in files("habit.schedulers.prompts").joinpath(folder).iterdir()
         if item.name.endswith(".md")
     }
     names = """query returns_line context output note variables reason description slice_chars hand_over given
-    summary reminder tools notes steps"""
+    summary reminder tools notes steps words rows texts label opposite"""
     known = dict.fromkeys(names.split(), "value")
     for template in templates:
         text = profile.render(template, **known)

@@ -142,19 +142,24 @@ async def _ask(engine: Engine, number: int, question: Question, repository: Repo
 
 async def look_after(
     engine: Engine, repository: Repository, run: str, name: str, *, learned: bool, mutants: int
-) -> None:
-    """What a team does after a right answer: learn a family that is new, approve what waits."""
+) -> str:
+    """What a team does after a right answer: learn a family that is new, approve what waits.
+
+    Gives what came of it: ``name@version``, why nothing could be learned, or nothing where there was nothing to do.
+    """
     waiting = {one.name: one for one in await anyio.to_thread.run_sync(repository.candidates)}
     known = {one.name for one in await anyio.to_thread.run_sync(repository.habits)}
     if learned and name not in known and name not in waiting:
         try:
             found = await learn(engine.resources, [run], name=name, mutants=mutants)
-        except UsageError:
-            return
+        except UsageError as refusal:
+            return str(refusal)
         waiting[name] = await anyio.to_thread.run_sync(repository.propose, found.habit)
     if name in waiting:
         candidate = waiting[name]
-        await anyio.to_thread.run_sync(repository.approve, candidate, candidate.tree)
+        version = await anyio.to_thread.run_sync(repository.approve, candidate, candidate.tree)
+        return f"{name}@{version}"
+    return ""
 
 
 async def _tokens_besides(engine: Engine, run: str) -> int:

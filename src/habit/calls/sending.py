@@ -105,6 +105,7 @@ class Sender:
             return await limiter.request(
                 send,
                 owner=self._owner,
+                kind=call.role,
                 again=sending.attempts > 0,
                 early=early,
                 patience=self._retry.max_retry_after,

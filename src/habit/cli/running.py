@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from habit.cli.agreeing import Agreement
 from habit.cli.output import end_output, note_line
@@ -116,6 +116,50 @@ async def _supervise(
     raise Interrupted(way_on(progress), signal_number=stop.signal_number)
 
 
+class Shown(Protocol):
+    """What shows on stderr how far some work is."""
+
+    async def keep_fresh(self) -> None:
+        """Redraw it now and then, until cancelled."""
+        ...
+
+    def close(self) -> None:
+        """Take it away."""
+        ...
+
+
+def run_until_stopped(work: Callable[[], Awaitable[T]], shown: Shown, way_on: Callable[[], str]) -> T:
+    """What ``work`` returns, which has engines of its own. Raises Interrupted with what ``way_on`` says when it was
+    stopped, else whatever ``work`` raises."""
+    import anyio
+
+    return anyio.run(_until_stopped, work, shown, way_on)
+
+
+async def _until_stopped(work: Callable[[], Awaitable[T]], shown: Shown, way_on: Callable[[], str]) -> T:
+    import anyio
+
+    from habit.errors import HabitError
+    from habit.tasks import task_group
+
+    stop = _Stop()
+    results: list[T] = []
+    with anyio.CancelScope() as scope, stop.listening(scope, shown):
+        try:
+            async with task_group() as group:
+                group.start_soon(shown.keep_fresh)
+                results.append(await work())
+                group.cancel_scope.cancel()
+        except HabitError:
+            if not scope.cancel_called:  # else it comes from being stopped
+                raise
+        finally:
+            shown.close()
+    if results:
+        return results[0]
+    raise Interrupted(way_on(), signal_number=stop.signal_number)
+
+
 def way_on(progress: Progress | None) -> str:
     """What to say to somebody who stopped a run."""
     if progress is None or progress.run is None:
@@ -140,7 +184,7 @@ class _Stop:
         self._count = 0
 
     @contextmanager
-    def listening(self, scope: anyio.CancelScope, progress: Progress | None) -> Iterator[None]:
+    def listening(self, scope: anyio.CancelScope, shown: Shown | None) -> Iterator[None]:
         """Cancel ``scope`` when a signal comes. Signals that whoever started us ignores stay ignored."""
         import asyncio
 
@@ -148,8 +192,8 @@ class _Stop:
 
         def stop_work() -> None:
             scope.cancel()
-            if progress is not None:
-                progress.close()
+            if shown is not None:
+                shown.close()
                 note_line("Stopping; press Ctrl-C again to end at once.")
 
         def on_signal(number: int, frame: FrameType | None) -> None:

@@ -21,7 +21,7 @@ from habit.contexts.context import Context
 from habit.errors import HabitError, UsageError
 from habit.events import Notice
 from habit.librarian import Asking, Ended
-from habit.library.contract import Facts, observe, violated
+from habit.library.contract import Facts, contract_for, observe, violated, violations_throughout
 from habit.library.evidence import Evidence, Outcome, Use
 from habit.library.habit import Habit
 from habit.library.match import Match, Matcher
@@ -72,15 +72,25 @@ class LibraryLibrarian:
             task.query, facts, habits, returns=task.returns, kernel=kernel, session=MATCH_SESSION
         )
         if isinstance(found, Match):
-            return Choice(
-                await anyio.to_thread.run_sync(self._chosen, found.habit, found.parameters, facts),
-                _HOW[found.how],
-                parameters=found.parameters,
-                phrasing=(found.phrasing or "") if found.how != "phrasing" else "",
-            )
+            phrasing = (found.phrasing or "") if found.how != "phrasing" else ""
+            return await self._fitting(found.habit, found.parameters, facts, _HOW[found.how], phrasing)
         if found.unfit is None:
             return Choice(None, found.reason)
         return _drifted(found.unfit.habit, found.unfit.parameters, found.unfit.violations[0])
+
+    async def _fitting(
+        self, habit: Habit, parameters: Mapping[str, Any], facts: Facts, why: str, phrasing: str = ""
+    ) -> Choice:
+        """The habit, if its contract holds for all of the input and not only for the samples it was matched by."""
+
+        def throughout() -> list[str]:
+            return violations_throughout(contract_for(habit.spec, facts), facts)
+
+        broken = await anyio.to_thread.run_sync(throughout, abandon_on_cancel=True)
+        if broken:
+            return _drifted(habit, parameters, broken[0])
+        use = await anyio.to_thread.run_sync(self._chosen, habit, parameters, facts)
+        return Choice(use, why, parameters=parameters, phrasing=phrasing)
 
     def repository(self) -> Repository:
         """The library's repository, opened at first use. Blocks. Raises UsageError when there is none."""
@@ -233,8 +243,7 @@ class NamedLibrarian(LibraryLibrarian):
         broken = violated(habit.spec, facts)
         if broken:
             return _drifted(habit, parameters, broken[0])
-        use = await anyio.to_thread.run_sync(self._chosen, habit, parameters, facts)
-        return Choice(use, "it was named", parameters=parameters)
+        return await self._fitting(habit, parameters, facts, "it was named")
 
 
 def _drifted(habit: Habit, parameters: Mapping[str, Any], clause: str) -> Choice:

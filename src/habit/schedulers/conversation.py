@@ -97,6 +97,8 @@ class Conversation:
             query=task.query,
             returns_line=self._returns_line,
         )
+        if task.hint:
+            text = f"{text}\n\n{task.hint}"
         self._lines.append(f"another question: {_cut(task.query)}")
         if self.messages[-1].role == "user":  # the question before was stopped; providers want roles to alternate
             self.messages[-1] = Message("user", f"{self.messages[-1].content}\n\n{text}")

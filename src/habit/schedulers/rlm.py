@@ -11,16 +11,30 @@ from dataclasses import replace
 
 from habit.calls.call import Call, Reply
 from habit.calls.tools import ONLY_PYTHON
+from habit.schedulers import meaning
 from habit.schedulers.conversation import Conversation
 from habit.schedulers.early import early_start
+from habit.schedulers.live import LiveSession
 from habit.schedulers.replies import read_blocks
 from habit.schedulers.rooted import Rooted
-from habit.schedulers.scheduler import Outcome
+from habit.schedulers.scheduler import Outcome, Task
 from habit.schedulers.workbench import Workbench
 
 
 class RLM(Rooted):
     """The recursive language model scheduler. One instance serves one run and all of its child runs."""
+
+    async def look_first(self, task: Task, live: LiveSession) -> Task:
+        """Where the profile is for a small model: say what of the question can't be searched for in the input."""
+        words = meaning.candidates(task.query) if self.profile.looks_first else ()
+        if not words:
+            return task
+        printed = await Workbench(self, task, live).look(meaning.look_for(words))
+        unsaid = meaning.read_look(printed, words)
+        if unsaid is None:
+            return task
+        told = self.profile.render("by_meaning", **unsaid.placeholders())
+        return replace(task, hint="\n\n".join(filter(None, (task.hint, told))))
 
     async def steps(self, talk: Conversation, bench: Workbench) -> Outcome | None:
         """The loop: ask for code, run it, tell what it printed; until it answers or no cell is left."""

@@ -75,6 +75,10 @@ class Rooted:
         """How every session for ``task`` starts, a replacement after a loss too."""
         return SessionSpec(query=task.query, clock=self.clock, limits=self.limits.session)
 
+    async def look_first(self, task: Task, live: LiveSession) -> Task:
+        """``task`` with what a look at the input tells the root beforehand."""
+        return task
+
     def begin(self, live: LiveSession, task: Task) -> Conversation:
         """The conversation with the root about ``task``."""
         return live.begin(Conversation, self.profile, task)
@@ -98,6 +102,7 @@ class Rooted:
     async def _work(self, task: Task, live: LiveSession) -> Outcome:
         """Take steps until there is an answer or a limit is met."""
         self.depth = max(self.depth, task.depth)
+        task = await self.look_first(task, live)
         talk = self.begin(live, task)
         try:
             outcome = await self.steps(talk, Workbench(self, task, live))

@@ -27,7 +27,7 @@ from habit.errors import CallFailed, SandboxError, SessionDied
 from habit.sandbox.session import CellResult, LlmRequest, Sandbox, Session
 from habit.schedulers.certain import certain_lines
 from habit.schedulers.live import LiveSession
-from habit.schedulers.speculation import History, Place, Predicted, Stream
+from habit.schedulers.speculation import Dependence, History, Place, Predicted, Stream
 from habit.schedulers.tape import Tape, TapedCell, TapedReply
 from habit.tasks import task_group
 
@@ -89,6 +89,7 @@ class Lookout:
         self._group = group
         self._scout: Scout | None = None
         self._begun: set[int] = set()
+        self.dependence = Dependence()
         self._planned: dict[Place, tuple[Call | None, Returns]] = {}
         self._certain_lines = certain_lines(cell.code) if cell else frozenset()
         self._news = anyio.Event()
@@ -144,6 +145,7 @@ class Lookout:
     def asked(self, request: LlmRequest, place: Place) -> None:
         """The session asks; it may be what a scout foresaw."""
         self._begun.add(request.line)
+        self.dependence.asked(request)
         self.stream.asked(place)
         self.tell()
 
@@ -202,6 +204,7 @@ class Lookout:
             and self.tape.repeatable
             and self.tape.seconds <= MOST_REPEATED_SECONDS
             and self.likely(request) is not None
+            and not self.dependence.at(request)
             and speculation.history.is_good
             and speculation.scouts["alive"] < MOST_SCOUTS
             and speculation.kernel.ahead.has_room
@@ -233,6 +236,7 @@ class Asked:
             self._lookout.tape.reply(self._place).settle(value)
             if not isinstance(value, CallFailed):
                 self._lookout.tape.predictions.learn(self._request, value)
+                self._lookout.dependence.told(self._request, value)
         return value
 
 
@@ -294,6 +298,8 @@ class Scout:
         taped = self._tape.reply(place)
         if taped.settled.is_set():
             return taped.get()
+        if lookout.dependence.at(request):
+            return await _real(taped)
         call, _ = await lookout.planned(request, place)
         if call is None:
             return await _real(taped)

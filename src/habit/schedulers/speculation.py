@@ -26,6 +26,12 @@ MOST_WASTED = 0.25
 ENOUGH_TO_JUDGE = 8
 """Calls ahead before that part says anything."""
 STREAMS_REMEMBERED = 4
+ENOUGH_SIGNS = 2
+"""Questions in a row that hold the reply before them from which on that is no chance."""
+TELLING = 4
+"""Characters of a reply from which on one such question is enough: ``yes`` or ``3`` stand in many a prompt."""
+_LOOKED_AT, _LOOKED_FOR = 16_000, 200
+"""Characters of a question that are looked at for that, and of a reply that are looked for."""
 _HEAD = 24
 """Characters at the start of a prompt that tell templates at one place of the code apart."""
 
@@ -66,6 +72,56 @@ def _templates(request: LlmRequest) -> tuple[tuple[Any, ...], ...]:
     schema = None if request.schema is None else json.dumps(request.schema, sort_keys=True)
     place = (request.site, schema, request.context is None)
     return (*place, request.query[:_HEAD] if request.context is None else hash(request.query)), place
+
+
+class Dependence:
+    """Tells places of the code where each question holds the reply before it: nothing can run ahead there."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[str, str | None]] = {}
+        """Question and reply of each place, the last ones."""
+        self._signs: dict[int, int] = {}
+
+    def asked(self, request: LlmRequest) -> None:
+        """The session asks; what it was told before at this place may be in it."""
+        text = _text_of(request)
+        before, told = self._last.get(request.site, ("", None))
+        if told is not None and not _holds(before, told):
+            signs = self._signs.get(request.site, 0)
+            if not _holds(text, told):
+                self._signs[request.site] = max(signs - 1, 0)
+            else:  # a short one may be there by chance
+                self._signs[request.site] = min(signs + (ENOUGH_SIGNS if len(told) >= TELLING else 1), 2 * ENOUGH_SIGNS)
+        self._last[request.site] = (text, None)
+
+    def told(self, request: LlmRequest, value: Any) -> None:
+        """It was answered with ``value``."""
+        told = str(value).strip() if isinstance(value, (str, int, float)) else ""
+        if len(told) > _LOOKED_FOR:
+            told = told[:_LOOKED_FOR].rsplit(None, 1)[0]  # up to the end of a word
+        self._last[request.site] = (_text_of(request), told or None)
+
+    def at(self, request: LlmRequest) -> bool:
+        """Whether the next question at this place most likely needs the reply to ``request``."""
+        return self._signs.get(request.site, 0) >= ENOUGH_SIGNS
+
+
+def _text_of(request: LlmRequest) -> str:
+    """All that is asked, as far as it is short: the reply before is in the question, or is the context."""
+    payload = request.context.payload if request.context is not None else b""
+    beside = str(payload, "utf-8", "replace") if isinstance(payload, bytes) and len(payload) <= _LOOKED_AT else ""
+    return f"{request.query[:_LOOKED_AT]}\n{beside}"
+
+
+def _holds(text: str, told: str) -> bool:
+    """Whether ``told`` stands in ``text`` as words of its own."""
+    start = text.find(told)
+    while start >= 0:
+        end = start + len(told)
+        if not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()):
+            return True
+        start = text.find(told, start + 1)
+    return False
 
 
 class Stream:

@@ -30,6 +30,8 @@ class Profile:
     """Slice size suggested for leaf calls."""
     page_chars: int
     """Characters of a page of the context, as the agent loop reads it."""
+    looks_first: bool = False
+    """Whether the root is told which words of the question can't be searched for; see schedulers/meaning.py."""
     execution: Execution = "fence"
     """How the root hands over code where nothing else is asked for; see docs/decisions/execution.md."""
     dialect: Dialect = "habit"
@@ -73,6 +75,7 @@ SMALL = Profile(
     preview_chars=1_200,
     slice_chars=6_000,
     page_chars=1_500,
+    looks_first=True,
     root_temperature=0.0,
     repeat_temperature=0.6,
     root_max_tokens=512,
@@ -91,6 +94,7 @@ def profile_for(
     if name == "auto":
         name = "small" if model.partition(":")[0] == "local" else "frontier"
     profile = replace(SMALL if name == "small" else FRONTIER, dialect=cast(Dialect, dialect))
+    profile = replace(profile, looks_first=profile.looks_first and dialect == "habit")
     if execution == "auto" and strategy == "agent" and profile.name == "frontier":
         execution = "tool"  # the loop as users know it
     return profile if execution == "auto" else replace(profile, execution=cast(Execution, execution))

@@ -8,6 +8,7 @@ import queue
 import signal
 import socket
 import threading
+from _thread import start_new_thread as start_thread  # as it was before ``threads`` took it over
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -103,7 +104,7 @@ class Link:
 
     def start(self) -> None:
         """Begin to read, in a thread that leaves interrupts to the main one."""
-        threading.Thread(target=self._read_for_ever, name="habit-reader", daemon=True).start()
+        start_thread(self._read_for_ever, ())  # no threading.Thread: it would write to some 60 pages more
 
     def open_cell(self, cell: int) -> None:
         """From now on requests of this cell are sent."""

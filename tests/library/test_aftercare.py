@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -15,8 +14,6 @@ from habit.calls.returns import Returns
 from habit.contexts.context import Context
 from habit.library.contract import infer_contract
 from habit.library.repository import Repository
-from habit.sandbox.cpython import CPythonSandbox
-from support.libraries import isolate
 from support.library_bench import MENDED, RECORDS, TUESDAY, LibraryBench, Model, afresh, count_label, root_by, spam
 
 HOW_MANY_HAM = "How many messages are ham?"
@@ -24,21 +21,6 @@ HAM = root_by({"": afresh("csv", "ham")})
 MATCHED = '{"habit": "count-label", "parameters": {"label": "ham"}}'
 LAYOUT = infer_contract([Context.of(RECORDS)], answer_type=Returns.from_type(int), answers=[1])
 REPAIRER = root_by({"Mend a Python program": f"answer({MENDED!r})", "": afresh("records", "spam")})
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    made = CPythonSandbox()
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-def bench(tmp_path: Path, sandbox: CPythonSandbox, monkeypatch: pytest.MonkeyPatch) -> LibraryBench:
-    isolate(monkeypatch, tmp_path)
-    bench = LibraryBench(tmp_path, sandbox)
-    bench.approve(count_label())
-    return bench
 
 
 class SlowRoot(Model):
