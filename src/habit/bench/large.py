@@ -191,7 +191,7 @@ _NEW: tuple[Family, ...] = (
     ),
     Family(
         "needle-code",
-        ("What is the access code of the {place}?", "Which access code was set for the {place}?"),
+        ("What is the access code of depot {place}?", "Which access code was set for depot {place}?"),
         str,
         lambda rng, data: {"place": rng.choice(PLACES)},
         lambda data, given: next(
@@ -199,7 +199,7 @@ _NEW: tuple[Family, ...] = (
             for line in data.log
             if line.text.startswith("access code") and f" {given['place']} " in line.text
         ),
-        "SELECT substr(text, -5) FROM log WHERE text LIKE 'access code of the ' || :place || ' %'",
+        "SELECT substr(text, -5) FROM log WHERE text LIKE 'access code of depot ' || :place || ' %'",
         "line = next(row['text'] for row in rows if {place} in row['text'])\nfound = line.split()[-1]",
         formats=("log",),
         kind="needle",
