@@ -17,7 +17,9 @@ from habit.bench.sized import PLACES, THREATENING
 
 PACK = 200
 """Texts in one leaf call: about 12,000 characters."""
-ASK_KINDS = f"Each line is a message. For each, in order, say what kind it is: {', '.join(sorted(LABELS))}."
+ASK_KINDS = "Each line is a message. For each, in order, say which of the labels fits it best."
+_ASKED_KINDS = sorted({*LABELS} - {"question"})
+"""Without a word that any question may hold, so that it can be told what is a value in it."""
 ASK_THREATS = "Each line is a message. List, word for word, those whose writer means to go to court."
 ASK_THING = "Name the thing that this message is about, in one word."
 _FEW = 5
@@ -26,13 +28,15 @@ _FEW = 5
 _PACKED = (
     "texts = [row['text'] for row in {rows}]\n"
     f"packs = ['\\n'.join(texts[start:start + {PACK}]) for start in range(0, len(texts), {PACK})]\n"
-    "replies = recursive_llm_map({query!r}, packs, returns=list[str])\n"
+    "replies = recursive_llm_map({query!r}, packs, returns={returns})\n"
 )
+_ARRAY_OF_KINDS = {"type": "array", "items": {"enum": sorted(LABELS)}}
 _KINDS = "kinds = [kind for reply in replies for kind in reply]\n"
 
 
 def _packed(query: str, rows: str = "rows") -> str:
-    return _PACKED.format(query=query, rows=rows)
+    returns = "list[str]" if query == ASK_THREATS else repr(_ARRAY_OF_KINDS).replace("{", "{{").replace("}", "}}")
+    return _PACKED.format(query=query, rows=rows, returns=returns)
 
 
 def favourites(data: Dataset) -> dict[str, str]:
@@ -74,12 +78,12 @@ def _starter(data: Dataset, given: Mapping[str, Any]) -> Any:
 
 
 def _draw_kind(rng: random.Random, data: Dataset) -> dict[str, Any]:
-    return {"label": rng.choice(sorted(LABELS))}
+    return {"label": rng.choice(_ASKED_KINDS)}
 
 
 def _draw_favourite(rng: random.Random, data: Dataset) -> dict[str, Any]:
     shared = Counter(favourites(data).values())
-    return {"label": rng.choice(sorted(kind for kind, users in shared.items() if users > 1))}
+    return {"label": max(_ASKED_KINDS, key=lambda kind: (shared[kind], rng.random()))}
 
 
 def _draw_euros(rng: random.Random, data: Dataset) -> dict[str, Any]:
@@ -126,9 +130,10 @@ def _slow(data: Dataset, given: Mapping[str, Any]) -> list[str]:
 
 
 def _draw_slow(rng: random.Random, data: Dataset) -> dict[str, Any]:
-    component, worker = rng.choice(sorted({(component, worker) for component, worker, _, _ in _words(data)}))
+    # 0 and 1 are numbers that programs hold anyway, so that no learner can tell that they come from the question.
+    component, worker = rng.choice(sorted({(one, worker) for one, worker, _, _ in _words(data) if worker > 1}))
     times = sorted(taken for one, other, _, taken in _words(data) if (one, other) == (component, worker))
-    return {"worker": worker, "component": component, "ms": ([0, *times])[-_FEW:][0]}
+    return {"worker": worker, "component": component, "ms": max(9, times[-_FEW:][0])}
 
 
 _THREAD_SQL = (
@@ -170,8 +175,8 @@ _NEW: tuple[Family, ...] = (
     Family(
         "kind-by-city",
         (
-            "Of the messages that users from {city} wrote, how many are of the kind {label}?",
-            "Count, among what users from {city} wrote, the messages of the kind {label}.",
+            "Of the messages written in {city}, how many are of the kind {label}?",
+            "Count, among the messages written in {city}, those of the kind {label}.",
         ),
         int,
         lambda rng, data: {"city": rng.choice(sorted(set(data.cities.values()))), **_draw_kind(rng, data)},
@@ -195,8 +200,7 @@ _NEW: tuple[Family, ...] = (
             if line.text.startswith("access code") and f" {given['place']} " in line.text
         ),
         "SELECT substr(text, -5) FROM log WHERE text LIKE 'access code of the ' || :place || ' %'",
-        "hits = [row['text'] for row in rows if 'access code' in row['text'] and {place} in row['text']]\n"
-        "found = hits[0].split()[-1]",
+        "line = next(row['text'] for row in rows if {place} in row['text'])\nfound = line.split()[-1]",
         formats=("log",),
         kind="needle",
     ),
@@ -211,14 +215,14 @@ _NEW: tuple[Family, ...] = (
         lambda data, given: next(message.id for message in data.messages if message.text in THREATENING),
         "SELECT id FROM messages WHERE text LIKE '%judge%' OR text LIKE '%solicitor%' OR text LIKE '%the bench%'",
         f"{_packed(ASK_THREATS)}hits = [text for reply in replies for text in reply]\n"
-        "found = [row['id'] for row in rows if row['text'] in hits][0]",
+        "found = next(row['id'] for row in rows if row['text'] in hits)",
         kind="needle",
     ),
     Family(
         "pairs-of-kind",
         (
-            "Which pairs of users both write messages of the kind {label} more often than of any other kind (of equals "
-            "the first in the alphabet)? Write each pair as 'first & second', in the order of the alphabet.",
+            "Which pairs of writers both send messages of the kind {label} more often than of any other kind (of "
+            "equals the first in the alphabet)? Write each pair as 'first & second', in the order of the alphabet.",
         ),
         list[str],
         _draw_favourite,

@@ -84,7 +84,7 @@ def _messages(rng: random.Random, size: int, form: Format, tables: str) -> tuple
         times[label] += 1
         text = left[label][place]
         message = Message(
-            id=f"m{1000 + number * 7 + rng.randrange(5)}",
+            id=f"m{1_000_000 + number * 7 + rng.randrange(5)}",
             user=user,
             date=(FIRST_DAY + timedelta(days=rng.randrange(_DAYS))).isoformat(),
             amount=rng.randrange(5, 400),
