@@ -20,7 +20,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from habit.bench.oracle import Question
+from habit.bench.tasks import Question
 from habit.bench.stream import look_after, make_stream
 from habit.config import Settings
 from habit.engine import Engine

@@ -184,7 +184,7 @@ _BY_SEARCH: Mapping[str, _Search] = {
     ),
     "needle-code": (
         "search",
-        lambda given: f"access code of the {given['place']}",
+        lambda given: f"access code of depot {given['place']}",
         lambda given, told: lines(told).log[0].text.split()[-1],
     ),
     "slow-requests": (

@@ -142,8 +142,8 @@ def worded() -> dict[str, list[str]]:
 
 
 def thing_of(text: str) -> str:
-    """What a message is about."""
-    return next(thing for thing in THINGS if f" {thing}" in text)
+    """What a message is about; empty for a text of another kind."""
+    return next((thing for thing in THINGS if f" {thing}" in text), "")
 
 
 def log_line(rng: random.Random, day: int) -> LogLine:

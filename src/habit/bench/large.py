@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -30,13 +30,17 @@ _PACKED = (
     f"packs = ['\\n'.join(texts[start:start + {PACK}]) for start in range(0, len(texts), {PACK})]\n"
     "replies = recursive_llm_map({query!r}, packs, returns={returns})\n"
 )
-_ARRAY_OF_KINDS = {"type": "array", "items": {"enum": sorted(LABELS)}}
-_KINDS = "kinds = [kind for reply in replies for kind in reply]\n"
+
+KINDS_OF_REPLIES = "kinds = [kind for reply in replies for kind in reply]\n"
 
 
-def _packed(query: str, rows: str = "rows") -> str:
-    returns = "list[str]" if query == ASK_THREATS else repr(_ARRAY_OF_KINDS).replace("{", "{{").replace("}", "}}")
-    return _PACKED.format(query=query, rows=rows, returns=returns)
+def packed(labels: Sequence[str], rows: str = "rows") -> str:
+    """Code that asks for one of ``labels`` for each text of ``rows``; ``KINDS_OF_REPLIES`` takes the replies apart."""
+    return _packed(ASK_KINDS, repr({"type": "array", "items": {"enum": sorted(labels)}}), rows)
+
+
+def _packed(query: str, returns: str, rows: str = "rows") -> str:
+    return _PACKED.format(query=query, rows=rows, returns=returns.replace("{", "{{").replace("}", "}}"))
 
 
 def favourites(data: Dataset) -> dict[str, str]:
@@ -170,7 +174,7 @@ _NEW: tuple[Family, ...] = (
         _draw_kind,
         lambda data, given: sum(message.label == given["label"] for message in data.messages),
         "SELECT count(*) FROM messages WHERE label = :label",
-        f"{_packed(ASK_KINDS)}{_KINDS}found = kinds.count({{label}})",
+        f"{packed(sorted(LABELS))}{KINDS_OF_REPLIES}found = kinds.count({{label}})",
     ),
     Family(
         "kind-by-city",
@@ -185,13 +189,13 @@ _NEW: tuple[Family, ...] = (
         ),
         "SELECT count(*) FROM messages JOIN users USING (user) WHERE city = :city AND label = :label",
         "mine = [row for row in rows if city_of[row['user']] == {city}]\n"
-        f"{_packed(ASK_KINDS, 'mine')}{_KINDS}found = kinds.count({{label}})",
+        f"{packed(sorted(LABELS), 'mine')}{KINDS_OF_REPLIES}found = kinds.count({{label}})",
         formats=("csv",),
         tables="users",
     ),
     Family(
         "needle-code",
-        ("What is the access code of the {place}?", "Which access code was set for the {place}?"),
+        ("What is the access code of depot {place}?", "Which access code was set for depot {place}?"),
         str,
         lambda rng, data: {"place": rng.choice(PLACES)},
         lambda data, given: next(
@@ -199,7 +203,7 @@ _NEW: tuple[Family, ...] = (
             for line in data.log
             if line.text.startswith("access code") and f" {given['place']} " in line.text
         ),
-        "SELECT substr(text, -5) FROM log WHERE text LIKE 'access code of the ' || :place || ' %'",
+        "SELECT substr(text, -5) FROM log WHERE text LIKE 'access code of depot ' || :place || ' %'",
         "line = next(row['text'] for row in rows if {place} in row['text'])\nfound = line.split()[-1]",
         formats=("log",),
         kind="needle",
@@ -214,7 +218,7 @@ _NEW: tuple[Family, ...] = (
         lambda rng, data: {},
         lambda data, given: next(message.id for message in data.messages if message.text in THREATENING),
         "SELECT id FROM messages WHERE text LIKE '%judge%' OR text LIKE '%solicitor%' OR text LIKE '%the bench%'",
-        f"{_packed(ASK_THREATS)}hits = [text for reply in replies for text in reply]\n"
+        f"{_packed(ASK_THREATS, 'list[str]')}hits = [text for reply in replies for text in reply]\n"
         "found = next(row['id'] for row in rows if row['text'] in hits)",
         kind="needle",
     ),
@@ -228,7 +232,7 @@ _NEW: tuple[Family, ...] = (
         _draw_favourite,
         _pairs_of_kind,
         _FAVOURITE_SQL,
-        f"{_packed(ASK_KINDS)}{_KINDS}"
+        f"{packed(sorted(LABELS))}{KINDS_OF_REPLIES}"
         "counts = {{}}\nfor row, kind in zip(rows, kinds):\n"
         "    of_user = counts.setdefault(row['user'], {{}})\n    of_user[kind] = of_user.get(kind, 0) + 1\n"
         "mine = []\nfor user in sorted(counts):\n    of_user = counts[user]\n"

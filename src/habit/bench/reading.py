@@ -71,7 +71,7 @@ class Reader:
         text = str(row["text"])
         right = self.labels.get(text) or label_of(text) or "none"
         label = self.kind(text)
-        message = Message(row["id"], row["user"], row["date"], int(row["amount"]), text, label)
+        message = Message(row["id"], row.get("user", ""), row.get("date", ""), int(row.get("amount", 0)), text, label)
         if label != right:
             message = replace(message, amount=message.amount + self.chance.choice((-10, -1, 1, 10)))
         self.messages.append(message)

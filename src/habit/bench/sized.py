@@ -1,7 +1,7 @@
 """Inputs of any size in bytes: as many records as it takes, with what is asked about hidden among them.
 
 Every user has a kind of message that they write most; messages answer earlier ones, in threads; one message threatens
-to go to court, in words of its own; and the log says the access code of a few places, once each.
+to go to court, in words of its own; and the log says the access code of a few depots, once each.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from habit.bench.data import (
     worded,
 )
 
-PLACES = ("north depot", "south gate", "boiler house", "old mill")
+PLACES = ("altona", "bergen", "cork", "delft")
 THREATS = (
     "If I do not have my money by Friday, a judge will hear about this {thing}.",
     "My solicitor has all the papers on the {thing}, and will file them next week.",
@@ -118,6 +118,6 @@ def _log(rng: random.Random, size: int) -> list[LogLine]:
         written += len(lines[-1].shown()) + 1
     for place, number in zip(PLACES, rng.sample(range(len(lines) // 4, len(lines)), len(PLACES)), strict=True):
         lines[number] = replace(
-            lines[number], text=f"access code of the {place} set to {rng.randrange(10_000, 99_999)}"
+            lines[number], text=f"access code of depot {place} set to {rng.randrange(10_000, 99_999)}"
         )
     return lines

@@ -14,7 +14,7 @@ from habit.bench.families import Family, Parameters
 from habit.bench.large import LARGE
 from habit.bench.sized import make_sized
 
-GENERATOR = 1
+GENERATOR = 2
 """Raised when the same seed makes another question, so that results of before are not taken for it."""
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 """Bytes."""

@@ -140,6 +140,11 @@ def asked(prompt: str) -> tuple[str, str]:
     return question, text
 
 
+def each_is_spam(question: str, text: str) -> str:
+    """A leaf model that sorts several messages at once."""
+    return json.dumps([is_spam("Is this message spam or ham?", line) for line in text.splitlines()])
+
+
 @dataclass(frozen=True)
 class Script:
     """A run, and the habit that must come of it."""
@@ -187,6 +192,24 @@ print(count)
         parameters={"wanted_label": "spam"},
         elsewhere=(OTHER_MESSAGES, {"wanted_label": "ham"}, 2),
         gone=("print", "first"),
+    ),
+    Script(
+        "count by label, several in a call, the labels in a schema",
+        "How many messages are spam?",
+        MESSAGES,
+        [
+            """
+texts = [row["text"] for row in table()]
+packs = ["\\n".join(texts[start:start + 5]) for start in range(0, len(texts), 5)]
+labels = {"type": "array", "items": {"enum": ["spam", "ham"]}}
+replies = recursive_llm_map("Each line is a message. Which label fits it?", packs, returns=labels)
+answer([label for reply in replies for label in reply].count("spam"))
+""",
+        ],
+        5,
+        leaf=each_is_spam,
+        parameters={"wanted_label": "spam"},
+        elsewhere=(OTHER_MESSAGES, {"wanted_label": "ham"}, 2),
     ),
     Script(
         "count by label, a map and a Counter",
