@@ -1006,4 +1006,20 @@ answer(topics.count("delivery"))
         parameters={"word": "delivery"},
         elsewhere=(OTHER_TICKETS, {"word": "refund"}, 1),
     ),
+    Script(
+        "all texts in one call, for a list",
+        "How many tickets are about delivery?",
+        TICKETS,
+        [
+            """
+kinds = {"type": "array", "items": {"enum": ["delivery", "refund", "crash", "other"]}}
+topics = recursive_llm("Give the topic of each line.", "\\n".join(t["text"] for t in context), returns=kinds)
+answer(topics.count("delivery"))
+""",
+        ],
+        3,
+        leaf=lambda question, text: json.dumps(each_topic(question, text).splitlines()),
+        parameters={"label": "delivery"},
+        elsewhere=(OTHER_TICKETS, {"label": "refund"}, 1),
+    ),
 ]

@@ -123,14 +123,14 @@ class _Opposites(_AnyReply):
 
 
 def _opposite(exchange: Exchange) -> Exchange | None:
-    """The same exchange with another reply. Free text counts only where it is about a slice of the input: what a model
-    says of nothing depends on nothing."""
-    schema = exchange.schema or {}
-    others: list[Any] = [choice for choice in schema.get("enum") or () if choice != exchange.reply]
+    """The same exchange with another reply. Half of a text or list counts only where it is about a slice of the input:
+    what a model says of nothing depends on nothing."""
+    schema, reply = exchange.schema or {}, exchange.reply
+    others: list[Any] = [choice for choice in schema.get("enum") or () if choice != reply]
     if schema.get("type") == "boolean":
-        others = [not exchange.reply]
-    elif not schema and isinstance(exchange.reply, str) and exchange.context is not None:
-        others = [half for half in [exchange.reply[len(exchange.reply) // 2 :]] if half != exchange.reply]
+        others = [not reply]
+    elif not others and isinstance(reply, (str, list)) and reply and exchange.context is not None:
+        others = [reply[len(reply) // 2 :]] if len(reply) > 1 else []
     if not others or exchange.reason:
         return None
     return Exchange(exchange.query, exchange.context, exchange.schema, others[0])
