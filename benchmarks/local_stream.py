@@ -20,8 +20,8 @@ from typing import Any
 
 import anyio.to_thread
 
-from habit.bench.tasks import Question
 from habit.bench.stream import look_after, make_stream
+from habit.bench.tasks import Question
 from habit.config import Settings
 from habit.engine import Engine
 from habit.errors import RunError

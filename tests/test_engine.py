@@ -361,3 +361,20 @@ async def test_neither_children_nor_open_sessions_wait_for_a_place(bench: Bench)
                 assert (await first.ask("?")).answer == "one"
                 assert (await second.ask("?")).answer == "two"
                 model.answered.set()
+
+
+@pytest.mark.parametrize("places", [1, 2])
+async def test_a_run_in_the_midst_of_another_needs_no_place_of_its_own(bench: Bench, places: int) -> None:
+    class AsksItself(ScriptedProvider):
+        """Asks the engine whose model it is."""
+
+        async def request(self, call: Call) -> Reply:
+            if "outer?" in call.messages[-1].content:
+                found.append((await engine.ask("inner?", "text")).answer)
+            return await super().request(call)
+
+    found: list[str] = []
+    async with bench.engine(AsksItself([block("answer('in')"), block("answer('out')")]), sessions=places) as engine:
+        with anyio.fail_after(60):
+            assert (await engine.ask("outer?", "text")).answer == "out"
+    assert found == ["in"]

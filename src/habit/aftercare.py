@@ -7,6 +7,7 @@ take as long as answers do: they go on in the background of the engine, one afte
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,8 +16,8 @@ from habit.calls.budget import Budget, Ledger
 from habit.calls.returns import Returns
 from habit.config import Settings
 from habit.contexts.context import Context
-from habit.errors import RunError
-from habit.events import ignore
+from habit.errors import HabitError, RunError, UsageError
+from habit.events import Notice, ignore
 from habit.execution import Execution, Job
 from habit.jobs import context_again, librarian_for, new_job, new_record, returns_of, settings_of
 from habit.journal.records import RunRecord
@@ -72,7 +73,21 @@ async def _look_after(
     if await librarian.note(ended):
         left = Ledger(ended.budget_left or Budget(), parent=within)
         asides = Asides(ended.run.id, ended.context, settings, resources, left)
-        await resources.background.add(partial(librarian.after, ended, asides))
+        await resources.background.add(partial(_after, ended, librarian, asides))
+
+
+async def _after(ended: Ended, librarian: Librarian, asides: Asides) -> None:
+    """What ``ended`` calls for, unless another process is at it: a run that was answered may be resumed meanwhile."""
+    async with AsyncExitStack() as claimed:
+        try:
+            store = await asides.resources.store()
+            await claimed.enter_async_context(store.claim(f"{ended.run.id}-after"))
+        except UsageError:
+            return
+        except HabitError as problem:
+            ended.tell(Notice("The answer stands; looking after the library failed", str(problem)))
+            return
+        await librarian.after(ended, asides)
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ class Librarian(Protocol):
         ...
 
     async def after(self, ended: Ended, ask: Asking) -> None:
-        """Do what a noted run calls for: solve it afresh, or repair a habit. Never raises a HabitError: the question is
-        answered already."""
+        """Do what a noted run calls for and nobody did meanwhile: solve it afresh, or repair a habit. Never raises a
+        HabitError: the question is answered already."""
         ...
 
     async def aclose(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import fields
 
 import anyio
@@ -25,6 +27,9 @@ from habit.sandbox.choose import open_sandbox, pick
 from habit.sandbox.session import Sandbox
 from habit.tasks import Background
 from habit.telemetry.otel import OpenTelemetry
+
+_holders: ContextVar[frozenset[anyio.CapacityLimiter]] = ContextVar("_holders", default=frozenset())
+"""Whose places are held by the run that the running code works for."""
 
 
 class Resources:
@@ -71,13 +76,23 @@ class Resources:
         """The budget that the settings give each run."""
         return Budget(**{field.name: getattr(self.settings, field.name) for field in fields(Budget)})
 
-    @property
-    def places(self) -> anyio.CapacityLimiter:
-        """One for each run that may be worked on at the same time. Only a run that nobody else waits for and that keeps
-        no session may wait for a place: so none is ever held by who waits for another."""
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Held while a run is worked on; there are as many as may be at the same time. Only a run that nobody else
+        waits for and that keeps no session may wait for one, so none is ever held by who waits for another: a run
+        that is asked for in the midst of another, by a model of one's own say, goes without."""
         if self._places is None:
             self._places = anyio.CapacityLimiter(self.settings.sessions or sessions_that_fit(available_memory()))
-        return self._places
+        held = _holders.get()
+        if self._places in held:
+            yield
+            return
+        async with self._places:
+            token = _holders.set(held | {self._places})
+            try:
+                yield
+            finally:
+                _holders.reset(token)
 
     @property
     def keep_conversions(self) -> bool:

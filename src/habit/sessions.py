@@ -103,7 +103,7 @@ class Session:
         """The turn of a run among those of the engine. A session that goes on does without: its process is there
         already, or stays."""
         alone = self.last and self._before is None and self._settings.strategy != "direct"
-        return self._resources.places if alone else nullcontext()
+        return self._resources.place() if alone else nullcontext()
 
     async def _go_back(self, ref: str) -> None:
         """Begin where the run ``ref`` ended."""

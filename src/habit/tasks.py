@@ -18,7 +18,8 @@ async def task_group() -> AsyncIterator[TaskGroup]:
         async with anyio.create_task_group() as group:
             yield group
     except BaseExceptionGroup as failures:
-        raise most_telling(failures) from None
+        failure = most_telling(failures)
+        raise failure from failure.__cause__
 
 
 class Background:
@@ -35,13 +36,26 @@ class Background:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Work goes on while the block does; at its end what is left is waited for, or cancelled with the block."""
-        async with task_group() as group:
-            self._group = group
-            try:
-                yield
-            finally:
-                self._group = None
+        """Work goes on while the block does; at its end what is left is waited for, or cancelled with the block.
+
+        An error of the block, which may be a group, leaves as it is.
+        """
+        failed: Exception | None = None
+        try:
+            async with task_group() as group:
+                self._group = group
+                try:
+                    yield
+                except Exception as failure:
+                    failed = failure
+                    raise
+                finally:
+                    self._group = None
+        except Exception:
+            if failed is None:
+                raise  # of the work
+        if failed is not None:
+            raise failed
 
     @property
     def busy(self) -> bool:

@@ -102,6 +102,21 @@ async def test_a_shadow_that_was_cut_off_is_taken_up_again_once(bench: LibraryBe
     assert bench.outcomes() == ["hit", "agreed"]
 
 
+async def test_a_run_that_is_resumed_while_its_shadow_is_under_way_has_no_other(bench: LibraryBench) -> None:
+    model, other_model = SlowRoot(root_by({"": afresh("csv", "spam")})), Model(HAM)
+    async with bench.engine(model, shadow=1.0) as engine, bench.engine(other_model, shadow=1.0) as other:
+        run = await engine.ask(HOW_MANY_HAM, TUESDAY, returns=int)
+        await model.asked.wait()
+        for _ in range(2):
+            assert (await engine.resume(run.id)).answer == 3
+            assert (await other.resume(run.id)).answer == 3
+        await other.settled()
+        model.let_go.set()
+        await engine.settled()
+    assert bench.outcomes() == ["hit", "disagreed"]  # a second would suspend the habit
+    assert not other_model.calls
+
+
 async def test_a_repair_that_was_cut_off_is_taken_up_again(bench: LibraryBench) -> None:
     model = SlowRoot(REPAIRER, only="Mend a Python program")
     run = await cut_off(bench, model, "How many messages are spam?", RECORDS)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from habit.errors import UsageError
+from habit.library import evidence as module
 from habit.library.evidence import Evidence, Use
 from habit.library.standing import standings
 
@@ -120,3 +121,16 @@ def test_what_a_habit_wrote_does_not_steer_the_terminal() -> None:
     assert len(shown.splitlines()) == 2
     assert len(shown) < 1_000
     assert standing.to_json()["reasons"] == [reason]
+
+
+def test_a_file_that_another_program_holds_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BUSY_MS", 10)
+    evidence = Evidence(tmp_path / "evidence.db")
+    evidence.note(HIT)
+    other = sqlite3.connect(tmp_path / "evidence.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(UsageError, match="locked"):
+        evidence.note(MISS)
+    other.close()
+    assert evidence.uses() == [HIT]
+    evidence.close()

@@ -19,7 +19,6 @@ from habit.bench.oracle import NAME as ORACLE
 from habit.bench.oracle import OracleModel
 from habit.bench.outcome import digest_of
 from habit.bench.plan import Item
-from habit.bench.tasks import Question
 from habit.calls.budget import Budget
 from habit.calls.provider import Provider
 from habit.config import Settings
@@ -130,11 +129,10 @@ class Arms:
             self._opened[name] = Arm(await self._stack.enter_async_context(engine), repository, self.told(settings))
         return self._opened[name]
 
-    def about(self, item: Item, question: Question, key: str) -> None:
-        """Let the script know what is asked next. The same item gets the same noise, whatever was asked before it."""
+    def about(self, item: Item) -> None:
+        """Take the script that misreads as much as ``item`` says: the same texts, whichever way it is asked."""
         if self.oracle:
-            model = OracleModel(latency=self.latency, noise=item.noise, seed=int(key, 16))
-            self._scripted.model = model
+            self._scripted.model = OracleModel(latency=self.latency, noise=item.noise, seed=item.seed)
 
     def _library_of(self, item: Item) -> str:
         """Its folder: streams of different settings never share one."""

@@ -294,7 +294,7 @@ def _streams(who: str | int | float, mark: str, outcomes: Sequence[Outcome]) -> 
     return [
         Section(
             f"Questions that recur: {who}",
-            [f"{len({one.seed for one in stream})} streams. By habits: answered by a habit of the library."],
+            [f"Streams: {len({one.seed for one in stream})}. By habits: answered by a habit of the library."],
             [
                 Table(str(who), ("strategy", *_RIGHT, "by habits", *_COSTS), rows),
                 Table(f"{who}: tokens spent after so many questions, all together", ("strategy", *numbers), reached),

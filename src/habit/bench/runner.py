@@ -173,7 +173,7 @@ class Bench:
         question = await anyio.to_thread.run_sync(item.question)
         truth, context = await anyio.to_thread.run_sync(lambda: (question.truth, question.context))
         arm = await self._arms.arm(item)
-        self._arms.about(item, question, key)
+        self._arms.about(item)
         began = time.perf_counter()
         run = await self._left_over(arm, question)
         if run is None:

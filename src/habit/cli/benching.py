@@ -151,6 +151,7 @@ def bench(context: click.Context, /, **given: Any) -> int:
 
 
 def _run(given: dict[str, Any]) -> int:
+    from habit.bench.attribution import attribute
     from habit.bench.runner import Bench
     from habit.cli.bench_line import BenchLine
     from habit.cli.running import run_until_stopped
@@ -175,6 +176,7 @@ def _run(given: dict[str, Any]) -> int:
         shadow=shadow,
         max_usd=settings.max_usd,
         mutants=MOST_MUTANTS if mutants is None else mutants,
+        attribute=attribute,
         tell=line.tell,
     )
     ended = run_until_stopped(lambda: _started(work, Path(folder)), line, lambda: _way_on(folder))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -91,7 +92,7 @@ class Evidence:
     def note(self, use: Use, *, phrasing: str = "") -> None:
         """Add a use, and the ``phrasing`` that it confirmed. What was noted of the same run before stays and counts no
         more; the same of the same run is noted once."""
-        with self._lock, self._open() as db:
+        with self._transaction() as db:
             last = db.execute(
                 "SELECT habit, version, outcome FROM uses WHERE run = ? ORDER BY number DESC LIMIT 1", (use.run,)
             ).fetchone()
@@ -108,7 +109,7 @@ class Evidence:
         where, values = ("", ()) if habit is None else ("AND habit = ?", (habit,))
         limit = "" if latest is None else f"LIMIT {int(latest)}"
         superseded = "EXISTS (SELECT 1 FROM uses later WHERE later.run = uses.run AND later.number > uses.number)"
-        with self._lock, self._open() as db:
+        with self._transaction() as db:
             rows = db.execute(
                 f"SELECT {_COLUMNS} FROM uses WHERE NOT {superseded} {where} ORDER BY number DESC {limit}", values
             ).fetchall()
@@ -116,30 +117,30 @@ class Evidence:
 
     def calls_for(self, run: str, *, more: bool) -> bool:
         """Whether what an answered run called for is still to be done; ``more`` says so when it is asked first."""
-        with self._lock, self._open() as db:
+        with self._transaction() as db:
             db.execute("INSERT INTO looked_after VALUES (?, ?) ON CONFLICT DO NOTHING", (run, not more))
             (done,) = db.execute("SELECT done FROM looked_after WHERE run = ?", (run,)).fetchone()
         return not done
 
     def is_done(self, run: str) -> None:
         """What an answered run called for is done."""
-        with self._lock, self._open() as db:
+        with self._transaction() as db:
             db.execute("UPDATE looked_after SET done = 1 WHERE run = ?", (run,))
 
     def add(self, habit: str, template: str) -> None:
         """Remember how a question for ``habit`` was put, as a template; once is enough."""
-        with self._lock, self._open() as db:
+        with self._transaction() as db:
             _add(db, habit, template)
 
     def lookup(self, habit: str) -> list[str]:
         """The templates remembered for ``habit``, the oldest first."""
-        with self._lock, self._open() as db:
+        with self._transaction() as db:
             found = db.execute("SELECT template FROM phrasings WHERE habit = ? ORDER BY number", (habit,))
             return [row[0] for row in found]
 
     def remove(self, habit: str, template: str) -> None:
         """Forget a template, because an answer it led to was wrong."""
-        with self._lock, self._open() as db:
+        with self._transaction() as db:
             db.execute("DELETE FROM phrasings WHERE habit = ? AND template = ?", (habit, template))
 
     def close(self) -> None:
@@ -149,17 +150,20 @@ class Evidence:
                 self._db.close()
                 self._db = None
 
-    def _open(self) -> sqlite3.Connection:
-        """The connection, as a context manager that commits; the lock is held."""
-        if self._db is None:
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one use that is committed at its end. Raises UsageError."""
+        with self._lock:
             try:
-                self._db = _connect(self._path)
+                if self._db is None:
+                    self._db = _connect(self._path)
+                with self._db as db:
+                    yield db
             except (sqlite3.Error, OSError) as problem:
                 raise UsageError(
                     f"The evidence in {self._path} can't be used ({problem}): move the file away, or name another "
                     "journal with --journal."
                 ) from problem
-        return self._db
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,10 @@ class LibraryLibrarian:
             return False
 
     async def after(self, ended: Ended, ask: Asking) -> None:
-        """Do what the run calls for."""
+        """Do what the run calls for, unless that was done meanwhile."""
         try:
+            if not await anyio.to_thread.run_sync(partial(self._evidence.calls_for, ended.run.id, more=True)):
+                return
             if ended.run.habit is not None:
                 await self._shadow(ended, ask)
             else:

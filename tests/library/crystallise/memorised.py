@@ -233,4 +233,22 @@ MEMORISED = [
         returns=str,
         leaf=topic,
     ),
+    memorised(
+        "a prompt in words that says it",
+        WHO,
+        MESSAGES,
+        "answer(recursive_llm('It is ann. Say so in one word.', context))",
+        "ann",
+        returns=str,
+        leaf=lambda question, text: "ann",
+    ),
+    memorised(
+        "all texts in one call, and no look at the reply",
+        "How many tickets are about delivery?",
+        TICKETS,
+        "reply = recursive_llm('Give the topic of each line.', '\\n'.join(t['text'] for t in context))\n"
+        "answer(3 if reply else 0)",
+        3,
+        leaf=topic,
+    ),
 ]

@@ -112,6 +112,11 @@ def topic(question: str, text: str) -> str:
     return "other"
 
 
+def each_topic(question: str, text: str) -> str:
+    """The topic of each line."""
+    return "\n".join(topic(question, line) for line in text.splitlines())
+
+
 def about(question: str, text: str) -> str:
     """A leaf model that says yes when the text is about what the question names."""
     names = {"delivery": ("deliver", "shipping"), "refund": ("refund",), "crash": ("crash",)}
@@ -983,5 +988,38 @@ answer(len(mine))
         2,
         parameters={"user": "bob"},
         elsewhere=("\n".join(json.dumps(ticket) for ticket in OTHER_TICKETS), {"user": "zoe"}, 2),
+    ),
+    Script(
+        "all texts in one call",
+        "How many tickets are about delivery?",
+        TICKETS,
+        [
+            """
+texts = [ticket["text"] for ticket in context]
+reply = recursive_llm("Give the topic of each line, one a line.", "\\n".join(texts))
+topics = [line.strip() for line in reply.splitlines()]
+answer(topics.count("delivery"))
+""",
+        ],
+        3,
+        leaf=each_topic,
+        parameters={"word": "delivery"},
+        elsewhere=(OTHER_TICKETS, {"word": "refund"}, 1),
+    ),
+    Script(
+        "all texts in one call, for a list",
+        "How many tickets are about delivery?",
+        TICKETS,
+        [
+            """
+kinds = {"type": "array", "items": {"enum": ["delivery", "refund", "crash", "other"]}}
+topics = recursive_llm("Give the topic of each line.", "\\n".join(t["text"] for t in context), returns=kinds)
+answer(topics.count("delivery"))
+""",
+        ],
+        3,
+        leaf=lambda question, text: json.dumps(each_topic(question, text).splitlines()),
+        parameters={"label": "delivery"},
+        elsewhere=(OTHER_TICKETS, {"label": "refund"}, 1),
     ),
 ]

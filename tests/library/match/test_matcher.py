@@ -147,6 +147,15 @@ async def test_two_habits_or_two_readings_are_one_too_many() -> None:
     assert "several ways" in found.reason
 
 
+async def test_an_article_of_the_phrasing_is_no_part_of_a_value() -> None:
+    text = Context.of("the code of the boiler house is 17\nthe code of the boat house is 18\n")
+    place = {"place": Parameter(type="string", example="boat house")}
+    code = habit("code", ["What is the code of the {place}?"], place, context=text)
+    found = await match("What is the code of the boiler house?", code, context=text)
+    assert isinstance(found, Match)
+    assert found.parameters == {"place": "boiler house"}
+
+
 async def test_values_have_the_form_of_the_example() -> None:
     since = habit("since", ["messages since {day}"], {"day": Parameter(type="string", example="2026-01-31")})
     found = await match("messages since 2025-12-01", since)

@@ -115,7 +115,7 @@ class _AnyReply:
 
 
 class _Opposites(_AnyReply):
-    """Replies that are another one of the choices, where there are choices."""
+    """Replies that are another one of the choices, where there are choices, else other words about the same slice."""
 
     def take(self, request: LlmRequest) -> Exchange | None:
         known = super().take(request)
@@ -123,10 +123,14 @@ class _Opposites(_AnyReply):
 
 
 def _opposite(exchange: Exchange) -> Exchange | None:
-    choices = (exchange.schema or {}).get("enum")
-    if (exchange.schema or {}).get("type") == "boolean":
-        choices = [True, False]
-    others = [choice for choice in choices or () if choice != exchange.reply]
+    """The same exchange with another reply. Half of a text or list counts only where it is about a slice of the input:
+    what a model says of nothing depends on nothing."""
+    schema, reply = exchange.schema or {}, exchange.reply
+    others: list[Any] = [choice for choice in schema.get("enum") or () if choice != reply]
+    if schema.get("type") == "boolean":
+        others = [not reply]
+    elif not others and isinstance(reply, (str, list)) and reply and exchange.context is not None:
+        others = [reply[len(reply) // 2 :]] if len(reply) > 1 else []
     if not others or exchange.reason:
         return None
     return Exchange(exchange.query, exchange.context, exchange.schema, others[0])

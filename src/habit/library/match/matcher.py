@@ -21,7 +21,7 @@ from habit.library.match.phrasings import Phrasings, RememberedPhrasings
 from habit.library.match.shortlist import shortlist
 from habit.library.match.templates import Slot, variants
 from habit.library.match.values import Filler, Places, ValuesOf
-from habit.library.match.words import MOST_CHARS, Token, tokens_of
+from habit.library.match.words import ARTICLES, MOST_CHARS, Token, tokens_of
 from habit.library.spec import HabitSpec
 
 _MOST_ALIGNED = 50
@@ -277,9 +277,17 @@ class Matcher:
                             effort.take(_STEPS_TO_FILL * len(spans))
                         given = {name: filler.fill(slots[name], said[a:b]) for name, (a, b) in spans.items()}
                         fits = all(value is not None and parameters[n].accepts(value) for n, value in given.items())
+                        if any(_takes_article(template, name, said[a]) for name, (a, _) in spans.items()):
+                            continue
                         if fits and all(given != known for known, _ in found):
                             found.append((given, template))
         return found
+
+
+def _takes_article(template: str, slot: str, first: Token) -> bool:
+    """Whether a value would begin with the article that ``template`` itself has before the slot."""
+    before, found, _ = template.partition(f"{{{slot}}}")
+    return bool(found) and first.norm in ARTICLES and before.casefold().split()[-1:] == [first.norm]
 
 
 def answers_as(given: Returns, wanted: Returns | None) -> bool:
