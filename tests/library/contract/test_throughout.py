@@ -10,7 +10,7 @@ import pytest
 
 from habit.calls.returns import Returns
 from habit.contexts.context import Context
-from habit.library.contract import infer_contract, observe, violations, violations_throughout
+from habit.library.contract import infer_contract, observe, throughout, violations, violations_throughout
 from habit.library.contract.sampling import WHOLE
 
 HEADER = "id,sent,label,note"
@@ -97,3 +97,19 @@ def test_a_parked_input_is_read_where_it_is() -> None:
     assert not isinstance(parked.payload, bytes)
     (found,) = violations_throughout(contract, observe(parked))
     assert "seven" in found
+
+
+@pytest.mark.parametrize("shape", ["records", "object"])
+@pytest.mark.parametrize("piece", range(1, 12))
+def test_a_number_may_be_cut_anywhere(monkeypatch: pytest.MonkeyPatch, shape: str, piece: int) -> None:
+    monkeypatch.setattr(throughout, "WHOLE", 0)
+    monkeypatch.setattr(throughout, "_PIECE", piece)
+    numbers = ("1.25", "-0.5", "1e5", "2E-05", "3.5e+10", "17")
+    records = ",".join(f'{{"a": {number}, "b": [{number}, {number}]}}' for number in numbers)
+    text = (
+        f"[{records}]" if shape == "records" else f'{{"total": 2.5, "numbers": [1.5, 2e+1], "messages": [{records}]}}'
+    )
+    context = Context.of(text)
+    contract = infer_contract([context], answer_type=Returns.from_type(int), answers=[1])
+    assert contract.shape == f"json-text/{shape}"
+    assert violations_throughout(contract, observe(context)) == []
