@@ -59,6 +59,10 @@ def test_whatever_a_session_prints_no_word_but_those_of_the_question_is_told(pri
     assert found is None or found.words == ("spam",)
 
 
+def test_what_no_parser_can_take_says_nothing() -> None:
+    assert read_look("[" * 100_000, ("spam",)) is None
+
+
 def test_a_name_of_a_column_is_told_as_python_writes_it_or_not_at_all() -> None:
     def named(column: str) -> Unsaid | None:
         return read_look(json.dumps({"lacking": ["spam"], "column": column, "items": False}), ("spam",))

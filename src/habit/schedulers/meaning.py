@@ -115,7 +115,7 @@ def read_look(printed: str, words: tuple[str, ...]) -> Unsaid | None:
     """What the look found; None when there is nothing to tell, or a session printed something else."""
     try:
         seen: Any = json.loads(printed)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(seen, dict) or not isinstance(seen.get("lacking"), list):
         return None

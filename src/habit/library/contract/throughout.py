@@ -249,9 +249,10 @@ class _Json:
                 if not self._more():
                     raise
                 continue
+            size = end - self._at
             if end > len(self._text) - 3 and self._more():  # of 1.5 or 1e-5 that was cut in two, 1 is a number too
                 continue
-            self._at = end
+            self._at += size
             return value
 
     def _more(self) -> bool:

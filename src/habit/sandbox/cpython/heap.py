@@ -15,8 +15,8 @@ _STEP, _LARGEST_SMALL = 16, 512
 _POOL = 16 << 10
 """Bytes that it cuts up for one size class at a time."""
 _LARGEST = 32_000
-_MOST_POOLS = 2_000
-"""When an allocator works otherwise than thought here, this is where to stop."""
+_MOST_BYTES = 1 << 20
+"""For holes of one size: when an allocator works otherwise than thought here, this is where to stop."""
 
 
 def settle() -> list[list[object]]:
@@ -39,7 +39,7 @@ def settle() -> list[list[object]]:
 def _fill(size: int, batch: int, *, slack: int) -> list[list[object]]:
     """Objects of ``size`` bytes, made until a batch of them comes one after the other in memory."""
     made: list[list[object]] = []
-    for _ in range(_MOST_POOLS):
+    for _ in range(max(1, _MOST_BYTES // (size * batch))):
         objects = _objects(size, batch)
         made.append(objects)
         distances = [after - before for before, after in pairwise(map(id, objects))]

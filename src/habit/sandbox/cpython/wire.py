@@ -16,6 +16,8 @@ STALL_SECONDS = 30.0
 """How long a frame that was begun may take, besides a second for every MiB."""
 _BREATH = 4 << 20
 """Bytes after which other tasks get a turn, however fast the peer sends."""
+_BREATH_FRAMES = 100
+"""The same for small frames, of which many are read at once."""
 
 
 class PeerGone(Exception):
@@ -41,9 +43,13 @@ class Wire:
         self._body: bytearray | None = None
         self._header_size = 0
         self._filled = 0
+        self._received = 0
 
     async def receive(self, max_blob: int) -> tuple[dict[str, Any], bytes]:
         """The next frame. Waits for its first byte as long as it takes; raises PeerGone or PeerBroken."""
+        self._received += 1
+        if self._received % _BREATH_FRAMES == 0:
+            await anyio.lowlevel.checkpoint()
         if self._body is None:
             await self._begin(max_blob)
         body = self._body
