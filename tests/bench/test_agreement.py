@@ -118,7 +118,7 @@ class TestAgreement:
         assert large.bookkeeping_tokens > 1.2 * small.bookkeeping_tokens
 
     async def test_ten_megabytes_make_an_agent_carry_more_in_every_prompt(self, asking: Asking) -> None:
-        family = next(one for one in LARGE if one.name == "top-spenders")
+        family = next(one for one in LARGE if one.name == "sum-by-user")
         small, large = [await asking.account("agent", family, size) for size in (SMALL, 10_000_000)]
         assert large.root_tokens > 5 * small.root_tokens
         assert large.peak_prompt_tokens > 1.3 * small.peak_prompt_tokens
