@@ -340,6 +340,17 @@ async def test_an_empty_reply_and_one_cut_off_are_remarked_on(bench: Bench) -> N
     assert "cut off" in model.calls[2].messages[-1].content
 
 
+async def test_what_one_call_can_not_ask_takes_nothing_from_the_others(each_sandbox: Sandbox) -> None:
+    asked = [use("recursive_llm", query=query, slices=["1"]) for query in ("First?", " ", "Last?")]
+    model = ScriptedProvider(["\n\n".join(asked), use("answer", value="x")], leaf=lambda prompt: "one")
+    bench = Bench(each_sandbox)
+    await ask(bench, model)
+    assert [cell.status for cell in await bench.store.cells("run")] == ["ok", "error", "ok", "answered"]
+    told = model.root_calls[1].messages[-1].content
+    assert told.count("page 1: one") == 2
+    assert told.count("the query is empty") == 1
+
+
 async def test_several_calls_in_one_reply_are_done_in_order_and_told_apart(bench: Bench) -> None:
     reply = "\n\n".join([use("count", pattern="u1"), use("look"), use("read", page=99), use("peek")])
     model = ScriptedProvider([reply, use("answer", value="x")])

@@ -238,14 +238,15 @@ async def ask_together(each: Any) -> None:
     """Ask each (query, slices) at the same time, for ``ask_about`` to tell; it says of itself what can't be asked."""
     keys, pending = [], []
     for query, slices in each:
+        key = ("replies", query, str(slices))
+        if key in keys or not query.strip():
+            continue
         try:
             texts = [_slice(first, last) for first, last in slices]
+            pending.append(recursive_llm_map(query, texts, on_error="return"))
+            keys.append(key)
         except ValueError:
             continue
-        key = ("replies", query, str(slices))
-        if key not in keys:
-            keys.append(key)
-            pending.append(recursive_llm_map(query, texts, on_error="return"))
     for key, replies in zip(keys, await asyncio.gather(*pending)):
         _made[key] = replies
 

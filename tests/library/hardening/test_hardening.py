@@ -279,3 +279,25 @@ def test_rewriting_leaves_everything_else_as_it_was() -> None:
     restored, count = without_rules(hardened)
     assert count == 1
     assert ast.dump(ast.parse(restored)) == ast.dump(ast.parse(source))
+
+
+@pytest.mark.parametrize(
+    ("before", "returns", "hardens"),
+    [
+        ("", "['spam', 'ham']", True),
+        ("KINDS = ['spam', 'ham']\n", "KINDS", True),
+        ("SPAM = 'spam'\nKINDS = [SPAM, 'ham']\n", "KINDS", True),
+        ("", "list[str]", True),
+        ("", "[label, 'ham']", False),
+        ("", "kinds", False),
+        ("KINDS = []\n", "KINDS", False),
+    ],
+)
+def test_a_rule_is_for_one_set_of_replies(before: str, returns: str, hardens: bool) -> None:
+    source = f"""{before}def scheduler(context, recursive_llm, *, label: str, kinds: list) -> int:
+    {"KINDS.append(label)" if "[]" in before else "pass"}
+    return sum(recursive_llm("spam or ham?", line, returns={returns}) == label for line in context.splitlines())
+"""
+    found, others = sites_of(ast.parse(source))
+    assert [site.query for site in found] == ["spam or ham?"] * hardens
+    assert others == ([] if hardens else [("spam or ham?", "what it may reply varies with the question")])

@@ -5,12 +5,16 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from habit.library.case import Exchange
 from habit.library.checks.mutants import HELPER
 from habit.library.hardening.rules import Example
+
+_TYPES = frozenset({"str", "int", "float", "bool", "list", "dict"})
+_MOST_DEPTH = 5
+"""Names that stand for names."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Site:
 def sites_of(tree: ast.Module) -> tuple[list[Site], list[tuple[str, str]]]:
     """The leaf calls whose prompt is fixed, or has parameters in it; and the prompts of the others, each with why it is
     left alone."""
-    constants = _constants(tree)
+    once = _assigned_once(tree)
+    constants = _constants(once)
     helper = ast.dump(ast.parse(HELPER).body[0])
     inside_helper = {
         inner
@@ -74,6 +79,8 @@ def sites_of(tree: ast.Module) -> tuple[list[Site], list[tuple[str, str]]]:
             others.append((ast.unparse(query)[:120], "its prompt varies with the question"))
         elif one and len(node.args) != 2:
             others.append((text, "it asks about nothing but its prompt"))
+        elif not all(_is_fixed(keyword.value, once) for keyword in node.keywords):
+            others.append((text, "what it may reply varies with the question"))
         else:
             found.append(Site(node, text, many, varies))
     queries = [site.query for site in found]
@@ -105,24 +112,52 @@ def _text(node: ast.expr) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _constants(tree: ast.Module) -> dict[str, ast.expr]:
-    """Names that stand for one text wherever they are seen: assigned once in the whole file."""
-    assigned: dict[str, list[ast.expr | None]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            assigned.setdefault(node.id, [])
-        if isinstance(node, ast.arg):
-            assigned.setdefault(node.arg, []).append(None)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            known = _text(node.value) is not None or _pattern(node.value) is not None
-            assigned[node.targets[0].id].append(node.value if known else None)
-    stores = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-    return {
-        name: texts[0]
-        for name, texts in assigned.items()
-        if len(texts) == 1 and texts[0] is not None and stores.count(name) == 1
+def _constants(once: Mapping[str, ast.expr]) -> dict[str, ast.expr]:
+    """Names that stand for one text, or for one with parameters in it, wherever they are seen."""
+    return {name: value for name, value in once.items() if _text(value) is not None or _pattern(value) is not None}
+
+
+def _assigned_once(tree: ast.Module) -> dict[str, ast.expr]:
+    """Names that stand for one expression wherever they are seen: assigned once in the whole file."""
+    nodes = list(ast.walk(tree))
+    stored = Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    changeable = {
+        node.value.id
+        for node in nodes
+        if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.value, ast.Name)
     }
+    assigned = {
+        node.targets[0].id: node.value
+        for node in nodes
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+    }
+    return {
+        name: value
+        for name, value in assigned.items()
+        if stored[name] == 1
+        and name not in arguments
+        and (name not in changeable or isinstance(value, (ast.Constant, ast.JoinedStr)))
+    }
+
+
+def _is_fixed(value: ast.expr, once: Mapping[str, ast.expr], depth: int = 0) -> bool:
+    """Whether an argument is the same at every question: made of texts, numbers, types, and names for such."""
+    match value:
+        case ast.Constant():
+            return True
+        case ast.Name(id=name):
+            return name in _TYPES or (name in once and depth < _MOST_DEPTH and _is_fixed(once[name], once, depth + 1))
+        case ast.List(elts=parts) | ast.Tuple(elts=parts):
+            return all(_is_fixed(part, once, depth) for part in parts)
+        case ast.Dict(keys=keys, values=values):
+            return all(part is not None and _is_fixed(part, once, depth) for part in (*keys, *values))
+        case ast.Subscript(value=base, slice=part):
+            return _is_fixed(base, once, depth) and _is_fixed(part, once, depth)
+        case ast.BinOp(left=left, right=right):
+            return _is_fixed(left, once, depth) and _is_fixed(right, once, depth)
+        case _:
+            return False
 
 
 def all_exchanges(groups: Sequence[Sequence[Exchange]]) -> list[Exchange]:
