@@ -78,16 +78,15 @@ class Unsaid:
     rows: str
     """Python for the records."""
 
-    def placeholders(self) -> dict[str, str]:
-        """The values of the prompt that tells of it; the example decides the last of the words."""
-        last = self.words[-1]
-        return {
-            "words": " or ".join(map(repr, self.words)),
-            "rows": self.rows,
-            "texts": self.texts,
-            "label": repr(last),
-            "opposite": repr(f"not {last}"),
-        }
+    @property
+    def said(self) -> str:
+        """The words, for a sentence."""
+        return " or ".join(map(repr, self.words))
+
+    @property
+    def begins(self) -> str:
+        """The beginning of a block of code that has each record judged; its author goes on with the labels."""
+        return f"rows = {self.rows}\nlabels = classify({self.texts}, ['"
 
 
 def candidates(query: str) -> tuple[str, ...]:
