@@ -325,6 +325,10 @@ class Comparison(Bench):
             for side in SIDES:
                 for ours, bare in zip(self.rows[f"{batch}, {name}"].values.get(side, ()), bare_seconds, strict=False):
                     against.add(side, ours / bare)
+        sequence = self.rows[f"{self._dependent_loop()} ÷ one call after the other"].values
+        against = self.row(f"{self._dependent_loop()} ÷ the bare client's, one after the other", "×", 1.05)
+        for ours, bare in zip(sequence["habit"], sequence["bare"], strict=False):
+            against.add("habit", ours / bare)
         bare_seconds = self.rows[self._comprehension("all at once")].values["bare"]
         for name in ("defaults", "all at once"):
             against = self.row(f"the comprehension, {name} ÷ the bare client's batch, all at once", "×", 2)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
+from pydantic import BaseModel
 
-from habit import BudgetExceeded, Settings
+from habit import BudgetExceeded, RunFailed, Settings
 from habit.calls.budget import Budget
 from habit.calls.retry import RetryPolicy
 from habit.engine import Engine
@@ -148,6 +152,207 @@ async def test_a_budget_stops_it_with_the_best_answer(tmp_path: Path, sandbox: C
             await habits.ask("How many?", TEXT, returns=int, budget=Budget(max_calls=3))
         assert stop.value.run is not None
         assert (stop.value.run.status, stop.value.run.answer) == ("budget", 17)
+
+
+async def test_other_budgets_stop_it_and_a_larger_one_lets_it_go_on(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+    async with MockServer(killed_at(COUNTING)) as server, engine(server, tmp_path, sandbox) as habits:
+        with pytest.raises(BudgetExceeded) as stop:
+            await habits.ask("How many?", TEXT, returns=int, budget=Budget(max_tokens=6_000))
+        assert stop.value.run is not None
+        assert (stop.value.run.status, stop.value.limit) == ("budget", "tokens")
+        used = stop.value.run.usage
+        assert used.root.input_tokens + used.root.output_tokens + used.leaf.input_tokens <= 6_000
+        assert (await habits.replay("last")).same
+        sent = len(server.requests)
+        run = await habits.resume("last")
+        assert (run.answer, run.usage.calls) == (1_000, 5)
+        assert len(server.requests) == 5
+        assert sent < 5
+
+
+async def test_seconds_stop_it_while_a_tool_waits(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+    async with MockServer(killed_at(COUNTING)) as server, engine(server, tmp_path, sandbox) as habits:
+        server.hold()
+        server.let_through(2)
+        with pytest.raises(BudgetExceeded) as stop:
+            await habits.ask("How many?", TEXT, returns=int, budget=Budget(max_seconds=1.0))
+        assert stop.value.limit == "seconds"
+        server.let_through()
+        assert (await habits.resume("last")).answer == 1_000
+
+
+async def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+    async with MockServer(killed_at(COUNTING)) as server, engine(server, tmp_path, sandbox) as habits:
+        server.hold()
+        server.let_through(3)
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(habits.ask, "How many?", TEXT, returns=int))
+            with anyio.fail_after(30):
+                await server.arrived(4)
+                store = await habits.store()
+                while len(await store.calls((await store.runs())[0].id)) < 3:
+                    await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        server.let_through()
+        run = await habits.resume("last")
+        assert (run.answer, run.status, run.usage.root.calls, run.usage.leaf.calls) == (1_000, "answered", 3, 2)
+        assert (await habits.replay(run.id)).same
+
+
+async def test_asking_again_costs_nothing_unless_told_so(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+    async with MockServer(killed_at(COUNTING)) as server, engine(server, tmp_path, sandbox) as habits:
+        await habits.ask("How many?", TEXT, returns=int)
+        again = await habits.ask("How many?", TEXT, returns=int)
+        assert (again.answer, again.usage.calls, again.usage.cached_calls) == (1_000, 0, 5)
+        assert len(server.requests) == 5
+    async with MockServer(killed_at(COUNTING)) as server, engine(server, tmp_path, sandbox, no_cache=True) as habits:
+        assert (await habits.ask("How many?", TEXT, returns=int)).usage.calls == 5
+
+
+async def test_a_failed_run_is_resumed_and_replayed(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+    script = steps(COUNTING[0], failing(401, "no"), *COUNTING[1:])
+    async with MockServer(script) as server, engine(server, tmp_path, sandbox) as habits:
+        with pytest.raises(RunFailed) as failure:
+            await habits.ask("How many?", TEXT, returns=int)
+        assert failure.value.run is not None
+        assert (failure.value.run.status, failure.value.run.cells) == ("failed", 2)
+        assert (await habits.replay("last")).same
+        assert (await habits.resume("last")).answer == 1_000
+
+
+class Count(BaseModel):
+    user: str
+    lines: int
+
+
+@pytest.mark.parametrize(
+    ("returns", "bad", "good", "answer"),
+    [
+        (Count, {"value": {"user": "u1"}}, {"user": "u1", "lines": 3}, Count(user="u1", lines=3)),
+        (list[int], {"value": ["a"]}, {"value": [1, 2]}, [1, 2]),
+        (["yes", "no"], {"value": "perhaps"}, {"value": "no"}, "no"),
+        (bool, {"value": "hm"}, {"value": False}, False),
+        (float, {"value": None}, {"value": 2.5}, 2.5),
+    ],
+    ids=["pydantic", "list", "choice", "bool", "float"],
+)
+async def test_answers_have_the_type_that_was_asked_for(
+    returns: Any, bad: Any, good: Any, answer: Any, tmp_path: Path, sandbox: CPythonSandbox
+) -> None:
+    script = steps(called(("answer", bad)), called(("answer", good)))
+    async with MockServer(script) as server, engine(server, tmp_path, sandbox) as habits:
+        run = await habits.ask("How many?", TEXT, returns=returns)
+        assert run.answer == answer
+        assert type(run.answer) is type(answer)
+        assert len(server.requests) == 2
+        assert "Traceback" not in json.dumps(server.requests[1].messages)
+        assert (await habits.replay(run.id, returns=returns)).same
+
+
+TOGETHER = (
+    called(*(("recursive_llm", {"query": f"Is it {n}?", "slices": ["1", "2"]}) for n in range(3))),
+    called(("answer", {"value": 1_000})),
+)
+
+
+async def test_several_calls_of_recursive_llm_are_under_way_together(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+    async with MockServer(killed_at(TOGETHER)) as server, engine(server, tmp_path, sandbox) as habits:
+        server.hold()
+        server.let_through(1)
+        runs = []
+        async with anyio.create_task_group() as group:
+
+            async def ask() -> None:
+                runs.append(await habits.ask("How many?", TEXT, returns=int))
+
+            group.start_soon(ask)
+            with anyio.fail_after(30):
+                await server.arrived(7)  # the root's and all six, none of which has a reply
+            server.let_through()
+        (run,) = runs
+        assert (run.answer, run.cells, run.usage.leaf.calls) == (1_000, 4, 6)
+        assert run.orchestration is not None
+        assert run.orchestration.batches == 3
+        results = [text for role, text in server.requests[-1].messages if role == "tool"]
+        assert results == ["page 1: yes\npage 2: yes"] * 3
+        replay = await habits.replay(run.id)
+        assert replay.same
+        assert replay.run.usage.calls == 0
+
+
+async def test_a_budget_holds_for_calls_that_are_under_way_together(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+    async with MockServer(steps(*TOGETHER[:1], "17")) as server, engine(server, tmp_path, sandbox) as habits:
+        with pytest.raises(BudgetExceeded) as stop:
+            await habits.ask("How many?", TEXT, returns=int, budget=Budget(max_calls=5))
+        assert stop.value.run is not None
+        assert (stop.value.run.answer, stop.value.run.usage.calls, len(server.requests)) == (17, 5, 5)
+        assert (await habits.replay("last")).same
+
+
+PAGES = 40
+
+
+def reading(request: Request) -> Answer | str:
+    """A model that reads page after page by what it was last told, and takes notes when it is asked to."""
+    if "tools" not in request.body:
+        return f"notes: {request.prompt.count('word')} words"
+    read = [int(page) for page in re.findall(r"pages? (\d+) of", request.prompt)]
+    folded = [int(page) for page in re.findall(r"read\(page=(\d+)\)", request.prompt)]
+    last = max([0, *read, *folded])
+    return called(("read", {"page": last + 1}) if last < PAGES // 2 else ("answer", {"value": f"page {last}"}))
+
+
+async def test_notes_are_taken_once_and_a_replay_takes_them_again(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+    text = "".join(f"word {n} of the text\n" for n in range(20_000))
+    async with MockServer(reading) as server, engine(server, tmp_path, sandbox, window=12_000) as habits:
+        run = await habits.ask("How far?", text)
+        assert run.answer == f"page {PAGES // 2}"
+        notes = [request for request in server.requests if "tools" not in request.body]
+        assert notes
+        assert (await habits.replay(run.id)).same
+
+
+@pytest.mark.parametrize("point", [6, 11, 16])
+async def test_killed_and_resumed_around_the_notes(point: int, tmp_path: Path) -> None:
+    (tmp_path / "input.txt").write_text("".join(f"word {n} of the text\n" for n in range(20_000)))
+    environment = {**os.environ, "HABIT_API_KEY": "none"}
+    async with MockServer(reading) as server:
+        run, sent = await killed_and_resumed(server, tmp_path, environment, point, "How far?", "--window", "12000")
+    assert (run["status"], run["answer"]) == ("answered", f"page {PAGES // 2}")
+    assert sent == run["usage"]["calls"] - point
+
+
+@pytest.mark.parametrize("point", [1, 3, 6, 7])
+async def test_killed_while_calls_are_under_way_together(point: int, tmp_path: Path) -> None:
+    (tmp_path / "input.txt").write_text(TEXT)
+    environment = {**os.environ, "HABIT_API_KEY": "none"}
+    async with MockServer(killed_at(TOGETHER)) as server:
+        run, sent = await killed_and_resumed(server, tmp_path, environment, point, "How many?", "--returns", "int")
+    assert (run["status"], run["answer"], run["usage"]["calls"]) == ("answered", 1_000, 8)
+    assert sent == 8 - point
+
+
+async def killed_and_resumed(
+    server: MockServer, folder: Path, environment: dict[str, str], point: int, query: str, *how: str
+) -> tuple[Any, int]:
+    """The run as it ended when it was killed with ``point`` calls in the journal, and the requests after that."""
+    server.hold()
+    ask = habit(folder, "ask", query, str(folder / "input.txt"), "--strategy", "agent", *how)
+    process = await anyio.open_process(
+        [*ask, "--model", "m", "--base-url", server.url], env=environment, stdout=subprocess.PIPE, cwd=folder
+    )
+    server.let_through(point)
+    with anyio.fail_after(60):
+        await server.arrived(point + 1)
+        while await anyio.to_thread.run_sync(recorded, folder) < point:
+            pass
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    before = len(server.requests)
+    server.let_through()
+    result = await anyio.run_process(habit(folder, "resume", "last"), env=environment, cwd=folder, check=False)
+    assert result.returncode == 0, result.stderr.decode()
+    return json.loads(result.stdout), len(server.requests) - before
 
 
 async def test_another_question_goes_on_with_the_conversation(tmp_path: Path, sandbox: CPythonSandbox) -> None:

@@ -12,9 +12,12 @@ from pydantic import BaseModel, field_validator
 
 from habit import BudgetExceeded, CallFailed, ReplayMismatch, RunFailed, Settings, UsageError
 from habit.calls.budget import Budget
+from habit.calls.call import Call, Reply
 from habit.engine import Engine
 from habit.errors import HabitError
+from habit.events import Event, RunStarted
 from habit.journal.sqlite import SqliteStore
+from habit.run import RunEnded
 from habit.sandbox.cpython import CPythonSandbox
 from support.scripted import ScriptedModels, ScriptedProvider, block
 
@@ -290,3 +293,88 @@ async def test_keys_never_reach_the_journal(bench: Bench, monkeypatch: pytest.Mo
     for path in bench.folder.rglob("*"):
         if path.is_file():
             assert b"sk-very-secret" not in path.read_bytes()
+
+
+class InStep(ScriptedProvider):
+    """Replies when so many requests are under way."""
+
+    def __init__(self, script: list[str], together: int) -> None:
+        super().__init__(script)
+        self.together = together
+        self.waiting: list[anyio.Event] = []
+
+    async def request(self, call: Call) -> Reply:
+        self.waiting.append(mine := anyio.Event())
+        if len(self.waiting) == self.together:
+            for event in self.waiting:
+                event.set()
+            self.waiting = []
+        await mine.wait()
+        return await super().request(call)
+
+
+@pytest.mark.parametrize("places", [1, 2])
+async def test_runs_wait_for_their_turn_where_memory_is_short(bench: Bench, places: int) -> None:
+    live = most = 0
+
+    def count(event: Event) -> None:
+        nonlocal live, most
+        live += isinstance(event, RunStarted) - isinstance(event, RunEnded)
+        most = max(most, live)
+
+    answers = []
+    model = InStep([block("answer('done')")] * 4, places)
+    async with bench.engine(model, sessions=places) as engine, anyio.create_task_group() as group:
+
+        async def ask(number: int) -> None:
+            run = await engine.ask(f"question {number}", f"text {number}", on_event=count)
+            answers.append(run.answer)
+
+        for number in range(4):
+            group.start_soon(ask, number)
+    assert answers == ["done"] * 4
+    assert most == places
+
+
+async def test_neither_children_nor_open_sessions_wait_for_a_place(bench: Bench) -> None:
+    class OneWaits(ScriptedProvider):
+        """The run about "c" has the only place until both sessions were answered."""
+
+        answered = anyio.Event()
+
+        async def request(self, call: Call) -> Reply:
+            if "Who waits?" in call.messages[-1].content:
+                await self.answered.wait()
+            return await super().request(call)
+
+    nested = [block("answer(recursive_llm('long?', 'word ' * 200_000))"), block("answer('the child')")]
+    model = OneWaits([block("answer('one')"), block("answer('two')"), *nested])
+    async with bench.engine(model, sessions=1) as engine, engine.session("a") as first, engine.session("b") as second:
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+
+                async def alone() -> None:
+                    assert (await engine.ask("Who waits?", "c")).answer == "the child"
+
+                group.start_soon(alone)
+                await anyio.wait_all_tasks_blocked()
+                assert (await first.ask("?")).answer == "one"
+                assert (await second.ask("?")).answer == "two"
+                model.answered.set()
+
+
+@pytest.mark.parametrize("places", [1, 2])
+async def test_a_run_in_the_midst_of_another_needs_no_place_of_its_own(bench: Bench, places: int) -> None:
+    class AsksItself(ScriptedProvider):
+        """Asks the engine whose model it is."""
+
+        async def request(self, call: Call) -> Reply:
+            if "outer?" in call.messages[-1].content:
+                found.append((await engine.ask("inner?", "text")).answer)
+            return await super().request(call)
+
+    found: list[str] = []
+    async with bench.engine(AsksItself([block("answer('in')"), block("answer('out')")]), sessions=places) as engine:
+        with anyio.fail_after(60):
+            assert (await engine.ask("outer?", "text")).answer == "out"
+    assert found == ["in"]

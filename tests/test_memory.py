@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from habit.memory import available_memory
+from habit.memory import LEAST_SESSIONS, MOST_FOR_SESSIONS, SESSION, available_memory, sessions_that_fit
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -39,3 +39,16 @@ MACHINE = {"proc/meminfo": "MemTotal: 4000 kB\nMemAvailable:    3000 kB\n"}
 )
 def test_the_tighter_limit_counts(tmp_path: Path, files: dict[str, str], expected: int | None) -> None:
     assert available_memory(write(tmp_path, files)) == expected
+
+
+@pytest.mark.parametrize(
+    ("available", "expected"),
+    [
+        (None, MOST_FOR_SESSIONS // SESSION),
+        (1 << 40, MOST_FOR_SESSIONS // SESSION),
+        (200 * SESSION, 100),
+        (0, LEAST_SESSIONS),
+    ],
+)
+def test_sessions_get_half_of_what_is_free_and_no_more_than_enough(available: int | None, expected: int) -> None:
+    assert sessions_that_fit(available) == expected

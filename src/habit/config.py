@@ -62,6 +62,9 @@ class Settings:
     """Make OpenTelemetry spans of runs; see docs/telemetry.md."""
     concurrency: int | None = None
     """Most requests under way at once to one model; by default as many as it takes."""
+    sessions: int | None = None
+    """Runs of one engine that are worked on at once, each with a sandbox session; by default as many as memory allows.
+    Others wait for their turn. Child runs do not count."""
     speculate: int = 32
     """Leaf calls that may run ahead of a session at once; 0 for none. See docs/speculation.md."""
     stream_starts: bool = False
@@ -86,7 +89,7 @@ class Settings:
         if not 0 <= self.shadow <= 1:
             raise UsageError(f"--shadow must be a share from 0 to 1, not {self.shadow}.")
         _check_at_least("cell_memory", self.cell_memory, LEAST_CELL_MEMORY)
-        for name in ("max_cells", "concurrency", "window"):
+        for name in ("max_cells", "concurrency", "sessions", "window"):
             _check_at_least(name, getattr(self, name), 1)
         for name in ("max_usd", "max_tokens", "max_calls", "max_seconds", "max_usd_day", "confirm_usd", "cell_seconds"):
             value = getattr(self, name)

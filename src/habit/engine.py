@@ -11,18 +11,22 @@ from typing import Any, BinaryIO, Self
 
 import anyio
 
+from habit.aftercare import carried_out, caught_up
 from habit.calls.budget import Budget
 from habit.calls.fanout import Confirm
 from habit.config import SETTABLE, Settings
 from habit.config import load as load_settings
 from habit.errors import RunError, UsageError
 from habit.events import Observer, ignore
+from habit.execution import Execution
+from habit.jobs import job_again, must_have_ended
 from habit.journal.store import Store
+from habit.library.same import same_answer
 from habit.models import Models
 from habit.resources import Resources
-from habit.run import Replay, Run, plain
+from habit.run import Replay, Run
 from habit.sandbox.session import Sandbox
-from habit.sessions import Session, execute, hold, job_again, must_have_ended, rebuilt
+from habit.sessions import Session, hold, rebuilt
 from habit.stream import RunStream
 from habit.telemetry.otel import OpenTelemetry
 
@@ -63,6 +67,7 @@ class Engine:
             on_event=on_event,
         )
         self._streams: list[RunStream] = []
+        self._open = AsyncExitStack()
         if self.settings.strategy != "rlm" and Path(self.settings.library).is_dir():
             from habit.library.librarian import LibraryLibrarian  # only where there is a library
 
@@ -70,18 +75,36 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         """Ready the engine; processes and connections start when they are first needed."""
+        self._open.push_async_callback(self._close)
+        await self._open.enter_async_context(self.resources.background.opened())
+        self._open.push_async_callback(self._close_streams)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close everything this engine opened."""
+        """Wait for shadows and repairs (after an error or a cancellation they are stopped), then close everything."""
+        await self._open.__aexit__(kind, error, trace)
+
+    async def _close_streams(self) -> None:
         with anyio.CancelScope(shield=True):
             for stream in self._streams:
                 await stream.aclose()
+
+    async def _close(self) -> None:
+        with anyio.CancelScope(shield=True):
             if self.resources.librarian is not None:
                 await self.resources.librarian.aclose()
             await self.resources.aclose()
+
+    @property
+    def looking_after(self) -> bool:
+        """Whether shadows or repairs of runs that are answered are still under way."""
+        return self.resources.background.busy
+
+    async def settled(self) -> None:
+        """Wait until no shadow and no repair is under way, so that the next question finds what came of them."""
+        await self.resources.background.settled()
 
     def stream(self, query: str, context: Any = None, **how: Any) -> RunStream:
         """Answer like ``ask``, as an asynchronous iterator over the events of the run; the last is RunEnded.
@@ -115,6 +138,9 @@ class Engine:
         With ``raw`` no document or archive in ``paths`` is converted: each file is the text it is.
         ``on_event`` is told what happens in this run, as the engine's own observer is told of every run.
 
+        Returns as soon as there is an answer: a shadow or a repair that the run calls for goes on in the background,
+        one at a time; ``settled``, or the end of the engine, waits for them.
+
         Raises UsageError before anything is started; BudgetExceeded and RunFailed carry the partial run.
         """
         async with self.session(
@@ -145,18 +171,19 @@ class Engine:
         """
         if self.settings.strategy == "rlm":
             raise UsageError("The strategy rlm uses no habits: to use one by name, take habit or auto.")
-        from habit.library.librarian import NamedLibrarian
+        from habit.library.librarian import LibraryLibrarian, NamedLibrarian
         from habit.library.using import question_of
 
-        librarian = NamedLibrarian(self.resources, name, version, parameters)
+        shared = self.resources.librarian
+        library = shared if isinstance(shared, LibraryLibrarian) else LibraryLibrarian(self.resources)
+        librarian = NamedLibrarian(library, name, version, parameters)
         habit, values = await librarian.named()
+        if shared is None:  # there was no library yet when the engine was made
+            self.resources.librarian = library
         async with self.session(context, paths=paths, stdin=stdin, skip_bad=skip_bad, raw=raw) as session:
             session.last = True
             query, returns = question_of(habit.spec, values), habit.spec.answer_type
-            try:
-                return await session.ask(query, returns=returns, budget=budget, on_event=on_event, librarian=librarian)
-            finally:
-                await librarian.aclose()
+            return await session.ask(query, returns=returns, budget=budget, on_event=on_event, librarian=librarian)
 
     @asynccontextmanager
     async def session(
@@ -212,18 +239,20 @@ class Engine:
     async def resume(self, ref: str, *, returns: Any = None) -> Run:
         """Continue the run named by an id, a unique prefix or ``last``; only calls that had not completed are paid for.
 
-        A run that was answered is given back as it is. ``returns`` is the type the run was asked with: the journal
-        keeps its JSON schema, but not the validators of a pydantic type.
+        A run that was answered is given back as it is; what it called for in the library and was cut off is taken up
+        again, as after ``ask``. ``returns`` is the type the run was asked with: the journal keeps its JSON schema, but
+        not the validators of a pydantic type.
         """
         store = await self.store()
         record = await store.run(ref)
         if record.status == "answered":
-            return Run.from_json(record.result or {})
+            return await caught_up(record, returns, self.resources)
         async with store.claim(record.id), AsyncExitStack() as stack:  # first, so that nobody adds to what is read
             before = await rebuilt(record, self.resources, stack)
             job = await job_again(record, self.resources, returns, before, live=True)
             await store.end_run(record.id, "running", record.result or {})
-            return await execute(job, before, self.resources)
+            execution = Execution(job, await self.resources.sandbox(job.settings.sandbox))
+            return await carried_out(job, execution, before.live if before else None, self.resources)
 
     async def replay(self, ref: str, *, returns: Any = None) -> Replay:
         """Run ``ref`` again with no model at all: every reply comes from the journal. Writes nothing.
@@ -237,15 +266,16 @@ class Engine:
         async with AsyncExitStack() as stack:
             before = await rebuilt(record, self.resources, stack)
             job = await job_again(record, self.resources, returns, before, live=False)
+            execution = Execution(job, await self.resources.sandbox(job.settings.sandbox))
             try:
-                run = await execute(job, before, self.resources)
+                run = await execution.run(before.live if before else None)
             except RunError as failure:
                 if failure.run is None:
                     raise
                 run = failure.run
         result = record.result or {}
         recorded = result.get("answer")
-        same = plain(run.answer) == recorded and run.status == result.get("status")
+        same = same_answer(job.returns, run.answer, recorded) and run.status == result.get("status")
         return Replay(run, recorded, same)
 
 
@@ -271,7 +301,7 @@ def ask(
         raise TypeError(f"ask() got an unexpected argument {unknown[0]!r}; settings are: {', '.join(SETTABLE)}")
     chosen = replace(settings, **given) if settings is not None else load_settings(given)
 
-    async def answer() -> Run:
+    async def answer() -> Run:  # with what it calls for in the library, for which the end of the engine waits
         async with Engine(chosen, on_event=on_event) as engine:
             return await engine.ask(query, context, paths=paths, returns=returns)
 

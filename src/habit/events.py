@@ -29,6 +29,8 @@ class CellStarted(Event):
     session: str
     index: int
     code: str
+    tool: str = ""
+    """The tool of the agent loop that it is a call of; empty where a model wrote the code."""
 
 
 @dataclass(frozen=True)

@@ -181,13 +181,14 @@ class Execution:
         choice, gave_up = await self._choose()
         self.choice, self._why = choice, choice.why
         chosen = choice.chosen
+        if choice.why:
+            await self._note(**choice.to_json())
+        if chosen is None and self._job.strategy == "habit":
+            raise RunFailed(f"No habit answers this: {choice.why}; let the model write a program with --strategy auto.")
         if self._job.librarian is not None:
             self._tell(SchedulerChosen(chosen.full_name if chosen else None, choice.why))
         if chosen is None:
-            if choice.why:
-                await self._note(why=choice.why, drift=choice.drift, hint=choice.hint)
             return await self._rooted.run(replace(self._task, hint=choice.hint), given)
-        await self._note(chosen=chosen.to_json(), why=choice.why)
         self._habit = chosen.full_name
         scheduler = HabitScheduler(self._rooted, chosen, stopped=bool(gave_up and gave_up["stopped"]))
         async with AsyncExitStack() as stack:
@@ -216,13 +217,12 @@ class Execution:
         """How to answer, and how the habit gave up when that was recorded. What was chosen before is chosen again, so
         that resume and replay go the same way whatever the library holds by then."""
         recorded = self._job.record.result or {}
-        if self._job.recording is not None and (recorded.get("why") or self._job.replay):
+        demanded = self._job.strategy == "habit" and not recorded.get("chosen")  # there may be one by now
+        if self._job.recording is not None and (self._job.replay or (recorded.get("why") and not demanded)):
             self._kernel.take_recorded(MATCH_SESSION)
-            gave_up = recorded.get("gave_up")
-            known = recorded.get("chosen")
-            chosen = None if known is None else await self._judged(Chosen.from_json(known), gave_up)
-            why, drift, hint = (recorded.get(name, "") for name in ("why", "drift", "hint"))
-            return Choice(chosen, why, drift=drift, hint=hint), gave_up
+            gave_up, known = recorded.get("gave_up"), Choice.from_json(recorded)
+            chosen = None if known.chosen is None else await self._judged(known.chosen, gave_up)
+            return replace(known, chosen=chosen), gave_up
         if self._job.chosen is not None:
             return Choice(self._job.chosen, "it was asked for"), None
         if self._job.librarian is None and self._job.strategy == "habit":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from habit.calls.budget import Budget
 from habit.calls.kernel import Kernel
+from habit.calls.returns import Returns
 from habit.contexts.context import Context
 from habit.events import Observer
 from habit.run import Run
@@ -26,14 +27,15 @@ class Asking(Protocol):
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that has ended with an answer, and how it was decided how to answer."""
+    """A run that has ended, and how it was decided how to answer."""
 
     run: Run
     choice: Choice
     gave_up: str
     """Why the chosen habit gave up; empty when it did not, or when none was chosen."""
-    context: Context
-    returns: Any
+    context: Callable[[], Awaitable[Context]]
+    """Gives the input, to be read."""
+    returns: Returns
     budget: Budget
     """What the run might use."""
     tell: Observer
@@ -41,37 +43,37 @@ class Ended:
     @property
     def budget_left(self) -> Budget | None:
         """What the run left of its budget; None when it left nothing."""
-        return left_after(self.budget, self.run)
-
-
-def left_after(budget: Budget, run: Run) -> Budget | None:
-    """What ``run`` left of ``budget``; None when it left nothing."""
-    usage = run.usage
-    used = {
-        "max_calls": usage.calls,
-        "max_tokens": sum(tally.input_tokens + tally.output_tokens for tally in (usage.root, usage.leaf)),
-        "max_usd": usage.usd or 0.0,
-        "max_seconds": run.seconds,
-    }
-    left = {name: allowed - used[name] for name in used if (allowed := getattr(budget, name)) is not None}
-    return None if any(amount <= 0 for amount in left.values()) else Budget(**left)
+        usage = self.run.usage
+        used = {
+            "max_calls": usage.calls,
+            "max_tokens": sum(tally.input_tokens + tally.output_tokens for tally in (usage.root, usage.leaf)),
+            "max_usd": usage.usd or 0.0,
+            "max_seconds": self.run.seconds,
+        }
+        left = {name: allowed - used[name] for name in used if (allowed := getattr(self.budget, name)) is not None}
+        return None if any(amount <= 0 for amount in left.values()) else Budget(**left)
 
 
 class Librarian(Protocol):
     """What chooses, and learns from what came of it. Nothing below the engine knows how."""
 
     async def choose(self, kernel: Kernel, task: Task, strategy: str) -> Choice:
-        """Choose, with calls through ``kernel`` if there must be any. Raises HabitError where ``strategy`` demands a
-        habit and there is none."""
+        """Choose, with calls through ``kernel`` if there must be any. Raises UsageError where ``strategy`` demands a
+        habit and the library can't be read."""
         ...
 
     def judge_of(self, chosen: Chosen, context: Context) -> Callable[[Any], Sequence[str]]:
         """The judge that ``chosen.promises`` stand for, of answers about ``context``."""
         ...
 
+    async def note(self, ended: Ended) -> bool:
+        """Note what became of a run, once however often it is told; whether it calls for more that is still to be done.
+        Never raises a HabitError."""
+        ...
+
     async def after(self, ended: Ended, ask: Asking) -> None:
-        """Note what became of a run; solve it afresh, or repair a habit, where that is called for. Never raises a
-        HabitError: the question is answered already."""
+        """Do what a noted run calls for: solve it afresh, or repair a habit. Never raises a HabitError: the question is
+        answered already."""
         ...
 
     async def aclose(self) -> None:

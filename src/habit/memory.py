@@ -16,6 +16,20 @@ def available_memory(root: Path = Path("/")) -> int | None:
     return min(known, default=None)
 
 
+SESSION = 4_500_000
+"""Bytes that a sandbox session takes: pages of the interpreter that it writes to. See docs/benchmarks.md."""
+MOST_FOR_SESSIONS = 2_000_000_000
+"""Bytes that the sessions of one engine's runs take at most, unless it is told otherwise."""
+LEAST_SESSIONS = 8
+
+
+def sessions_that_fit(available: int | None) -> int:
+    """How many sessions of runs may be alive at once: they get half of what is ``available``, and no more than
+    MOST_FOR_SESSIONS."""
+    room = MOST_FOR_SESSIONS if available is None else min(MOST_FOR_SESSIONS, available // 2)
+    return max(LEAST_SESSIONS, room // SESSION)
+
+
 def require_memory(size: int) -> None:
     """Raise UsageError when an input of ``size`` more bytes would not fit into memory, as far as the system tells."""
     available = available_memory()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import fields
 
 import anyio
@@ -19,10 +21,15 @@ from habit.journal.memory import MemoryStore
 from habit.journal.sqlite import SqliteStore
 from habit.journal.store import Store
 from habit.librarian import Librarian
+from habit.memory import available_memory, sessions_that_fit
 from habit.models import Models, NamedModels
 from habit.sandbox.choose import open_sandbox, pick
 from habit.sandbox.session import Sandbox
+from habit.tasks import Background
 from habit.telemetry.otel import OpenTelemetry
+
+_holders: ContextVar[frozenset[anyio.CapacityLimiter]] = ContextVar("_holders", default=frozenset())
+"""Whose places are held by the run that the running code works for."""
 
 
 class Resources:
@@ -47,6 +54,8 @@ class Resources:
         self.on_event = on_event
         self.librarian: Librarian | None = None
         """What chooses habits, where there is a library."""
+        self.background = Background()
+        """What goes on for the library after answers were given."""
         self.day = DayLedger(settings.max_usd_day)
         self.shared = Ledger(
             shared_budget or Budget(),
@@ -60,11 +69,30 @@ class Resources:
         self._models = models
         self._opened = AsyncExitStack()
         self._opening = anyio.Lock()
+        self._places: anyio.CapacityLimiter | None = None
 
     @property
     def budget(self) -> Budget:
         """The budget that the settings give each run."""
         return Budget(**{field.name: getattr(self.settings, field.name) for field in fields(Budget)})
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Held while a run is worked on; there are as many as may be at the same time. Only a run that nobody else
+        waits for and that keeps no session may wait for one, so none is ever held by who waits for another: a run
+        that is asked for in the midst of another, by a model of one's own say, goes without."""
+        if self._places is None:
+            self._places = anyio.CapacityLimiter(self.settings.sessions or sessions_that_fit(available_memory()))
+        held = _holders.get()
+        if self._places in held:
+            yield
+            return
+        async with self._places:
+            token = _holders.set(held | {self._places})
+            try:
+                yield
+            finally:
+                _holders.reset(token)
 
     @property
     def keep_conversions(self) -> bool:

@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
+from habit.aftercare import carried_out
 from habit.calls.budget import Budget, Ledger
 from habit.calls.provider import Provider
 from habit.calls.returns import Returns
-from habit.config import Settings
 from habit.contexts.context import Context
-from habit.contexts.parked import Parked
-from habit.contexts.reading import read_again, read_context
+from habit.contexts.reading import read_context
 from habit.errors import RunError, UsageError
 from habit.events import Observer, all_of, ignore
-from habit.execution import AFRESH, Execution, Job
-from habit.journal.naming import new_run_id
+from habit.execution import Execution
+from habit.jobs import Before, job_again, librarian_for, must_have_ended, new_job, new_record, settings_of
 from habit.journal.records import RunRecord
-from habit.journal.replay import Recording
-from habit.journal.store import Store
-from habit.librarian import Asking, Ended, Librarian
-from habit.models import AbsentModel
+from habit.librarian import Librarian
 from habit.resources import Resources
 from habit.run import Run
-from habit.schedulers.habit import Chosen
-from habit.schedulers.live import LiveSession
 from habit.tasks import task_group
-
-_KEPT_SETTINGS = (
-    "base_url",
-    "base_url_from_file",
-    "profile",
-    "strategy",
-    "dialect",
-    "execution",
-    "sandbox",
-    "max_depth",
-    "max_cells",
-    "cell_seconds",
-    "cell_memory",
-    "window",
-    "no_cache",
-)
-"""Settings that decide what a run does: recorded with it, so that resume and replay do the same."""
-
 
 MOST_QUERY_CHARS = 1_000_000
 """Characters of a question; more than that is an input."""
@@ -107,95 +81,29 @@ class Session:
             if self._continue_from is not None and self._before is None:
                 await self._go_back(self._continue_from)
             context, models = await self._ready(allowed, tell)
-            record = await self._record(query, context, expected, *models, continues=self._latest)
-            job = await self._job(record, context, expected, models, allowed, tell)
-            job = replace(
-                job,
-                first=self._before.first if self._before else None,
-                strategy=self._settings.strategy,
-                librarian=librarian or shared.librarian,
-            )
-            store = job.store
-            async with store.claim(record.id):
-                await store.add_run(record)
-                self._latest = record.id
-                execution = Execution(job, await shared.sandbox(job.settings.sandbox))
-                if self._before is None and not self.last:
-                    live = await self._stack.enter_async_context(execution.open_session())
-                    self._before = Before(live, context, record)
-                failure: RunError | None = None
-                try:
-                    run = await execution.run(self._before.live if self._before else None)
-                except RunError as problem:
-                    if problem.run is None or not execution.gave_up:
-                        raise  # it says nothing about a habit
-                    run, failure = problem.run, problem
-            if job.librarian is not None:
-                if run.habit is None and (execution.gave_up or execution.choice.drift):
-                    context = await _readable(record, context, shared)  # for a repair
-                ended = Ended(run, execution.choice, execution.gave_up, context, expected, allowed, tell)
-                await job.librarian.after(ended, self._beside(ended))
-        if failure is not None:
-            raise failure
-        return run
+            async with self._place():
+                how = (models, self._settings, shared)
+                record = await new_record(query, context, expected, *how, continues=self._latest)
+                job = await new_job(record, context, expected, *how, budget=allowed, within=self._ledger, tell=tell)
+                job = replace(
+                    job,
+                    first=self._before.first if self._before else None,
+                    librarian=librarian or librarian_for(record, self._settings, shared),
+                )
+                async with job.store.claim(record.id):
+                    await job.store.add_run(record)
+                    self._latest = record.id
+                    execution = Execution(job, await shared.sandbox(job.settings.sandbox))
+                    if self._before is None and not self.last:
+                        live = await self._stack.enter_async_context(execution.open_session())
+                        self._before = Before(live, context, record)
+                    return await carried_out(job, execution, self._before.live if self._before else None, shared)
 
-    def _beside(self, ended: Ended) -> Asking:
-        """Asks further questions in the service of a run, all of them within what it left of its budget."""
-        left = Ledger(ended.budget_left or Budget(), parent=self._ledger)
-        return partial(self._ask_afresh, within=left, serves=ended.run.id)
-
-    async def _ask_afresh(
-        self,
-        query: str,
-        *,
-        returns: Any,
-        within: Ledger,
-        serves: str,
-        use_cache: bool = True,
-        chosen: Chosen | None = None,
-    ) -> Run:
-        """Answer a further question about the input beside the questions of the session, with a fresh scheduler or with
-        ``chosen``: it has a sandbox session of its own, and no other question goes on with it."""
-        context, models = await self._ready(within.budget, ignore)
-        expected = Returns.from_type(returns)
-        strategy = "rlm" if chosen is None else "habit"
-        settings = replace(self._settings, no_cache=self._settings.no_cache or not use_cache, strategy=strategy)
-        record = await self._record(query, context, expected, *models, serves=serves, settings=settings)
-        context = await _readable(record, context, self._resources)
-        job = await self._job(record, context, expected, models, Budget(), ignore)
-        job = replace(job, settings=settings, telemetry=None, within=within, strategy=strategy, chosen=chosen)
-        async with job.store.claim(record.id):
-            await job.store.add_run(record)
-            sandbox = await self._resources.sandbox(settings.sandbox)
-            return await Execution(job, sandbox).run()
-
-    async def _job(
-        self,
-        record: RunRecord,
-        context: Context,
-        returns: Returns,
-        models: tuple[Provider, Provider],
-        budget: Budget,
-        tell: Observer,
-    ) -> Job:
-        """A run that a fresh scheduler answers, within the budgets of the session and wider ones."""
-        shared = self._resources
-        store = await shared.store()
-        await shared.ready_budgets(store, self._ledger, *models)
-        return Job(
-            record,
-            context,
-            returns,
-            self._settings,
-            store,
-            *models,
-            budget=budget,
-            within=self._ledger,
-            confirm=shared.confirm,
-            on_event=tell,
-            telemetry=shared.telemetry,
-            readable=partial(_readable, record, context, shared),
-        )
+    def _place(self) -> AbstractAsyncContextManager[object]:
+        """The turn of a run among those of the engine. A session that goes on does without: its process is there
+        already, or stays."""
+        alone = self.last and self._before is None and self._settings.strategy != "direct"
+        return self._resources.place() if alone else nullcontext()
 
     async def _go_back(self, ref: str) -> None:
         """Begin where the run ``ref`` ended."""
@@ -219,54 +127,6 @@ class Session:
                     await (await self._resources.store()).put_blob(payload)
             self._context = context
         return self._context, pair
-
-    async def _record(
-        self,
-        query: str,
-        context: Context,
-        returns: Returns,
-        root: Provider,
-        leaf: Provider,
-        *,
-        continues: str | None = None,
-        serves: str | None = None,
-        settings: Settings | None = None,
-    ) -> RunRecord:
-        now = time.time()
-        digest = await anyio.to_thread.run_sync(lambda: context.digest)
-        kept = {name: value for name, value in asdict(settings or self._settings).items() if name in _KEPT_SETTINGS}
-        return RunRecord(
-            id=new_run_id(now),
-            query=query,
-            started=now,
-            settings={
-                **kept,
-                "sandbox": (await self._resources.sandbox(self._settings.sandbox)).name,
-                "model": root.model,
-                "leaf_model": leaf.model,
-                "windows": [root.window, leaf.window],
-                "returns": returns.to_json(),
-                **({} if continues is None else {"continues": continues}),
-                **({} if serves is None else {"for": serves}),
-            },
-            context={**context.record(), "blob": None if context.files else digest},
-            strategy=self._settings.strategy if self._settings.strategy in AFRESH else "rlm",
-        )
-
-
-@dataclass(frozen=True)
-class Before:
-    """A session that goes on, with what it is about and the run that began it."""
-
-    live: LiveSession
-    context: Context
-    first: RunRecord
-
-
-async def execute(job: Job, before: Before | None, resources: Resources) -> Run:
-    """Work on ``job``, in the session that goes on if there is one."""
-    execution = Execution(job, await resources.sandbox(job.settings.sandbox))
-    return await execution.run(before.live if before else None)
 
 
 async def rebuilt(record: RunRecord, resources: Resources, stack: AsyncExitStack) -> Before | None:
@@ -298,78 +158,6 @@ async def rebuild(last: RunRecord, resources: Resources, stack: AsyncExitStack) 
             await execution.run(before.live)
     assert before is not None
     return before
-
-
-async def job_again(record: RunRecord, resources: Resources, returns: Any, before: Before | None, *, live: bool) -> Job:
-    """What a recorded run works from, found again: its context, its settings and its replies."""
-    if record.strategy == "learn":
-        raise UsageError(f"Run {record.id} is one call made while learning a habit; ask or learn again instead.")
-    settings = settings_of(record, resources.settings)
-    store, keep = await resources.store(), resources.keep_conversions
-    calls = await store.calls(record.id)
-    root: Provider
-    leaf: Provider
-    if live:
-        root, leaf = await (await resources.models()).open_pair(settings, resources.budget)
-        await resources.ready_budgets(store, resources.shared, root, leaf)
-    else:
-        root_window, leaf_window = record.settings["windows"]
-        root = AbsentModel(record.settings["model"], root_window)
-        leaf = AbsentModel(record.settings["leaf_model"], leaf_window)
-    if before:
-        context = before.context
-    else:
-        context = await _context_again(record, store, keep_conversions=keep, tell=resources.on_event)
-    return Job(
-        record,
-        context,
-        Returns.from_json(record.settings["returns"]) if returns is None else Returns.from_type(returns),
-        settings,
-        store,
-        root,
-        leaf,
-        budget=resources.budget if live else Budget(),
-        within=resources.shared if live else None,
-        confirm=resources.confirm,
-        recording=Recording.for_resume(calls) if live else Recording.for_replay(calls),
-        replay=not live,
-        first=before.first if before else None,
-        on_event=resources.on_event,
-        telemetry=resources.telemetry,
-        strategy=settings.strategy,
-        librarian=resources.librarian if live else None,
-        readable=partial(_readable, record, context, resources),
-    )
-
-
-def settings_of(record: RunRecord, settings: Settings) -> Settings:
-    """The settings a run was made with; ``settings`` for everything that does not decide what a run does."""
-    kept = {name: value for name, value in record.settings.items() if name in _KEPT_SETTINGS}
-    return replace(settings, **kept, model=record.settings["model"], leaf_model=record.settings["leaf_model"])
-
-
-def must_have_ended(record: RunRecord) -> None:
-    """Raises UsageError when the run is still going on, or was interrupted."""
-    if record.result is None or record.status in ("running", "interrupted"):
-        raise UsageError(f"Run {record.id} has not ended; continue it with: habit resume {record.id}.")
-
-
-async def _readable(record: RunRecord, context: Context, resources: Resources) -> Context:
-    """``context``, the input of ``record``, to be read: a large one may have been handed to a sandbox for good."""
-    if not (isinstance(context.payload, Parked) and context.payload.is_spent):
-        return context
-    store, keep = await resources.store(), resources.keep_conversions
-    return await _context_again(record, store, keep_conversions=keep, tell=ignore)
-
-
-async def _context_again(record: RunRecord, store: Store, *, keep_conversions: bool, tell: Observer) -> Context:
-    known = record.context
-    if known["files"]:
-        return await read_again(known, keep_conversions=keep_conversions, tell=tell)
-    if not known["bytes"]:
-        return Context(known["kind"], b"", known["origin"])
-    payload = await store.get_blob(known["blob"])
-    return await anyio.to_thread.run_sync(Context(known["kind"], payload, known["origin"]).parked)
 
 
 async def hold(

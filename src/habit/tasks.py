@@ -1,8 +1,8 @@
-"""Task groups whose error leaves them bare: callers handle one exception, not a group of them."""
+"""Task groups whose error leaves them bare, and work that goes on in the background of what it serves."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -18,7 +18,73 @@ async def task_group() -> AsyncIterator[TaskGroup]:
         async with anyio.create_task_group() as group:
             yield group
     except BaseExceptionGroup as failures:
-        raise most_telling(failures) from None
+        failure = most_telling(failures)
+        raise failure from failure.__cause__
+
+
+class Background:
+    """Work that goes on after what it serves is given: one piece at a time, in the order in which they came.
+
+    Where nobody has opened it, each piece is done before ``add`` returns.
+    """
+
+    def __init__(self) -> None:
+        self._group: TaskGroup | None = None
+        self._turn = anyio.Lock()
+        self._left = 0
+        self._idle = anyio.Event()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Work goes on while the block does; at its end what is left is waited for, or cancelled with the block.
+
+        An error of the block, which may be a group, leaves as it is.
+        """
+        failed: Exception | None = None
+        try:
+            async with task_group() as group:
+                self._group = group
+                try:
+                    yield
+                except Exception as failure:
+                    failed = failure
+                    raise
+                finally:
+                    self._group = None
+        except Exception:
+            if failed is None:
+                raise  # of the work
+        if failed is not None:
+            raise failed
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is work left."""
+        return self._left > 0
+
+    async def add(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do ``work`` when its turn comes; what it raises ends everything, so it should not."""
+        if self._group is None:
+            await work()
+            return
+        if not self.busy:
+            self._idle = anyio.Event()
+        self._left += 1
+        self._group.start_soon(self._do, work)
+
+    async def settled(self) -> None:
+        """Wait until no work is left."""
+        while self.busy:
+            await self._idle.wait()
+
+    async def _do(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with self._turn:
+                await work()
+        finally:
+            self._left -= 1
+            if not self.busy:
+                self._idle.set()
 
 
 def most_telling(failures: BaseExceptionGroup) -> BaseException:

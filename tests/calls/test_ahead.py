@@ -8,7 +8,8 @@ from anyio.lowlevel import checkpoint
 
 from habit.calls.budget import Budget, Ledger
 from habit.calls.call import Call, Reply
-from habit.calls.kernel import Kernel, limiter_of
+from habit.calls.concurrency import limiter_of
+from habit.calls.kernel import Kernel
 from habit.calls.retry import RetryPolicy
 from habit.errors import BudgetExceeded, CallFailed
 from habit.journal.memory import MemoryStore

@@ -203,6 +203,36 @@ def test_a_back_off_is_told_once_for_a_volley():
     assert (told.trouble, told.pause, told.at_once) == ("refused", 2.0, 4)
 
 
+@pytest.mark.parametrize(("root", "leaf"), [(0.0, 20.0), (0.5, 20.0), (10.0, 10.0), (5.0, 0.5)])
+def test_calls_that_are_merely_longer_than_others_are_not_taken_for_slow_ones(root: float, leaf: float):
+    """A thousand runs: a call of the root, one of the leaf, one of the root again, at one model that takes them all."""
+    told = list[BackOff]()
+
+    async def main() -> float:
+        limiter = Limiter(4096)
+
+        async def call(owner: int, kind: str) -> None:
+            async def send() -> Reply:
+                await anyio.sleep(root if kind == "root" else leaf * (1 + owner % 10 / 30))
+                return Reply("ok", 1500, 100) if kind == "root" else GOOD
+
+            await limiter.request(send, owner=owner, kind=kind, on_back_off=told.append)
+
+        async def run(owner: int) -> None:
+            for kind in ("root", "leaf", "root"):
+                await call(owner, kind)
+
+        async with anyio.create_task_group() as group:
+            for owner in range(1000):
+                group.start_soon(run, owner)
+        return anyio.current_time()
+
+    seconds = run_virtually(main())
+    assert told == []
+    # Before there is a reply only 128 may be under way, and four more for each: a wave or two more, no longer.
+    assert seconds < 3 * (2 * root + 1.3 * leaf)
+
+
 def test_saturated_only_once_limits_were_met():
     async def main() -> list[bool]:
         limiter, seen = Limiter(64), []

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from habit.calls.flow import Flow, Trouble
 from habit.calls.inflight import FIRST, UNANSWERED
+from habit.calls.pace import Pace
 from habit.calls.ratelimits import RateLimit
 from support.simulated_server import Admit, bucket, fixed_window, play, sliding_window
 
@@ -75,6 +76,19 @@ def test_a_process_that_is_late_itself_does_not_grow_for_it():
     assert flow.ready_at(0.0) > 0
     flow.due(10.0)
     assert flow.in_flight.limit == FIRST + 1
+
+
+def test_what_an_event_loop_is_late_is_made_up_for_at_a_slow_pace_too():
+    def sent(late: float) -> int:
+        pace, now, count = Pace(), 0.0, 0
+        pace.refused(now, accepted=50, seconds=1.0, pause=0.0)
+        while now < 1:  # before it grows
+            now = pace.ready_at(now) + late
+            pace.take(now)
+            count += 1
+        return count
+
+    assert sent(late=0.005) > 0.95 * sent(late=0.0)
 
 
 def test_of_a_volley_of_refusals_only_the_first_counts():

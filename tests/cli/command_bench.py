@@ -100,6 +100,7 @@ class FakeEngine:
     events: Iterable[Event] = (RunStarted("R1", "mock:model", "rlm"),)
     settings: Settings = field(default_factory=Settings)
     asked: dict[str, Any] = field(default_factory=dict)
+    looking_after: bool = False
 
     def open(self, settings: Settings, on_event: Observer, listeners: Listeners | None = None) -> FakeEngine:
         self.settings = settings

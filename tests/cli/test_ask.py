@@ -38,6 +38,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["--profile", "small"], "profile", "small"),
     (["--window", "4096"], "window", 4096),
     (["--concurrency", "3"], "concurrency", 3),
+    (["--sessions", "5"], "sessions", 5),
     (["--strategy", "rlm"], "strategy", "rlm"),
     (["--max-usd", "0.5"], "max_usd", 0.5),
     (["--max-tokens", "1000"], "max_tokens", 1000),

@@ -132,8 +132,8 @@ def test_a_habit_without_rules_is_retired(habit: InProcess, library: Repository)
     refused = habit("harden", "count-label")
     assert (refused.code, "5 replies are recorded, fewer than 20" in refused.err) == (2, True)
     evidence = Evidence(Path(".habit/evidence.db"))
-    for outcome in ("hit", "violated", "violated", "violated", "fallback"):
-        evidence.note(Use("count-label", 1, "run-9", 0.0, outcome))
+    for number, outcome in enumerate(("hit", "violated", "violated", "violated", "fallback")):
+        evidence.note(Use("count-label", 1, f"run-{number}", 0.0, outcome))
     evidence.close()
     assert habit("relax", "count-label").out == ("count-label is retired: 3 of 5 uses gave up because of the format\n")
     assert library.habits() == []

@@ -61,7 +61,7 @@ def test_commands_and_flags() -> None:
         ("--profile", ["auto", "frontier", "small"]),
         ("--dialect", ["habit", "rlm", "dspy"]),
         ("--execution", ["auto", "fence", "tool"]),
-        ("--strategy", ["auto", "rlm", "agent", "habit"]),
+        ("--strategy", ["auto", "rlm", "agent", "direct", "habit"]),
         ("--max-calls", []),
     ],
 )

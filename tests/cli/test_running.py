@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM in a real process: once stops with a consistent record, twice ends at once."""
 
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -11,10 +12,17 @@ WAITING = """
 import sys, pathlib, anyio
 import habit.cli.running as running
 from habit.errors import RunFailed
-from habit.events import RunStarted
+from habit.events import Notice, RunStarted
 from habit.run import Run, RunEnded
 
 class Engine:
+    looking_after = False
+    async def settled(self):
+        self.on_event(Notice("Comparing"))
+        print("settling", file=sys.stderr, flush=True)
+        while not pathlib.Path("settled").exists():
+            await anyio.sleep(0.01)
+        self.on_event(Notice("They agree"))
     async def __aenter__(self):
         return self
     async def __aexit__(self, *_):
@@ -24,6 +32,12 @@ class Engine:
         if query == "answered":
             self.on_event(RunEnded(Run("R1", query, "answered", 42)))
             print("now", file=sys.stderr, flush=True)
+        if query == "given":
+            self.looking_after = True
+            run = Run("R1", query, "answered", 42)
+            self.on_event(RunEnded(run))
+            self.on_event(Notice("Told early"))
+            return run
         try:
             await anyio.sleep_forever()
         finally:
@@ -73,6 +87,44 @@ def test_a_signal_stops_the_run_and_says_how_to_go_on(
         ["Stopping; press Ctrl-C again to end at once.", "Interrupted; continue with: habit resume R1"],
     )
     assert {path.name for path in own_place.iterdir()} == {"noted", "closed"}
+
+
+@pytest.mark.parametrize("form", ["--json", "--verbose"])
+def test_an_answer_is_there_before_what_is_done_for_the_library(program: Program, own_place: Path, form: str) -> None:
+    process = program.start("ask", "given", form, code=WAITING)
+    assert process.stdout is not None
+    out = process.stdout.read()  # its end, although the process goes on
+    _until(process, "settling")
+    assert process.poll() is None
+    assert json.loads(out) == 42 if form == "--verbose" else json.loads(out)["answer"] == 42
+    Path("settled").touch()
+    code, _, err = _end(process)
+    assert (code, err[-1]) == (0, "They agree")
+
+
+def test_what_is_told_of_the_library_comes_after_the_answer(program: Program, own_place: Path) -> None:
+    Path("settled").touch()
+    process = program.start("ask", "given", code=WAITING)
+    code, out, err = _end(process)
+    assert (code, out) == (0, b"42\n")
+    given = "The answer is given; a habit is being checked or mended. Ctrl-C leaves that undone."
+    assert [line for line in err if not line.startswith(("Run", "answered"))] == [
+        "Told early",
+        given,
+        "Comparing",
+        "settling",
+        "They agree",
+    ]
+
+
+def test_ctrl_c_leaves_what_is_done_for_the_library_and_keeps_the_answer(program: Program, own_place: Path) -> None:
+    process = program.start("ask", "given", code=WAITING)
+    _until(process, "settling")
+    process.send_signal(signal.SIGINT)
+    code, out, err = _end(process)
+    assert (code, out) == (0, b"42\n")
+    assert "The answer was known already; what was under way for the library is left undone." in err
+    assert Path("closed").exists()
 
 
 def test_an_answer_is_given_when_what_is_stopped_is_only_done_for_the_library(

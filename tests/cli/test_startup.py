@@ -86,6 +86,7 @@ def test_the_version(habit: InProcess) -> None:
         (["ask", "?", "--cell-seconds", "0"], "--cell-seconds must be greater than 0"),
         (["ask", "?", "--cell-memory", "lots"], "512M"),
         (["ask", "?", "--concurrency", "0"], "--concurrency must be at least 1"),
+        (["ask", "?", "--sessions", "0"], "--sessions must be at least 1"),
         (["ask", "?", "--window", "0"], "--window must be at least 1"),
         (["ask", "?", "--profile", "huge"], "auto, frontier, small"),
         (["ask", "?", "--strategy", "luck"], "auto, rlm"),

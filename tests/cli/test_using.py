@@ -99,6 +99,19 @@ def test_ask_with_the_strategy_habit(office: Office, own_place: Path) -> None:
     assert not [request for request in office.server.requests if "recursive_llm" in request.prompt]
 
 
+def test_runs_of_a_habit_are_examples_to_harden_it_by(office: Office, own_place: Path) -> None:
+    texts = [text for name in "abcdefghijkl" for text in (f"{name} did win a prize", f"lunch with {name} today")]
+    (own_place / "many.csv").write_text("from,text\n" + "".join(f"ann,{text}\n" for text in texts))
+    used = office.run("count-label", "many.csv", "--param", "label=spam")
+    assert (used.code, used.out) == (0, "12\n"), used.err
+    alone = office.habit("harden", "count-label")
+    assert (alone.code, "fewer than 20" in alone.err) == (2, True)
+    hardened = office.habit("harden", "count-label", "last")
+    assert hardened.code == 0, hardened.err
+    assert "recorded questions, none of them wrong" in hardened.out
+    assert "def decide_1(text):" in Repository.open("habits").candidate("count-label").habit.source
+
+
 class TestExplain:
     def test_a_hit(self, office: Office) -> None:
         office.run("count-label", "tuesday.csv", "--param", "label=ham")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,50 @@ MISS = Use("", 0, "run-2", 2.5, "abstained", "no habit is for this question")
 @pytest.mark.parametrize("kept", [True, False])
 def test_uses_are_given_back_in_order(tmp_path: Path, kept: bool) -> None:
     evidence = Evidence(tmp_path / "deep" / "evidence.db" if kept else None)
-    for use in (HIT, MISS, HIT):
+    again = replace(HIT, run="run-3")
+    for use in (HIT, MISS, again):
         evidence.note(use)
-    assert evidence.uses() == [HIT, MISS, HIT]
-    assert evidence.uses("count-label") == [HIT, HIT]
-    assert evidence.uses(latest=2) == [MISS, HIT]
+    assert evidence.uses() == [HIT, MISS, again]
+    assert evidence.uses("count-label") == [HIT, again]
+    assert evidence.uses(latest=2) == [MISS, again]
     evidence.close()
-    assert evidence.uses() == ([HIT, MISS, HIT] if kept else [])
+    assert evidence.uses() == ([HIT, MISS, again] if kept else [])
+
+
+def test_a_run_counts_once_as_it_ended_at_last(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path / "evidence.db")
+    gave_up = replace(HIT, outcome="fallback", reason="a call failed")
+    for use in (gave_up, MISS, HIT, HIT):
+        evidence.note(use, phrasing="How many {label}?" if use is HIT else "")
+    assert evidence.uses() == [MISS, HIT]
+    evidence.remove("count-label", "How many {label}?")
+    evidence.note(HIT, phrasing="How many {label}?")  # told again: a wording that was forgotten stays so
+    assert evidence.lookup("count-label") == []
+    with sqlite3.connect(tmp_path / "evidence.db") as db:
+        assert db.execute("SELECT count(*) FROM uses").fetchone() == (3,)  # nothing is ever taken back
+    db.close()
+
+
+def test_what_a_run_calls_for_is_done_once(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path / "evidence.db")
+    assert evidence.calls_for("run-1", more=True)
+    assert evidence.calls_for("run-1", more=True)  # it was cut off
+    evidence.is_done("run-1")
+    assert not evidence.calls_for("run-1", more=True)
+    assert not evidence.calls_for("run-2", more=False)
+    assert not evidence.calls_for("run-2", more=True)
+
+
+def test_evidence_of_before_is_taken_over(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path / "evidence.db")
+    evidence.note(HIT)
+    evidence.close()
+    with sqlite3.connect(tmp_path / "evidence.db") as db:
+        db.execute("DROP TABLE looked_after")
+        db.execute("DROP INDEX uses_by_run")
+    db.close()
+    assert evidence.uses() == [HIT]
+    assert evidence.calls_for("run-1", more=True)
 
 
 def test_phrasings_are_remembered_once_and_can_be_forgotten(tmp_path: Path) -> None:
@@ -43,7 +81,7 @@ def test_many_processes_note_at_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from habit.library.evidence import *\n"
         "e = Evidence(Path(sys.argv[1]))\n"
-        "for n in range(20): e.note(Use('a', 1, sys.argv[2], n, 'hit'))"
+        "for n in range(20): e.note(Use('a', 1, f'{sys.argv[2]}-{n}', n, 'hit'))"
     )
     path = tmp_path / "evidence.db"
     workers = [subprocess.Popen([sys.executable, "-c", code, str(path), str(n)]) for n in range(4)]
@@ -51,7 +89,7 @@ def test_many_processes_note_at_once(tmp_path: Path) -> None:
     uses = Evidence(path).uses("a")
     assert len(uses) == 80
     for run in "0123":
-        assert [use.at for use in uses if use.run == run] == list(range(20))
+        assert [use.at for use in uses if use.run.startswith(run)] == list(range(20))
 
 
 @pytest.mark.parametrize("content", [b"not a database at all", b""])

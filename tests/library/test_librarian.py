@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from habit import Budget, CallFailed, Run, RunFailed, UsageError
+from habit.calls.returns import Returns
 from habit.calls.usage import Tally, Usage
-from habit.librarian import left_after
+from habit.contexts.context import Context
+from habit.events import ignore
+from habit.librarian import Ended
 from habit.library.librarian import _is_drawn
 from habit.library.repository import Repository
-from habit.sandbox.cpython import CPythonSandbox
-from support.libraries import git, isolate
+from habit.library.same import same_answer
+from habit.sandbox.session import Sandbox
+from habit.schedulers.habit import Choice
+from support.libraries import git
 from support.library_bench import (
     MENDED,
     MONDAY,
@@ -32,21 +38,6 @@ MATCHED = '{"habit": "count-label", "parameters": {"label": "ham"}}'
 HAM = root_by({"": afresh("csv", "ham")})
 
 
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    made = CPythonSandbox()
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-def bench(tmp_path: Path, sandbox: CPythonSandbox, monkeypatch: pytest.MonkeyPatch) -> LibraryBench:
-    isolate(monkeypatch, tmp_path)
-    bench = LibraryBench(tmp_path, sandbox)
-    bench.approve(count_label())
-    return bench
-
-
 def never(prompt: str) -> str:
     raise AssertionError("the root was asked")
 
@@ -55,6 +46,7 @@ async def test_a_shadow_that_agrees_is_noted_and_asks_leaves_anew(bench: Library
     model = Model(HAM)
     async with bench.engine(model, shadow=1.0) as engine:
         run = await engine.ask("How many messages are ham?", TUESDAY, returns=int)
+        await engine.settled()
         store = await engine.store()
         assert len(await store.runs()) == 2
     assert (run.answer, run.habit, run.usage.root.calls) == (3, "count-label@1", 0)
@@ -66,8 +58,10 @@ async def test_a_shadow_that_agrees_is_noted_and_asks_leaves_anew(bench: Library
 async def test_shadows_that_keep_disagreeing_suspend_the_version(bench: LibraryBench) -> None:
     async with bench.engine(Model(root_by({"": "answer(99)"})), shadow=1.0) as engine:
         await engine.ask("How many messages are ham?", TUESDAY, returns=int)
+        await engine.settled()
         assert not any("suspended" in one for one in bench.told)
         second = await engine.ask("How many messages are spam?", TUESDAY, returns=int)
+        await engine.settled()
         third = await engine.ask("How many messages are spam?", MONDAY, returns=int)
     assert second.habit == "count-label@1"
     assert (third.habit, third.answer) == (None, 99)
@@ -84,6 +78,7 @@ async def test_a_disagreement_long_ago_does_not_count(bench: LibraryBench) -> No
     async with bench.engine(model, shadow=1.0) as engine:
         for _ in range(6):
             run = await engine.ask("How many messages are ham?", TUESDAY, returns=int)
+            await engine.settled()
             assert run.habit == "count-label@1"
     assert bench.outcomes().count("disagreed") == 2
     assert Repository.open(bench.library).habits()
@@ -94,6 +89,7 @@ async def test_only_the_version_that_was_used_is_suspended(bench: LibraryBench) 
     async with bench.engine(Model(root_by({"": "answer(99)"})), shadow=1.0) as engine:
         for _ in range(2):
             await engine.use("count-label", TUESDAY, parameters={"label": "ham"}, version=1)
+            await engine.settled()
     assert bench.outcomes() == ["hit", "disagreed"] * 2
     assert [habit.version for habit in Repository.open(bench.library).habits()] == [2]
 
@@ -119,10 +115,17 @@ def test_what_a_run_left_of_its_budget() -> None:
     run = Run(
         "r", "?", "answered", usage=Usage(calls=3, root=Tally(1, 10, 5), leaf=Tally(2, 20, 5), usd=0.25), seconds=2.0
     )
-    assert left_after(Budget(), run) == Budget()
-    assert left_after(Budget(4, 100, 1.0, 3.0), run) == Budget(1, 60, 0.75, 1.0)
+
+    async def nothing() -> Context:
+        return Context.of("")
+
+    def left(budget: Budget) -> Budget | None:
+        return Ended(run, Choice(None, ""), "", nothing, Returns.from_type(int), budget, ignore).budget_left
+
+    assert left(Budget()) == Budget()
+    assert left(Budget(4, 100, 1.0, 3.0)) == Budget(1, 60, 0.75, 1.0)
     for used_up in (Budget(max_calls=3), Budget(max_tokens=40), Budget(max_usd=0.25), Budget(max_seconds=2.0)):
-        assert left_after(used_up, run) is None
+        assert left(used_up) is None
 
 
 def test_about_the_share_asked_for_is_drawn() -> None:
@@ -160,6 +163,7 @@ async def test_a_wording_is_forgotten_when_a_shadow_disagrees(bench: LibraryBenc
 async def test_a_phrasing_of_the_habit_itself_is_not_forgotten(bench: LibraryBench) -> None:
     async with bench.engine(Model(root_by({"": "answer(99)"})), shadow=1.0) as engine:
         await engine.ask("How many messages are ham?", TUESDAY, returns=int)
+        await engine.settled()
         assert (await engine.ask("How many messages are spam?", MONDAY, returns=int)).habit == "count-label@1"
 
 
@@ -179,21 +183,21 @@ async def test_a_run_that_ends_before_anything_was_chosen_is_no_evidence(bench: 
     assert bench.outcomes() == []
 
 
-async def test_without_a_library_a_demanded_habit_is_a_sentence(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+async def test_without_a_library_a_demanded_habit_is_a_sentence(tmp_path: Path, sandbox: Sandbox) -> None:
     bench = LibraryBench(tmp_path, sandbox)
     async with bench.engine(Model(never), strategy="habit") as engine:
         with pytest.raises(RunFailed, match=r"there is no library of habits in .*habit init"):
             await engine.ask("How many messages are ham?", TUESDAY, returns=int)
 
 
-async def test_without_a_library_the_model_answers(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+async def test_without_a_library_the_model_answers(tmp_path: Path, sandbox: Sandbox) -> None:
     bench = LibraryBench(tmp_path, sandbox)
     async with bench.engine(Model(HAM)) as engine:
         assert (await engine.ask("How many messages are ham?", TUESDAY, returns=int)).answer == 3
     assert not (tmp_path / "evidence.db").exists()
 
 
-async def test_a_folder_that_is_no_library_keeps_nobody_from_an_answer(tmp_path: Path, sandbox: CPythonSandbox) -> None:
+async def test_a_folder_that_is_no_library_keeps_nobody_from_an_answer(tmp_path: Path, sandbox: Sandbox) -> None:
     bench = LibraryBench(tmp_path, sandbox)
     bench.library.mkdir()
     async with bench.engine(Model(HAM)) as engine:
@@ -212,6 +216,46 @@ async def test_a_habit_that_was_edited_by_hand_is_not_used_and_the_answer_says_s
         run = await engine.ask("How many messages are ham?", TUESDAY, returns=int)
     assert (run.answer, run.habit) == (3, None)
     assert "count-label" in run.why
+
+
+async def test_after_a_rollback_only_new_shadows_count(bench: LibraryBench) -> None:
+    async with bench.engine(Model(root_by({"": "answer(99)"})), shadow=1.0) as engine:
+
+        async def ask() -> str | None:
+            run = await engine.ask("How many messages are ham?", TUESDAY, returns=int)
+            await engine.settled()
+            return run.habit
+
+        assert [await ask(), await ask(), await ask()] == ["count-label@1", "count-label@1", None]
+        Repository.open(bench.library).rollback("count-label", 1)
+        assert [await ask(), await ask(), await ask()] == ["count-label@1", "count-label@1", None]
+    assert bench.outcomes() == [*["hit", "disagreed"] * 2, "abstained"] * 2
+
+
+@pytest.mark.parametrize(
+    ("returns", "one", "other", "alike"),
+    [
+        (int, 1, 1.0, True),
+        (float, 1, 1.0, True),
+        (float, 0.1 + 0.2, 0.3, True),
+        (float, 10_000_000_001, 10_000_000_002, False),
+        (float, float("nan"), float("nan"), True),
+        (Any, 1, True, False),
+        (Any, [0], [False], False),
+        (Any, {"a": 1.0}, {"a": 1}, True),
+        (Any, None, False, False),
+        (Any, 10**400, 1.5, False),
+        (Any, "1", 1, False),
+        (str, "1", 1, True),
+        (bool, True, "yes", True),
+        (list[str], ["a", "b"], ("a", "b"), True),
+        (list[str], ["a", "b"], ["b", "a"], False),
+        (date, date(2026, 1, 2), date(2026, 1, 2), True),
+    ],
+)
+def test_answers_are_compared_as_their_type_demands(returns: Any, one: Any, other: Any, alike: bool) -> None:
+    assert same_answer(Returns.from_type(returns), one, other) is alike
+    assert same_answer(Returns.from_type(returns), other, one) is alike
 
 
 class TestNamed:
@@ -255,7 +299,7 @@ class TestNamed:
         async with bench.engine(model, strategy="auto", no_repair=True) as engine:
             run = await engine.use("count-label", RECORDS, parameters={"label": "spam"})
         assert (run.answer, run.habit) == (1, None)
-        assert bench.outcomes() == ["violated"]
+        assert bench.outcomes() == ["violated", "violated"]
 
     async def test_the_strategy_rlm_is_refused(self, bench: LibraryBench) -> None:
         async with bench.engine(Model(never), strategy="rlm") as engine:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from habit import Run
 from habit.library.repository import Repository
-from habit.sandbox.cpython import CPythonSandbox
-from support.libraries import isolate
 from support.library_bench import (
     MENDED,
     MONDAY,
@@ -28,21 +23,6 @@ ONLY_NEW = MENDED.replace("isinstance(context, str)", "False")
 WRONG_ON_NEW = MENDED.replace('row["body"]', 'row["sender"]')
 IMPORTS = MENDED.replace("import io", "import io\nimport socket")
 ENDLESS = MENDED.replace("    count = 0", "    while True:\n        pass\n    count = 0")
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    made = CPythonSandbox()
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-def bench(tmp_path: Path, sandbox: CPythonSandbox, monkeypatch: pytest.MonkeyPatch) -> LibraryBench:
-    isolate(monkeypatch, tmp_path)
-    bench = LibraryBench(tmp_path, sandbox)
-    bench.approve(count_label())
-    return bench
 
 
 def repairer(*programs: str) -> Model:

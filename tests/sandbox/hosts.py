@@ -6,8 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from habit.errors import CallFailed
-from habit.sandbox.session import LlmRequest
+from habit.sandbox.session import LlmRequest, slot_by_slot
 
 Reply = Callable[[LlmRequest], Any]
 
@@ -39,13 +38,7 @@ class RecordingHost:
 
     async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> Sequence[Any]:
         self.maps.append(requests)
-        slots: list[Any] = []
-        for request in requests:
-            try:
-                slots.append(await self.recursive_llm(request))
-            except CallFailed as failure:
-                slots.append(failure)
-        return slots
+        return await slot_by_slot(self, requests)
 
     def check_answer(self, value: Any) -> None:
         self.answers.append(value)

@@ -207,6 +207,58 @@ async def test_slices_are_read_by_other_calls_at_the_same_time(each_sandbox: San
     assert len(model.leaf_calls) == 2
 
 
+async def test_what_several_calls_of_a_reply_ask_is_asked_at_once_and_told_apart(each_sandbox: Sandbox) -> None:
+    reply = "\n\n".join(
+        [
+            use("recursive_llm", query="First?", slices=["1", "2"]),
+            use("recursive_llm", query="Never", slices=["1-99"]),
+            use("count", pattern="user=u1"),
+            use("recursive_llm", query="Second?", slices=["3"]),
+            use("recursive_llm", query="First?", slices=["1", "2"]),
+        ]
+    )
+    model = ScriptedProvider(
+        [reply, use("answer", value="x")],
+        leaf=lambda prompt: "one" if "First?" in prompt else CallFailed("no luck", reason="rejected"),
+    )
+    bench = Bench(each_sandbox)
+    await ask(bench, model)
+    told = model.root_calls[1].messages[-1].content
+    parts = [part.partition("\n")[2].strip() for part in told.split("[result ")[1:]]
+    assert parts[0] == parts[4] == "page 1: one\npage 2: one"
+    assert parts[1] == "There is no page 99: the pages are 1 to 3."
+    assert parts[2].startswith("667 matches")
+    assert parts[3].startswith("page 3: failed: no luck")
+    cells = await bench.store.cells("run")
+    assert [cell.status for cell in cells] == ["ok", "error", "ok", "ok", "ok", "answered"]
+    asked = {call.cell for call in model.leaf_calls if call.cell != 5}
+    assert asked == {1}  # all that was asked by one cell, but for the very same, which is asked once more
+
+
+async def test_nothing_is_asked_that_comes_after_the_answer(bench: Bench) -> None:
+    calls = [use("recursive_llm", query=f"q{n}", slices=["1"]) for n in range(3)]
+    model = ScriptedProvider(["\n\n".join([calls[0], use("answer", value="first"), *calls[1:]])])
+    assert (await ask(bench, model)).answer == "first"
+    assert ["q0" in call.messages[-1].content for call in model.leaf_calls] == [True]
+
+
+async def test_nothing_is_asked_beyond_the_limit_of_steps(bench: Bench) -> None:
+    reply = "\n\n".join(use("recursive_llm", query=f"q{n}", slices=["1"]) for n in range(5))
+    model = ScriptedProvider([reply, "a guess"])
+    assert (await ask(bench, model, limits=Limits(max_cells=3))).answer == "a guess"
+    assert len(model.leaf_calls) == 3
+
+
+async def test_the_questions_of_a_first_call_that_fails_are_asked_all_the_same(bench: Bench) -> None:
+    calls = [use("recursive_llm", query="a", slices=["1-99"]), use("recursive_llm", query="b", slices=["2"])]
+    model = ScriptedProvider(["\n\n".join(calls), use("answer", value="x")])
+    await ask(bench, model)
+    told = model.root_calls[1].messages[-1].content
+    assert "There is no page 99" in told
+    assert "page 2: yes" in told
+    assert len(model.leaf_calls) == 1
+
+
 async def test_a_slice_too_large_for_a_prompt_becomes_a_child_run(bench: Bench) -> None:
     model = ScriptedProvider(
         [
@@ -380,6 +432,65 @@ async def test_a_spent_budget_of_calls_still_asks_for_the_best_answer(bench: Ben
         await ask(bench, model, budget=Budget(max_calls=4))
     assert stop.value.limit == "calls"
     assert stop.value.best_answer == "a guess"
+
+
+async def test_a_spent_budget_brings_home_what_is_under_way_and_no_call_more(bench: Bench) -> None:
+    reply = "\n\n".join(use("recursive_llm", query=f"q{n}", slices=["1", "2"]) for n in range(9))
+    model = ScriptedProvider([reply, "a guess"])
+    with pytest.raises(BudgetExceeded):
+        await ask(bench, model, budget=Budget(max_calls=8))
+    assert [call.reply for call in await bench.store.calls("run") if call.role == "leaf"] == ["yes"] * 6
+    assert len(model.calls) == 8
+
+
+async def test_a_spent_budget_stays_one_when_the_last_call_is_useless(bench: Bench) -> None:
+    model = ScriptedProvider([use("recursive_llm", query="q", slices=["1", "2", "3"]), "no idea"])
+    with pytest.raises(BudgetExceeded) as stop:
+        await ask(bench, model, budget=Budget(max_calls=3), returns=int)
+    assert stop.value.best_answer is None
+
+
+async def test_a_useless_last_call_fails_the_run(bench: Bench) -> None:
+    for last in ("no idea", f"12{CUT_OFF}"):
+        model = ScriptedProvider([use("peek"), last])
+        with pytest.raises(RunFailed, match="limit of 1 cells"):
+            await ask(Bench(bench.sandbox), model, returns=int, limits=Limits(max_cells=1))
+
+
+async def test_child_runs_stop_at_the_depth_limit(bench: Bench) -> None:
+    model = ScriptedProvider(
+        [use("recursive_llm", query="How many?", slices=["1-20"]), use("answer", value="done")], window=9_000
+    )
+    assert (await ask(bench, model, "word " * 20_000, limits=Limits(max_depth=0))).answer == "done"
+    assert "smaller slices" in model.calls[1].messages[-1].content
+    assert {call.session for call in model.calls} == {"0"}
+
+
+async def test_a_child_that_finds_no_answer_harms_only_its_slice(bench: Bench) -> None:
+    child = [use("peek"), use("peek"), CallFailed("no", reason="rejected")]
+    model = ScriptedProvider(
+        [use("recursive_llm", query="?", slices=["1-20"]), *child, use("answer", value="done")], window=9_000
+    )
+    assert (await ask(bench, model, "word " * 20_000, limits=Limits(max_cells=2))).answer == "done"
+    assert "failed: the child run found no answer" in model.calls[-1].messages[-1].content
+
+
+async def test_children_whose_prompts_are_the_same_keep_their_calls_apart(bench: Bench) -> None:
+    halves = {name: f"{'word ' * 9_000}{name}{' word' * 9_000}" for name in "ab"}
+    answers = [use("answer", value="y"), use("answer", value="y")]
+    both = [use("recursive_llm", query="?", slices=[pages]) for pages in ("1-31", "32-62")]
+    model = ScriptedProvider(["\n\n".join(both), *answers, use("answer", value="done")], window=9_000)
+    assert (await ask(bench, model, halves)).answer == "done"
+    first, second = (call for call in model.calls if call.session != "0")
+    assert first.key != second.key
+
+
+async def test_a_leaf_reply_that_was_cut_off_says_so(bench: Bench) -> None:
+    model = ScriptedProvider(
+        [use("recursive_llm", query="?", slices=["1"]), use("answer", value="x")], leaf=lambda _: f"a long sto{CUT_OFF}"
+    )
+    await ask(bench, model)
+    assert "cut off here" in model.root_calls[1].messages[-1].content
 
 
 async def test_a_failing_model_fails_the_run(bench: Bench) -> None:

@@ -169,6 +169,19 @@ async def test_neither_children_nor_answers_nor_failed_calls_are_gone_past(
         assert asked == asked_plainly
 
 
+@pytest.mark.parametrize(("concurrency", "ahead"), [(2, 0), (8, 1)])
+async def test_nothing_starts_early_where_the_provider_has_no_room(
+    bench: Bench, watched: None, concurrency: int, ahead: int
+) -> None:
+    """The last place at a provider is left to the run itself."""
+    model = ScriptedProvider([block(f"{FIRST}x = 1\nanswer(first)")], cuts=EVERYWHERE)
+    model.concurrency = concurrency
+    model.between = Watched.quiet
+    assert await ask(bench, model) == "yes"
+    assert Watched.last is not None
+    assert Watched.last._started == ahead
+
+
 async def test_a_session_that_asks_nothing_is_not_copied(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     from habit.schedulers.live import LiveSession
 

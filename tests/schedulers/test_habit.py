@@ -46,8 +46,12 @@ class FixedLibrarian:
         self.asked.append((task.query, strategy))
         return self.choice
 
-    async def after(self, ended: Ended, ask: Asking) -> None:
+    async def note(self, ended: Ended) -> bool:
         self.ended.append(ended)
+        return True
+
+    async def after(self, ended: Ended, ask: Asking) -> None:
+        pass
 
     async def aclose(self) -> None:
         pass
@@ -269,6 +273,7 @@ async def test_what_serves_a_run_keeps_together_to_what_the_run_left(bench: Benc
     async with bench.engine(model, chosen(), max_calls=7) as engine:
         engine.resources.librarian = librarian = AskingLibrarian(chosen())
         run = await engine.ask("How many are spam?", INBOX, returns=int)
+        await engine.settled()
         asides = [record for record in await (await engine.store()).runs() if record.serves == run.id]
         assert (await (await engine.store()).run("last")).id == run.id
     assert run.usage.calls == 4

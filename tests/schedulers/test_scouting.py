@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -153,6 +154,23 @@ async def test_what_cannot_be_foreseen_stays_right_and_wastes_the_window_at_most
     assert run.usage.calls - run.usage.wasted_calls == plain.usage.calls
     assert run.usage.wasted_calls <= window
     assert sandbox.opened <= 2 + 1 + window.bit_length()
+
+
+async def test_a_loop_whose_questions_hold_the_last_reply_sends_no_scout(sandbox: CountingSandbox) -> None:
+    code = "r = 'start'\nfor i in range(12):\n    r = llm_query(f'{i} after {r}')\nanswer(r)"
+    run = await ask(Slow([block(code)], leaf=lambda prompt: f"reply{sum(map(ord, prompt))}"), sandbox)
+    assert (run.usage.calls, run.usage.wasted_calls, sandbox.opened) == (13, 0, 1)
+
+
+async def test_long_contexts_with_the_same_ends_are_not_taken_for_one(sandbox: CountingSandbox) -> None:
+    """A copy knows a long context by its ends; what the session asks is planned from all of it."""
+    code = (
+        "end = 'x' * 600_000\nfound = []\nfor i in range(6):\n"
+        "    found.append(recursive_llm('which?', end + f'<{i}>' + end))\nanswer(' '.join(found))"
+    )
+    model = ScriptedProvider([block(code)], leaf=lambda prompt: re.findall("<(.)>", prompt)[0], window=10_000_000)
+    run = await ask(model, sandbox)
+    assert run.answer == "0 1 2 3 4 5"
 
 
 class Slow(ScriptedProvider):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from habit.contexts.context import Context
 from habit.sandbox.session import LlmRequest
 from habit.schedulers.certain import certain_lines
-from habit.schedulers.speculation import PATIENCE, History, Predicted, Predictions, Stream
+from habit.schedulers.speculation import PATIENCE, Dependence, History, Predicted, Predictions, Stream
 
 
 def request(
@@ -45,6 +45,41 @@ def test_a_prediction_has_the_type_of_the_reply() -> None:
     known.learn(request("How many?", "a", schema={"type": "integer"}), 3)
     assert known.predict(request("How many?", "b")) is None
     assert known.predict(request("How many?", "b", schema={"type": "integer"})) == Predicted(3)
+
+
+def depends(*steps: tuple[str, str], site: int = 1) -> bool:
+    """Whether a place that asked and was told so is taken for one that nothing can run ahead of."""
+    dependence = Dependence()
+    for query, value in steps:
+        dependence.asked(request(query, site=site))
+        before = dependence.at(request(query, site=site))
+        dependence.told(request(query, site=site), value)
+    return before
+
+
+def test_a_question_that_holds_the_reply_before_it_depends_on_it() -> None:
+    assert depends(("after nothing", "n4711"), ("after n4711", "n12"))
+    assert depends(("sum up: a", "word " * 1000), ("go on: " + "word " * 1000, "more"))
+    assert not depends(("item 0", "spam"), ("item 1", "spam"))
+    assert not depends(("is it spam?", "spam"), ("is it spam, too?", "spam")), "every question holds that word"
+    assert not depends(("item a", "spam"), ("item spammer", "spam")), "no word of its own"
+
+
+def test_a_short_reply_in_a_question_may_be_chance_once() -> None:
+    once = [("item 0", "1"), ("item 1", "9")]
+    assert not depends(*once)
+    assert depends(("item 0", "7"), ("after 7", "8"), ("after 8", "9"))
+    assert not depends(*once, ("item 2", "5")), "a question without it takes it back"
+
+
+def test_dependence_is_told_by_the_context_as_well() -> None:
+    dependence = Dependence()
+    first, second = request("sum up", "nothing yet"), request("sum up", "a summary so far")
+    dependence.asked(first)
+    dependence.told(first, "a summary so far")
+    dependence.asked(second)
+    assert dependence.at(second)
+    assert not dependence.at(request("sum up", "x", site=2))
 
 
 def fill(stream: Stream, first: int) -> int:

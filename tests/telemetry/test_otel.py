@@ -127,6 +127,16 @@ async def test_a_run_with_a_child_is_one_tree(spans: Spans, engine: Callable[...
     assert len({span.context.trace_id for span in spans.all}) == 1
 
 
+async def test_a_step_of_the_agent_loop_has_the_name_of_its_tool(spans: Spans) -> None:
+    steps = ['```json count\n{"pattern": "t"}\n```\n\n```json look\n{}\n```', '```json answer\n{"value": "x"}\n```']
+    settings = Settings(model="scripted", strategy="agent")
+    models = ScriptedModels(ScriptedProvider(steps))
+    async with Engine(settings, models=models, store=MemoryStore(), telemetry=spans.telemetry()) as running:
+        await running.ask("?", "text")
+    told = [(span.name, (span.attributes or {})["gen_ai.tool.name"]) for span in spans.all if "_tool" in span.name]
+    assert told == [(f"execute_tool {name}", name) for name in ("count", "unknown", "answer")]
+
+
 async def test_spans_say_what_the_conventions_ask_for(spans: Spans, engine: Callable[..., Engine]) -> None:
     model = ScriptedProvider([block("answer(recursive_llm('q', 'c'))")], model="openai:gpt-5-mini", usd_per_token=0.001)
     async with engine(model) as running:

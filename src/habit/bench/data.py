@@ -11,7 +11,7 @@ import io
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, Literal
@@ -51,7 +51,7 @@ USERS = ("ada", "boris", "chen", "dana", "emil", "fatou", "goran", "hanna", "iva
 CITIES = ("oslo", "porto", "lyon", "graz")
 COMPONENTS = ("auth", "billing", "mailer", "search", "storage")
 LEVELS = ("INFO", "WARN", "ERROR")
-_FIRST_DAY = date(2026, 1, 1)
+FIRST_DAY = date(2026, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ class Message:
     """Whole euros."""
     text: str
     label: str
+
+    @property
+    def thing(self) -> str:
+        """What it is about; hidden too."""
+        return thing_of(self.text)
 
     def shown(self) -> dict[str, Any]:
         """The fields that an input has."""
@@ -83,6 +88,10 @@ class LogLine:
     component: str
     text: str
 
+    def shown(self) -> str:
+        """The line as it stands in the log."""
+        return f"{self.date} {self.level} [{self.component}] {self.text}"
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -93,6 +102,8 @@ class Dataset:
     cities: Mapping[str, str]
     """The city of each user."""
     log: tuple[LogLine, ...]
+    replies: Mapping[str, str] = field(default_factory=dict)
+    """Which message, by its id, a message answers."""
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -112,20 +123,43 @@ class Dataset:
             case "records":
                 return rows
             case "log":
-                return "".join(f"{line.date} {line.level} [{line.component}] {line.text}\n" for line in self.log)
+                return "".join(f"{line.shown()}\n" for line in self.log)
 
     def with_users(self) -> dict[str, str]:
         """Two tables: the messages, and where their users live."""
         users = [{"user": user, "city": city} for user, city in sorted(self.cities.items())]
         return {"messages.csv": self.rendered("csv"), "users.csv": _table(users, ",")}
 
+    def with_replies(self) -> dict[str, str]:
+        """Two tables: the messages, and which of them answer which."""
+        replies = [{"id": one, "answers": other} for one, other in self.replies.items()]
+        return {"messages.csv": self.rendered("csv"), "replies.csv": _table(replies, ",", ("id", "answers"))}
+
+
+def worded() -> dict[str, list[str]]:
+    """Every text that there is for each label."""
+    return {label: [words.format(thing=thing) for words in all_ for thing in THINGS] for label, all_ in LABELS.items()}
+
+
+def thing_of(text: str) -> str:
+    """What a message is about."""
+    return next(thing for thing in THINGS if f" {thing}" in text)
+
+
+def log_line(rng: random.Random, day: int) -> LogLine:
+    """A line written so many days after the first."""
+    return LogLine(
+        date=f"{FIRST_DAY + timedelta(days=day)}T{rng.randrange(24):02}:{rng.randrange(60):02}:00",
+        level=rng.choice(LEVELS),
+        component=rng.choice(COMPONENTS),
+        text=f"worker {rng.randrange(9)} handled request {rng.randrange(10_000)} in {rng.randrange(900)} ms",
+    )
+
 
 def make_dataset(seed: int, size: int = 24) -> Dataset:
     """A dataset of ``size`` messages and as many log lines; texts are distinct, and every label occurs."""
     rng = random.Random(seed)
-    wordings = [
-        (label, words.format(thing=thing)) for label, all_ in LABELS.items() for words in all_ for thing in THINGS
-    ]
+    wordings = [(label, text) for label, texts in worded().items() for text in texts]
     rng.shuffle(wordings)
     users = rng.sample(USERS, 6)
     messages = []
@@ -136,27 +170,19 @@ def make_dataset(seed: int, size: int = 24) -> Dataset:
             Message(
                 id=f"m{1000 + number * 7 + rng.randrange(5)}",
                 user=rng.choice(users),
-                date=(_FIRST_DAY + timedelta(days=rng.randrange(300))).isoformat(),
+                date=(FIRST_DAY + timedelta(days=rng.randrange(300))).isoformat(),
                 amount=rng.randrange(5, 400),
                 text=text,
                 label=label,
             )
         )
-    log = [
-        LogLine(
-            date=f"{_FIRST_DAY + timedelta(days=number)}T{rng.randrange(24):02}:{rng.randrange(60):02}:00",
-            level=rng.choice(LEVELS),
-            component=rng.choice(COMPONENTS),
-            text=f"worker {rng.randrange(9)} handled request {rng.randrange(10_000)} in {rng.randrange(900)} ms",
-        )
-        for number in range(size)
-    ]
+    log = [log_line(rng, number) for number in range(size)]
     return Dataset(seed, tuple(messages), {user: rng.choice(CITIES) for user in users}, tuple(log))
 
 
-def _table(rows: Sequence[Mapping[str, Any]], delimiter: str) -> str:
+def _table(rows: Sequence[Mapping[str, Any]], delimiter: str, names: Sequence[str] = ()) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), delimiter=delimiter, lineterminator="\n")
+    writer = csv.DictWriter(out, names or list(rows[0]), delimiter=delimiter, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()

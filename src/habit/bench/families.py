@@ -1,20 +1,24 @@
 """Families of questions: how they are put, what is true, and the program that a good model writes for them.
 
-The truth is computed twice, from the dataset in Python and from a SQL database of it, and both must agree.
+The truth is computed twice, from the dataset in Python and from a SQL database of it, and both must agree. Those here
+are about inputs of a page or two, and ask a leaf call about each record; ``large`` has those for inputs of any size.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 from habit.bench.data import LABELS, LEVELS, Dataset, Format
 
 Parameters = Mapping[str, Any]
+Kind = Literal["aggregation", "needle", "pairwise", "multi-hop", "extraction"]
 Draw = Callable[[random.Random, Dataset], dict[str, Any]]
 
 READ: Mapping[Format, str] = {
@@ -48,8 +52,11 @@ class Family:
     code: str
     """What the model computes from ``rows`` before it answers with ``found``; ``{parameters}`` as Python literals."""
     formats: Sequence[Format] = ("csv", "json-lines", "records")
-    joins: bool = False
-    """Whether the input is two tables, by file name."""
+    tables: Literal["", "users", "replies"] = ""
+    """Which table the input has beside that of the messages; it is then two tables by file name."""
+    kind: Kind = "aggregation"
+    ordered: bool = False
+    """Whether the order of a list is part of the answer."""
     look: str = "print(type(context), len(context))\nprint(str(context)[:300])"
 
     def question(self, parameters: Parameters, wording: int = 0) -> str:
@@ -58,13 +65,59 @@ class Family:
 
     def context(self, dataset: Dataset, form: Format) -> Any:
         """The input that the question is about."""
-        return dataset.with_users() if self.joins else dataset.rendered(form)
+        match self.tables:
+            case "users":
+                return dataset.with_users()
+            case "replies":
+                return dataset.with_replies()
+            case "":
+                return dataset.rendered(form)
 
     def cells(self, form: Format, parameters: Parameters) -> list[str]:
         """The cells a model writes: a look, some reading, and the program."""
-        read = JOIN if self.joins else READ[form]
         code = self.code.format(**{name: repr(value) for name, value in parameters.items()})
-        return [self.look, f"{read}\nprint(len(rows), rows[0])", f"{code}\nprint(found)\nanswer(found)"]
+        return [self.look, f"{self.read(form)}\nprint(len(rows), rows[0])", f"{code}\nprint(found)\nanswer(found)"]
+
+    def read(self, form: Format) -> str:
+        """The code that reads an input into ``rows`` and what else there is."""
+        return READ_TABLES[self.tables] if self.tables else READ[form]
+
+    def recognised(self, question: str) -> dict[str, Any] | None:
+        """The parameters of a question that is put in one of the family's ways."""
+        for form in self._forms:
+            if found := form.fullmatch(question.strip()):
+                return {name: int(value) if value.isdecimal() else value for name, value in found.groupdict().items()}
+        return None
+
+    @cached_property
+    def _forms(self) -> list[re.Pattern[str]]:
+        """The phrasings, with a group for each parameter."""
+        parted = (re.split(r"\{(\w+)\}", phrasing) for phrasing in self.phrasings)
+        return [
+            re.compile("".join(f"(?P<{p}>.+?)" if n % 2 else re.escape(p) for n, p in enumerate(parts)))
+            for parts in parted
+        ]
+
+    def is_right(self, answer: Any, truth: Any) -> bool:
+        """Whether an answer is the truth; upper and lower case are the same, and so is any order that was not asked
+        for."""
+        given, true = _plain(answer), _plain(truth)
+        if isinstance(given, list) and isinstance(true, list) and not self.ordered:
+            return Counter(map(repr, given)) == Counter(map(repr, true))
+        return type(given) is type(true) and given == true
+
+    def score(self, answer: Any, truth: Any) -> float:
+        """From 0 to 1: of a list F1, the harmonic mean of precision and recall over its items; else right or not.
+
+        Where order counts, an item is right in its place only.
+        """
+        given, true = _plain(answer), _plain(truth)
+        if self.is_right(answer, truth) or not isinstance(given, list) or not isinstance(true, list):
+            return float(self.is_right(answer, truth))
+        if self.ordered:
+            given, true = list(enumerate(given)), list(enumerate(true))
+        common = (Counter(map(repr, given)) & Counter(map(repr, true))).total()
+        return 2 * common / (len(given) + len(true))
 
     def true_answer(self, dataset: Dataset, parameters: Parameters) -> Any:
         """The truth, found out twice. Raises AssertionError should the two differ."""
@@ -73,10 +126,14 @@ class Family:
         return known
 
 
-JOIN = (
-    "import csv, io\nrows = list(csv.DictReader(io.StringIO(context['messages.csv'])))\n"
-    "city_of = {row['user']: row['city'] for row in csv.DictReader(io.StringIO(context['users.csv']))}"
-)
+_MESSAGES = "import csv, io\nrows = list(csv.DictReader(io.StringIO(context['messages.csv'])))\n"
+READ_TABLES: Mapping[str, str] = {
+    "users": _MESSAGES
+    + "city_of = {row['user']: row['city'] for row in csv.DictReader(io.StringIO(context['users.csv']))}",
+    "replies": _MESSAGES
+    + "answers = {row['id']: row['answers'] for row in csv.DictReader(io.StringIO(context['replies.csv']))}",
+}
+"""Code that reads two tables."""
 _LABELLED = "recursive_llm('What kind of message is this?', row['text'], returns=" + repr(sorted(LABELS)) + ")"
 
 
@@ -132,6 +189,7 @@ FAMILIES: tuple[Family, ...] = (
         "SELECT user FROM messages GROUP BY user ORDER BY sum(amount) DESC, user LIMIT :count",
         "totals = {{}}\nfor row in rows:\n    totals[row['user']] = totals.get(row['user'], 0) + int(row['amount'])\n"
         "ranked = sorted(totals, key=lambda user: (-totals[user], user))\nfound = ranked[:{count}]",
+        ordered=True,
     ),
     Family(
         "latest-of-user",
@@ -187,7 +245,7 @@ FAMILIES: tuple[Family, ...] = (
         "mine = [row for row in rows if city_of[row['user']] == {city}]\n"
         f"found = sum({_LABELLED} == {{label}} for row in mine)",
         formats=("csv",),
-        joins=True,
+        tables="users",
     ),
     Family(
         "log-count",
@@ -209,19 +267,21 @@ FAMILIES: tuple[Family, ...] = (
         ("What does the message {id} of the input ask about? Name the thing.", "Which thing is message {id} about?"),
         str,
         lambda rng, data: {"id": rng.choice(data.messages).id},
-        lambda data, given: next(_thing(m.text) for m in data.messages if m.id == given["id"]),
+        lambda data, given: next(m.thing for m in data.messages if m.id == given["id"]),
         "SELECT thing FROM messages WHERE id = :id",
         "texts = [row['text'] for row in rows if row['id'] == {id}]\n"
         "found = recursive_llm('Name the thing that this message is about, in one word.', texts[0])",
+        kind="extraction",
     ),
 )
 """All families, each with a program of its own."""
 
 
-def _thing(text: str) -> str:
-    from habit.bench.data import THINGS
-
-    return next(thing for thing in THINGS if f" {thing}" in text)
+def _plain(value: Any) -> Any:
+    """``value`` without what does not matter in an answer."""
+    if isinstance(value, str):
+        return " ".join(value.casefold().split())
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _by_sql(family: Family, data: Dataset, parameters: Parameters) -> Any:
@@ -230,12 +290,14 @@ def _by_sql(family: Family, data: Dataset, parameters: Parameters) -> Any:
         db.execute("CREATE TABLE messages (id, user, date, amount, text, label, thing)")
         db.executemany(
             "INSERT INTO messages VALUES (?,?,?,?,?,?,?)",
-            [(m.id, m.user, m.date, m.amount, m.text, m.label, _thing(m.text)) for m in data.messages],
+            [(m.id, m.user, m.date, m.amount, m.text, m.label, m.thing) for m in data.messages],
         )
         db.execute("CREATE TABLE users (user, city)")
         db.executemany("INSERT INTO users VALUES (?,?)", data.cities.items())
         db.execute("CREATE TABLE log (date, level, component, text)")
         db.executemany("INSERT INTO log VALUES (?,?,?,?)", [(x.date, x.level, x.component, x.text) for x in data.log])
+        db.execute("CREATE TABLE replies (id PRIMARY KEY, answers)")
+        db.executemany("INSERT INTO replies VALUES (?,?)", data.replies.items())
         rows = [row[0] for row in db.execute(family.sql, parameters)]
     db.close()
     if family.returns == list[str]:

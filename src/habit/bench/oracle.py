@@ -1,22 +1,19 @@
-"""A scripted model: as the root it writes the program of the question's family, as a leaf it knows what texts mean.
+"""The oracle in process: a Provider that replies as the script says, and counts.
 
-It isolates what schedulers cost from how good a model is. Whatever is measured with it is labelled as such.
+It isolates what schedulers cost from how good a model is. Whatever is measured with it is labelled as such. ``server``
+speaks the same script over HTTP.
 """
 
 from __future__ import annotations
 
-import json
-import random
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import anyio
 import anyio.lowlevel
 
-from habit.bench.data import THINGS, Dataset, Format
-from habit.bench.families import JOIN, READ, Family, Parameters
+from habit.bench.families import Family
+from habit.bench.large import EVERY
+from habit.bench.script import Script
 from habit.calls.budget import Budget
 from habit.calls.call import Call, Message, Reply
 from habit.calls.provider import Provider
@@ -26,56 +23,30 @@ NAME = "oracle:scripted"
 _CHARACTERS_A_TOKEN = 4
 
 
-@dataclass(frozen=True)
-class Question:
-    """One question about one input, with its truth."""
-
-    family: Family
-    dataset: Dataset
-    form: Format
-    parameters: Parameters
-    wording: int = 0
-
-    @property
-    def text(self) -> str:
-        """The question itself."""
-        return self.family.question(self.parameters, self.wording)
-
-    @property
-    def context(self) -> Any:
-        """The input."""
-        return self.family.context(self.dataset, self.form)
-
-    @property
-    def truth(self) -> Any:
-        """The right answer."""
-        return self.family.true_answer(self.dataset, self.parameters)
-
-
 class OracleModel:
-    """A Provider; ``about`` says which question is being asked."""
+    """A scripted model; any number of runs may ask it at once."""
 
     model = NAME
     concurrency = 64
 
     def __init__(
-        self, *, latency: float = 0.0, noise: float = 0.0, seed: int = 0, window: int = 100_000, usd: float = 1e-6
+        self,
+        *,
+        latency: float = 0.0,
+        noise: float = 0.0,
+        seed: int = 0,
+        window: int = 100_000,
+        usd: float = 1e-6,
+        families: Sequence[Family] = EVERY,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
-        """``latency`` in seconds for each call; ``noise`` is the share of labels that leaf calls get wrong; ``usd`` for
-        each token."""
+        """``latency`` in seconds for each call; ``noise`` is the share of texts and records that leaf calls misread;
+        ``usd`` for each token; ``labels`` the kinds of texts that are not of the bench's own inputs."""
         self.window = window
-        self.about: Question | None = None
         self.calls = 0
         self._latency = latency
-        self._noise = noise
-        self._random = random.Random(seed)
+        self._script = Script(families, noise=noise, seed=seed, labels=labels)
         self._usd = usd
-        self._labels: dict[str, str] = {}
-
-    def ask_about(self, question: Question) -> None:
-        """From now on the root writes the program for ``question``."""
-        self.about = question
-        self._labels.update(question.dataset.labels)
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Four characters are a token."""
@@ -91,42 +62,11 @@ class OracleModel:
         await anyio.lowlevel.checkpoint()
         if self._latency:
             await anyio.sleep(self._latency)
-        text = self._root(call) if call.role == "root" else self._leaf(call)
-        return Reply(text, await self.count_tokens(call.messages), max(1, len(text) // _CHARACTERS_A_TOKEN))
+        text = self._script.reply(call)
+        return Reply(text, await self.count_tokens(call.measured), max(1, len(text) // _CHARACTERS_A_TOKEN))
 
     async def aclose(self) -> None:
         """Nothing is open."""
-
-    def _root(self, call: Call) -> str:
-        assert self.about is not None
-        told = next((one.content for one in call.messages if "Mend a Python program" in one.content), "")
-        if told:
-            return f"```python\nanswer({mended(self.about, _parameters_told(told))!r})\n```"
-        turn = sum(message.role == "assistant" for message in call.messages)
-        cells = self.about.family.cells(self.about.form, self.about.parameters)
-        return f"```python\n{cells[min(turn, len(cells) - 1)]}\n```"
-
-    def _leaf(self, call: Call) -> str:
-        prompt = call.messages[-1].content
-        if "Saved programs" in prompt:
-            return self._matched(prompt)
-        text = next((line.strip() for line in prompt.splitlines() if line.strip() in self._labels), "")
-        if "Name the thing" in prompt:
-            return next((thing for thing in THINGS if f" {thing}" in text), "nothing")
-        label = self._labels.get(text, "none")
-        others = sorted(set(self._labels.values()) - {label})
-        return self._random.choice(others) if self._noise and self._random.random() < self._noise else label
-
-    def _matched(self, prompt: str) -> str:
-        """As a good model would: the habit that was learned from this family, with the values of the question."""
-        assert self.about is not None
-        family = self.about.family
-        for line in prompt.splitlines():
-            told: Mapping[str, Any] = json.loads(line) if line.startswith('{"habit"') else {}
-            if told.get("habit") == family.name and len(told["parameters"]) == len(self.about.parameters):
-                given = dict(zip(told["parameters"], self.about.parameters.values(), strict=True))
-                return json.dumps({"habit": family.name, "parameters": given})
-        return json.dumps({"habit": "none", "parameters": {}})
 
 
 class OracleModels:
@@ -141,42 +81,3 @@ class OracleModels:
 
     async def aclose(self) -> None:
         """Nothing is open."""
-
-
-def _parameters_told(prompt: str) -> list[str]:
-    """The parameters of the program to be mended, in their order."""
-    signatures = re.findall(r"def scheduler\(context, recursive_llm, \*, ([^)]*)\)", prompt)
-    told = next((one for one in signatures if "..." not in one), "")
-    return [name.partition(":")[0].strip() for name in told.split(",") if name.strip()]
-
-
-def mended(question: Question, names: Sequence[str]) -> str:
-    """A program that reads every format of the family: what a good model writes when the format changes.
-
-    ``names`` are what the program to be mended calls the family's parameters.
-    """
-    family = question.family
-    called = {name: name if name in names else repr(value) for name, value in question.parameters.items()}
-    if len(names) == len(called):
-        called = dict(zip(called, names, strict=True))
-    code = family.code.format(**called)
-    body = [f"def scheduler(context, recursive_llm, *, {', '.join(names)}):"]
-    if family.joins:
-        body += [f"    {line}" for line in JOIN.splitlines()]
-    else:
-        for number, form in enumerate(family.formats):
-            body.append(f"    {'if' if number == 0 else 'elif'} {_TELLS[form]}:")
-            body += [f"        {line}" for line in READ[form].splitlines()]
-        body += ["    else:", "        raise ValueError('the input has a layout that this program does not know')"]
-    body += [f"    {line}" for line in code.splitlines()]
-    body.append("    return found")
-    return "\n".join(body) + "\n"
-
-
-_TELLS: Mapping[Format, str] = {
-    "csv": "isinstance(context, str) and context.startswith('id,')",
-    "semicolons": "isinstance(context, str) and context.startswith('id;')",
-    "json-lines": "isinstance(context, str) and context.startswith('{')",
-    "records": "isinstance(context, list)",
-    "log": "isinstance(context, str)",
-}

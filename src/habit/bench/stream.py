@@ -17,7 +17,8 @@ import anyio.to_thread
 
 from habit.bench.data import make_dataset
 from habit.bench.families import FAMILIES, Family
-from habit.bench.oracle import OracleModel, OracleModels, Question
+from habit.bench.oracle import OracleModel, OracleModels
+from habit.bench.tasks import Question
 from habit.config import Settings
 from habit.engine import Engine
 from habit.errors import RunError, UsageError
@@ -100,7 +101,6 @@ async def run_stream(
     repository = await anyio.to_thread.run_sync(Repository.init, settings.library) if library else None
     async with Engine(settings, models=OracleModels(model), sandbox=sandbox) as engine:
         for number, question in enumerate(questions):
-            model.ask_about(question)
             yield await _ask(engine, number, question, repository, mutants)
 
 
@@ -113,6 +113,7 @@ async def _ask(engine: Engine, number: int, question: Question, repository: Repo
         if failure.run is None:
             raise
         run = failure.run
+    await engine.settled()
     right = run.status == "answered" and plain(run.answer) == truth
     root, leaf = run.usage.root, run.usage.leaf
     step = Step(
@@ -141,19 +142,24 @@ async def _ask(engine: Engine, number: int, question: Question, repository: Repo
 
 async def look_after(
     engine: Engine, repository: Repository, run: str, name: str, *, learned: bool, mutants: int
-) -> None:
-    """What a team does after a right answer: learn a family that is new, approve what waits."""
+) -> str:
+    """What a team does after a right answer: learn a family that is new, approve what waits.
+
+    Gives what came of it: ``name@version``, why nothing could be learned, or nothing where there was nothing to do.
+    """
     waiting = {one.name: one for one in await anyio.to_thread.run_sync(repository.candidates)}
     known = {one.name for one in await anyio.to_thread.run_sync(repository.habits)}
     if learned and name not in known and name not in waiting:
         try:
             found = await learn(engine.resources, [run], name=name, mutants=mutants)
-        except UsageError:
-            return
+        except UsageError as refusal:
+            return str(refusal)
         waiting[name] = await anyio.to_thread.run_sync(repository.propose, found.habit)
     if name in waiting:
         candidate = waiting[name]
-        await anyio.to_thread.run_sync(repository.approve, candidate, candidate.tree)
+        version = await anyio.to_thread.run_sync(repository.approve, candidate, candidate.tree)
+        return f"{name}@{version}"
+    return ""
 
 
 async def _tokens_besides(engine: Engine, run: str) -> int:

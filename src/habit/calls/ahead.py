@@ -9,30 +9,21 @@ that nobody adopts is *written off* at the end: journalled with a negative numbe
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
 
-from habit.calls.call import Call, Reply
+from habit.calls.account import Account
+from habit.calls.call import Call
 from habit.calls.lines import Early
+from habit.calls.numbering import Numbering
+from habit.calls.recorded import Records
+from habit.calls.sending import Sender, Sending
 from habit.errors import CallFailed
 from habit.tasks import task_group
-
-
-@dataclass
-class Sending:
-    """How the sending of one call goes."""
-
-    attempts: int = 0
-    """Requests that have left."""
-    began: float = 0.0
-    """Unix seconds."""
-    reply: Reply | None = None
-    """What came back; for a failed call what it was billed for, if anything."""
-    failure: CallFailed | None = None
 
 
 @dataclass(eq=False)
@@ -56,19 +47,16 @@ class Ahead:
 class CallsAhead:
     """The calls that run ahead of one run, and the tasks that wait for them."""
 
-    def __init__(
-        self,
-        send: Callable[[Ahead, int], Awaitable[None]],
-        write_off: Callable[[Ahead], Awaitable[None]],
-        has_room: Callable[[int], bool],
-    ) -> None:
-        """``send`` sends one, unless it should not be sent, as the nth with its key that nobody adopted yet;
-        ``write_off`` keeps one that nobody adopted; ``has_room`` tells whether one more is of use at the
-        provider, beside so many that have not come to it yet."""
+    def __init__(self, account: Account, sender: Sender, records: Records, numbers: Numbering, *, wasted: int) -> None:
+        """``wasted`` is how many were written off before this run was interrupted."""
         self.adopted = 0
-        self._send = send
-        self._write_off = write_off
-        self._has_room = has_room
+        self.wasted = wasted
+        """How many were written off."""
+        self._account = account
+        self._sender = sender
+        self._records = records
+        self._numbers = numbers
+        sender.on_leave.add(self.tell)
         self._group: TaskGroup | None = None
         self._waiting: defaultdict[str, deque[Ahead]] = defaultdict(deque)
         self._of_no_use: list[Ahead] = []
@@ -104,7 +92,7 @@ class CallsAhead:
     def has_room(self) -> bool:
         """Whether it is of use to start one more now."""
         self._coming = [ahead for ahead in self._coming if not ahead.early.came and not ahead.over.is_set()]
-        return self._has_room(len(self._coming))
+        return self._sender.has_room(len(self._coming))
 
     def count(self, call: Call) -> int:
         """How many such calls nobody has adopted yet."""
@@ -161,3 +149,27 @@ class CallsAhead:
                 waiting.remove(ahead)
                 self._of_no_use.append(ahead)
             self.tell()
+
+    async def _send(self, ahead: Ahead, nth: int) -> None:
+        """Send one, as the nth with its key that nobody adopted yet, if that is of use and no budget is tight."""
+        call = ahead.call
+        if await self._numbers.is_known(self._numbers.upcoming([call.key] * (nth + 1))[nth]):
+            return
+        try:
+            measured = await self._sender.measure(call)
+        except CallFailed:
+            return  # the run is told when it asks
+        hold = self._account.reserve_ahead(measured.estimate)
+        if hold is not None:
+            with self._sender.sending(hold) as ahead.sending:
+                await self._sender.send(call, measured, hold, ahead.sending, ahead.early)
+
+    async def _write_off(self, ahead: Ahead) -> None:
+        """Keep the reply of one that nobody asked for; other runs may, or this one when it is resumed."""
+        sending = ahead.sending
+        if not sending.attempts:
+            return
+        self.wasted += 1
+        if sending.reply is not None:
+            with suppress(CallFailed):
+                await self._records.keep(ahead.call, self._numbers.in_vain(ahead.call.key, ahead.wanted_as), sending)

@@ -72,13 +72,14 @@ class Limiter:
         send: Callable[[], Awaitable[Reply]],
         *,
         owner: Hashable,
+        kind: Hashable = None,
         again: bool = False,
         early: Early | None = None,
         patience: float = math.inf,
         on_back_off: Callable[[BackOff], object] = lambda _: None,
     ) -> Reply:
         """What ``send`` gives, called when its turn has come: one sent ``again`` goes before its owner's others, an
-        ``early`` one after all that are needed.
+        ``early`` one after all that are needed. How long a reply takes is compared with others of its ``kind``.
 
         Raises what ``send`` raises; and the server's own refusal, without asking, while it wants to be left alone for
         more than ``patience`` seconds.
@@ -94,7 +95,7 @@ class Limiter:
             self._flow.abandon(ticket)
             raise
         else:
-            told = self._replied(ticket, reply)
+            told = self._replied(ticket, reply, kind)
             return reply
         finally:
             self._pump()
@@ -158,15 +159,13 @@ class Limiter:
             self._lines.leave(waiter)
             waiter.told.set()
 
-    def _replied(self, ticket: Ticket, reply: Reply) -> BackOff | None:
+    def _replied(self, ticket: Ticket, reply: Reply, kind: Hashable) -> BackOff | None:
         tokens = reply.input_tokens + reply.output_tokens
         work = 50 + reply.output_tokens + reply.input_tokens / 20  # about as the time of a model goes
+        kind = (kind, _size_class(reply.input_tokens), _size_class(reply.output_tokens))
         now = asyncio.get_running_loop().time()
-        return (
-            self._told(None, now)
-            if self._flow.reply(ticket, now, tokens=tokens, work=work, limits=reply.limits)
-            else None
-        )
+        slower = self._flow.reply(ticket, now, tokens=tokens, work=work, limits=reply.limits, kind=kind)
+        return self._told(None, now) if slower else None
 
     def _failed(self, ticket: Ticket, failure: TransientFailure) -> BackOff | None:
         now, trouble = asyncio.get_running_loop().time(), _trouble(failure)
@@ -215,6 +214,11 @@ def most_at_once(wanted: int | None) -> int:
 
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return MOST_AT_ONCE if files == resource.RLIM_INFINITY else max(64, min(MOST_AT_ONCE, files * 3 // 4))
+
+
+def _size_class(tokens: int) -> int:
+    """Equal for sizes that are about equal, within a factor of four."""
+    return tokens.bit_length() // 2
 
 
 def _trouble(failure: TransientFailure) -> Trouble:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -102,12 +102,21 @@ class Flow:
         """A request ended in a way that says nothing of the server."""
         self.in_flight.count -= 1
 
-    def reply(self, ticket: Ticket, now: float, *, tokens: int, work: float, limits: Sequence[RateLimit] = ()) -> bool:
-        """A good reply came; whether fewer may leave from now on, because replies take ever longer."""
+    def reply(
+        self,
+        ticket: Ticket,
+        now: float,
+        *,
+        tokens: int,
+        work: float,
+        limits: Sequence[RateLimit] = (),
+        kind: Hashable = None,
+    ) -> bool:
+        """A good reply came; whether fewer may leave from now on, because replies of its ``kind`` take ever longer."""
         self._good += 1
         self._tokens = tokens if not self._tokens else 0.9 * self._tokens + 0.1 * tokens
         self._note(limits, ticket, now)
-        halved = self.in_flight.replied(now, sent=ticket.sent, work=work)
+        halved = self.in_flight.replied(now, sent=ticket.sent, work=work, kind=kind)
         self.in_flight.count -= 1
         return halved
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Hashable
 
 FIRST = 8
 DOUBLES = 0.14
@@ -22,6 +23,8 @@ TICK, LATE = 0.001, 0.005
 NEAR = 0.9
 ROUND = 32
 """Replies that make a round: latency is judged by medians of rounds."""
+LEAST_SECONDS = 1e-6
+"""For a unit of work: a server that answers in no time is not thousands of times slower when it takes a little."""
 SLOWER = 2.0
 """Latency has risen when it is this much above the usual."""
 BETTER = 0.75
@@ -79,13 +82,14 @@ class InFlight:
         self._halved_at = self._stepped = now
         self._latency.forget()
 
-    def replied(self, now: float, *, sent: float, work: float) -> bool:
-        """A good reply came back; whether the limit was halved because replies take ever longer."""
+    def replied(self, now: float, *, sent: float, work: float, kind: Hashable = None) -> bool:
+        """A good reply came back; whether the limit was halved because replies take ever longer. Only those of one
+        ``kind`` are compared with one another."""
         self._replies += 1
         if sent < self._halved_at:
-            self._latency.left_behind(now, sent, work)
+            self._latency.left_behind((now - sent) / work, kind)
             return False
-        verdict = self._latency.add(now, sent, work)
+        verdict = self._latency.add(now, sent, work, kind)
         if verdict == "slower" and self.count > 1:
             before = self.limit
             self.halve(now, too_many=True)
@@ -116,48 +120,70 @@ class InFlight:
 class _Latency:
     """Tells when replies take longer because too many are under way.
 
-    By the time that a reply takes for its work, so that long replies are not taken for slow ones. When it has risen a
-    lot while no more gets done, fewer are tried; if that does not help, it was not for the number under way.
+    By the time that a reply takes for its work, against what is usual for its kind: a call that is merely longer, or
+    of another sort, is not taken for a slow one. When replies have become a lot slower while no more gets done, fewer
+    are tried; if that does not help, it was not for the number under way.
     """
 
     def __init__(self) -> None:
         self.before = 0.0
         """The limit before it was halved."""
-        self._usual: float | None = None
+        self._usual: dict[Hashable, float] = {}
+        """Seconds for a unit of work, by kind."""
+        self._first: dict[Hashable, list[float]] = {}
+        """The first replies of a kind, until there is a round of them."""
         self._most_done = 0.0
         self._judged: float | None = None
         self._worst = 0.0
-        self._seen: list[float] = []
+        self._seen: list[tuple[Hashable, float]] = []
+        """Kind of each reply of this round, and how many times the usual it took."""
         self._work = 0.0
         self._began: float | None = None
 
-    def add(self, now: float, sent: float, work: float) -> str | None:
+    def add(self, now: float, sent: float, work: float, kind: Hashable) -> str | None:
         """Note a reply; at the end of a round its verdict: ``slower``, ``no better``, or None."""
         if self._began is None:
             self._began = now
             return None
-        self._seen.append((now - sent) / work)
         self._work += work
+        self._note((now - sent) / work, kind)
         if len(self._seen) < ROUND or now <= self._began:
             return None
-        latency, done = statistics.median(self._seen), self._work / (now - self._began)
+        slowness, done = statistics.median(times for _, times in self._seen), self._work / (now - self._began)
         judged, self._judged = self._judged, None
-        self.forget()
-        if judged is not None and latency > BETTER * judged:
-            self._usual, self._most_done = latency, done
+        if judged is not None and slowness > BETTER * judged:
+            self._usual = {kind: usual * slowness for kind, usual in self._usual.items()}
+            self._most_done = done
+            self.forget()
             return "no better"
-        usual = self._usual if self._usual is not None else latency
-        if latency > SLOWER * usual and done < 1.2 * self._most_done:
-            self._judged = self._worst = latency
+        if slowness > SLOWER and done < 1.2 * self._most_done:
+            self._judged = self._worst = slowness
+            self.forget()
             return "slower"
-        self._usual = 0.8 * usual + 0.2 * latency
+        for kind in {kind for kind, _ in self._seen}:
+            its_own = statistics.median(times for its, times in self._seen if its == kind)
+            self._usual[kind] *= 0.8 + 0.2 * its_own
         self._most_done = max(0.9 * self._most_done, done)
+        self.forget()
         return None
 
-    def left_behind(self, now: float, sent: float, work: float) -> None:
+    def _note(self, seconds: float, kind: Hashable) -> None:
+        """Note what a unit of work took: against the usual, or until that is known, to find it."""
+        usual = self._usual.get(kind)
+        if usual is not None:
+            self._seen.append((kind, seconds / usual))
+            return
+        first = self._first.setdefault(kind, [])
+        first.append(seconds)
+        if len(first) == ROUND:
+            self._usual[kind] = max(statistics.median(first), LEAST_SECONDS)
+            del self._first[kind]
+
+    def left_behind(self, seconds: float, kind: Hashable) -> None:
         """Note a reply to a request that left before the limit was halved: what fewer under way are compared with."""
-        if self._judged is not None:
-            self._worst = 0.9 * self._worst + 0.1 * (now - sent) / work
+        usual = self._usual.get(kind)
+        if self._judged is not None and usual is not None:
+            self._worst = 0.9 * self._worst + 0.1 * seconds / usual
             self._judged = max(self._judged, self._worst)
 
     def watch(self, before: float) -> None:

@@ -21,6 +21,8 @@ BELOW, NEAR, WIDE = 0.97, 0.95, 0.9
 """How far below what was just refused, or was measured, to go on."""
 BURST_SECONDS = 0.02
 """How much of a second may leave at once, to make up for an event loop that was late."""
+LEAST_BURST = 2.0
+"""Requests that may leave at once for that at the slowest pace: with one, all lateness would be lost."""
 ENOUGH = 8
 """Accepted requests from which a measurement counts."""
 HOLD_SECONDS, HOLD_REQUESTS, HOLD_PAUSES, MOST_HOLD = 10.0, 200, 20, 300.0
@@ -96,7 +98,7 @@ class Pace:
     def _advance(self, now: float) -> None:
         assert self.rate is not None
         elapsed, self._at = max(0.0, now - self._at), max(now, self._at)
-        most = max(1.0, self.rate * BURST_SECONDS)
+        most = max(LEAST_BURST, self.rate * BURST_SECONDS)
         wanted = max(0.0, most - self._saved) / self.rate  # from then on nobody was waiting: that teaches nothing
         self._saved = min(self._saved + elapsed * self.rate, most)
         elapsed = min(elapsed, wanted)

@@ -11,6 +11,7 @@ import click
 from habit import __version__
 from habit.cli import status
 from habit.cli.ask import ask
+from habit.cli.benching import bench
 from habit.cli.checking import COMMANDS as CHECKING
 from habit.cli.completion import completion
 from habit.cli.doctor import doctor
@@ -42,7 +43,7 @@ def cli(context: click.Context) -> None:
 for command in (
     *(ask, run, runs, show, explain_run, resume, replay),
     *(learn, suggest, *LIBRARY, *CHECKING, stats),
-    *(models, doctor, completion),
+    *(bench, models, doctor, completion),
 ):
     cli.add_command(command)
 

@@ -133,7 +133,7 @@ def _ask_at_a_prompt(
     from habit.cli.conversation import converse
 
     def present(answer: Callable[[], Run], progress: Progress) -> int:
-        return present_run(answer, progress, as_json=as_json)
+        return present_failure(lambda: print_run(answer(), progress, as_json=as_json), progress, as_json=as_json)
 
     return converse(settings, about, expected, present, verbose=verbose, listeners=listeners)
 
@@ -151,29 +151,31 @@ def answer_run(settings: Settings, work: Work[Run], listeners: Listeners, *, as_
 
     progress = Progress(verbose=verbose, resumable=not settings.no_journal)
 
-    def answer() -> Run:
+    def present(run: Run) -> None:
+        print_run(run, progress, as_json=as_json)
+
+    def answer() -> None:
         try:
-            return run_on_engine(settings, work, progress, listeners)
+            run_on_engine(settings, work, progress, listeners, present)
         except Interrupted:
             if (run := known_all_the_same(progress)) is None:
                 raise
-            return run
+            present(run)
 
-    return present_run(answer, progress, as_json=as_json)
+    return present_failure(answer, progress, as_json=as_json)
 
 
-def present_run(answer: Callable[[], Run], progress: Progress, *, as_json: bool) -> int:
-    """Print what comes out of ``answer``, and give the exit status; what it raises is raised on."""
+def present_failure(answer: Callable[[], None], progress: Progress, *, as_json: bool) -> int:
+    """Print what a run that fails in ``answer`` had reached, and raise it on; else give the exit status."""
     from habit.errors import BudgetExceeded, RunError
 
     try:
-        run = answer()
+        answer()
     except RunError as error:
         if error.run is not None:
             code = status.BUDGET if isinstance(error, BudgetExceeded) else status.FAILED
             _print_partial(error.run, progress, as_json=as_json, code=code)
         raise
-    print_run(run, progress, as_json=as_json)
     return status.ANSWERED
 
 

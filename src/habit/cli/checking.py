@@ -158,19 +158,20 @@ def relax(name: str, **flags: Any) -> None:
         from habit.library.librarian import evidence_path
         from habit.library.repository import Repository
 
-        def read() -> tuple[Repository, Habit, Habit | None, Signals]:
+        def read() -> tuple[Repository, Habit, list[Habit], Signals]:
             repository = Repository.open(settings.library)
             habit = repository.get(name)
-            origin, _, number = habit.spec.provenance.repairs.partition("@")
-            before = repository.get(name, int(number)) if origin == name and number.isdecimal() else None
+            numbers = [one.number for one in repository.refs().of(name) if one.number < (habit.version or 0)]
+            earlier = [repository.get(name, number) for number in sorted(numbers, reverse=True)]
+            since = repository.restored(name)
             evidence = Evidence(evidence_path(settings))
             try:
-                return repository, habit, before, signals_of(evidence.uses(name), habit.version)
+                return repository, habit, earlier, signals_of(evidence.uses(name), habit.version, since=since)
             finally:
                 evidence.close()
 
-        repository, habit, before, signals = await anyio.to_thread.run_sync(read)
-        found = await relaxed_from(await engine.resources.sandbox(settings.sandbox), habit, signals, before)
+        repository, habit, earlier, signals = await anyio.to_thread.run_sync(read)
+        found = await relaxed_from(await engine.resources.sandbox(settings.sandbox), habit, signals, earlier)
         if found.habit is None:
             await anyio.to_thread.run_sync(repository.retire, name, found.why)
         else:

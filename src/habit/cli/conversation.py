@@ -57,15 +57,22 @@ def converse(
 
     with Asker(settings, about, returns, listeners) as asker:
         prompt = Prompt()
+        asked: list[Progress] = []
         note_line("One question a line; an empty line or Ctrl-D leaves, Ctrl-C stops a run.")
         while (query := prompt.read()) is not None:
+            for earlier in asked:
+                earlier.tell_news(hold_news=True)
             progress = Progress(verbose=verbose, resumable=not settings.no_journal)
+            asked.append(progress)
             try:
                 present(partial(asker.ask, query, progress), progress)
             except (HabitError, Interrupted) as error:
                 if isinstance(error, UsageError) or asker.ended:
                     raise
                 explain(error)
+            progress.tell_news(hold_news=True)  # later ones would come in the midst of what is being typed
+        for earlier in asked:
+            earlier.tell_news()
     return status.ANSWERED
 
 
@@ -88,7 +95,11 @@ class Asker:
         self._returns = returns
         self._questions: asyncio.Queue[_Question | None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._engine: Engine | None = None
         self._scope: anyio.CancelScope | None = None
+        """Of the run that is under way."""
+        self._whole: anyio.CancelScope | None = None
+        """Of everything."""
         self._asking: _Question | None = None
         self._agreement = Agreement(lambda: self._asking.progress if self._asking else None)
         self._ready = threading.Event()
@@ -104,9 +115,12 @@ class Asker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the session and the engine."""
-        self._put(None)
-        self._thread.join()
+        """Close the session and the engine, when what is under way for the library is done; Ctrl-C leaves it undone."""
+        if self._engine is not None and self._engine.looking_after and not self.ended:
+            note_line("A habit is still being checked or mended. Ctrl-C leaves that undone.")
+        with _ctrl_c(self._leave):
+            self._put(None)
+            self._thread.join()
 
     @property
     def ended(self) -> bool:
@@ -135,6 +149,16 @@ class Asker:
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._stop_now)
 
+    def _leave(self) -> None:
+        assert self._loop is not None
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._leave_now)
+
+    def _leave_now(self) -> None:
+        if self._whole is not None:
+            self._whole.cancel()
+            note_line("Stopping; press Ctrl-C again to end at once.")
+
     def _stop_now(self) -> None:
         if self._scope is not None and self._asking is not None:
             self._scope.cancel()
@@ -154,13 +178,17 @@ class Asker:
             self._ready.set()
 
     async def _serve(self) -> None:
+        import anyio
+
         self._loop = asyncio.get_running_loop()
         self._questions = asyncio.Queue()
         self._ready.set()
-        async with running.open_engine(self._settings, _ignore, self._listeners) as engine:
-            engine.confirm = self._agreement
-            while await self._one_session(engine):
-                continue  # a stopped run left half of its work behind: go on from where the last whole one ended
+        with anyio.CancelScope() as self._whole:
+            async with running.open_engine(self._settings, _ignore, self._listeners) as engine:
+                self._engine = engine
+                engine.confirm = self._agreement
+                while await self._one_session(engine):
+                    continue  # a stopped run left half of its work behind: go on from where the last whole one ended
 
     async def _one_session(self, engine: Engine) -> bool:
         """Answer questions in one session; True when a run of it was stopped and another session is needed."""

@@ -65,6 +65,7 @@ model_options = _stack(
         metavar="N",
         help="Most requests under way at once (default: as many as the model takes).",
     ),
+    _option("--sessions", type=int, metavar="N", help="Most runs worked on at once (default: as memory allows)."),
     _option("--speculate", type=int, metavar="N", help="Calls that run ahead of a loop (default 32, 0: none)."),
     _option("--stream-starts", is_flag=True, help="Start a cell's first calls while the model still writes the rest."),
 )

@@ -99,6 +99,14 @@ def write(text: str, *, code: int = status.ANSWERED) -> None:
         raise HabitError(f"The output could not be written ({reason}); see it again with: habit show last") from None
 
 
+def end_output() -> None:
+    """Let whoever reads stdout through a pipe see its end now, although the program goes on for a while."""
+    stream = sys.stdout
+    is_own = stream is sys.__stdout__
+    if stream is not None and is_own and not is_terminal(stream):
+        _discard(stream)
+
+
 def encode(text: str, encoding: str) -> bytes:
     """``text`` in bytes, whatever it holds: bytes that were no text come out as they went in, the rest as ``?``."""
     try:

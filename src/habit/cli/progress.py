@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ class Progress:
         """The run's id, once it is open."""
         self.answered: Run | None = None
         """The run, once it has an answer and the journal has it; the library may still be looked after then."""
+        self.hold_news = False
+        """Whether notices wait for ``tell_news``."""
         self.resumable = resumable
         self.cells = 0
         self.calls = 0
@@ -61,6 +64,8 @@ class Progress:
         self._drawn = False
         self._held = False
         self._last_line = ""
+        self._news: deque[str] = deque()
+        self._ended = False
 
     def on_event(self, event: Event) -> None:
         """Take note of what happened."""
@@ -105,11 +110,21 @@ class Progress:
             case SlowedDown():
                 self._above(note_line, _slower_text(event))
             case Notice():
-                self._above(note_line, event.said)
+                self._news.append(event.said)
+                if not self.hold_news:
+                    self.tell_news()
             case RunEnded() if event.run.status in ("answered", "salvaged"):
                 self.answered = event.run
+                self.hold_news = True  # until the answer is shown
             case _:
                 pass
+
+    def tell_news(self, *, hold_news: bool = False) -> None:
+        """Show the notices that were held back; with ``hold_news`` further ones wait again."""
+        self.hold_news = hold_news
+        with contextlib.suppress(IndexError):  # a prompt and an engine's thread may tell at once
+            while True:
+                self._above(note_line, self._news.popleft())
 
     def warn(self, note: str) -> None:
         """Show a warning, once."""
@@ -127,7 +142,7 @@ class Progress:
 
     def tick(self) -> None:
         """Show how far the run is, where that has changed."""
-        if self._held:
+        if self._held or self._ended:
             return
         if self._live:
             self._draw(self.line()[: width_of(self._stream) - 1])
@@ -153,6 +168,7 @@ class Progress:
     def summary(self, run: Run) -> None:
         """Say how the run ended and what it cost, and what else a reader of the answer should know."""
         self.close()
+        self._ended = True
         usage = run.usage
         self.cells, self.calls, self.cached_calls = run.cells, usage.calls + usage.cached_calls, usage.cached_calls
         self.running_calls = 0

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from habit.cli.agreeing import Agreement
-from habit.cli.output import note_line
+from habit.cli.output import end_output, note_line
 
 if TYPE_CHECKING:
     import anyio
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Work = Callable[["Engine"], Awaitable[T]]
+
+
+LEFT_UNDONE = "The answer was known already; what was under way for the library is left undone."
 
 
 class Interrupted(Exception):
@@ -46,16 +49,30 @@ def open_engine(settings: Settings, on_event: Observer, listeners: Listeners | N
 
 
 def run_on_engine(
-    settings: Settings, work: Work[T], progress: Progress | None = None, listeners: Listeners | None = None
+    settings: Settings,
+    work: Work[T],
+    progress: Progress | None = None,
+    listeners: Listeners | None = None,
+    present: Callable[[T], None] | None = None,
 ) -> T:
-    """What ``work`` returns. Raises Interrupted when it was stopped, else whatever ``work`` raises."""
+    """What ``work`` returns. Raises Interrupted when it was stopped, else whatever ``work`` raises.
+
+    ``present`` is told it at once, while the engine may still look after the library.
+    """
     import anyio
 
-    return anyio.run(_supervise, settings, work, progress, listeners)
+    return anyio.run(_supervise, settings, work, progress, listeners, present or (lambda result: None))
 
 
-async def _supervise(settings: Settings, work: Work[T], progress: Progress | None, listeners: Listeners | None) -> T:
+async def _supervise(
+    settings: Settings,
+    work: Work[T],
+    progress: Progress | None,
+    listeners: Listeners | None,
+    present: Callable[[T], None],
+) -> T:
     import anyio
+    import anyio.to_thread
 
     from habit.errors import HabitError
     from habit.events import ignore
@@ -63,6 +80,7 @@ async def _supervise(settings: Settings, work: Work[T], progress: Progress | Non
 
     stop = _Stop()
     results: list[T] = []
+    presented = looking_after = False
     with anyio.CancelScope() as scope, stop.listening(scope, progress):
         try:
             on_event = progress.on_event if progress else ignore
@@ -71,6 +89,16 @@ async def _supervise(settings: Settings, work: Work[T], progress: Progress | Non
                 if progress is not None:
                     group.start_soon(progress.keep_fresh)
                 results.append(await work(engine))
+                presented = True  # even if Ctrl-C comes meanwhile: a thread is waited for
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(present, results[0])
+                if progress is not None:
+                    progress.tell_news()
+                looking_after = engine.looking_after
+                if looking_after:
+                    note_line("The answer is given; a habit is being checked or mended. Ctrl-C leaves that undone.")
+                    end_output()
+                    await engine.settled()
                 group.cancel_scope.cancel()
         except HabitError:
             # An error that comes up because the work is being stopped is not what to tell about.
@@ -79,9 +107,57 @@ async def _supervise(settings: Settings, work: Work[T], progress: Progress | Non
         finally:
             if progress is not None:
                 progress.close()
-    if results:  # Ctrl-C came after the work was done
+    if results:  # Ctrl-C may have come after the work was done
+        if not presented:
+            present(results[0])
+        if looking_after and scope.cancelled_caught:
+            note_line(LEFT_UNDONE)
         return results[0]
     raise Interrupted(way_on(progress), signal_number=stop.signal_number)
+
+
+class Shown(Protocol):
+    """What shows on stderr how far some work is."""
+
+    async def keep_fresh(self) -> None:
+        """Redraw it now and then, until cancelled."""
+        ...
+
+    def close(self) -> None:
+        """Take it away."""
+        ...
+
+
+def run_until_stopped(work: Callable[[], Awaitable[T]], shown: Shown, way_on: Callable[[], str]) -> T:
+    """What ``work`` returns, which has engines of its own. Raises Interrupted with what ``way_on`` says when it was
+    stopped, else whatever ``work`` raises."""
+    import anyio
+
+    return anyio.run(_until_stopped, work, shown, way_on)
+
+
+async def _until_stopped(work: Callable[[], Awaitable[T]], shown: Shown, way_on: Callable[[], str]) -> T:
+    import anyio
+
+    from habit.errors import HabitError
+    from habit.tasks import task_group
+
+    stop = _Stop()
+    results: list[T] = []
+    with anyio.CancelScope() as scope, stop.listening(scope, shown):
+        try:
+            async with task_group() as group:
+                group.start_soon(shown.keep_fresh)
+                results.append(await work())
+                group.cancel_scope.cancel()
+        except HabitError:
+            if not scope.cancel_called:  # else it comes from being stopped
+                raise
+        finally:
+            shown.close()
+    if results:
+        return results[0]
+    raise Interrupted(way_on(), signal_number=stop.signal_number)
 
 
 def way_on(progress: Progress | None) -> str:
@@ -96,7 +172,7 @@ def way_on(progress: Progress | None) -> str:
 def known_all_the_same(progress: Progress) -> Run | None:
     """The run that was stopped, if it was answered by then and only something for the library was still under way."""
     if progress.answered is not None:
-        note_line("The answer was known already; what was under way for the library is left undone.")
+        note_line(LEFT_UNDONE)
     return progress.answered
 
 
@@ -108,7 +184,7 @@ class _Stop:
         self._count = 0
 
     @contextmanager
-    def listening(self, scope: anyio.CancelScope, progress: Progress | None) -> Iterator[None]:
+    def listening(self, scope: anyio.CancelScope, shown: Shown | None) -> Iterator[None]:
         """Cancel ``scope`` when a signal comes. Signals that whoever started us ignores stay ignored."""
         import asyncio
 
@@ -116,8 +192,8 @@ class _Stop:
 
         def stop_work() -> None:
             scope.cancel()
-            if progress is not None:
-                progress.close()
+            if shown is not None:
+                shown.close()
                 note_line("Stopping; press Ctrl-C again to end at once.")
 
         def on_signal(number: int, frame: FrameType | None) -> None:

@@ -8,6 +8,7 @@ where a commit lands in it, as ``git merge --ff-only`` does it: never over anyth
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 
 from habit.errors import UsageError
@@ -169,6 +170,7 @@ def rollback(place: Place, local: LocalState, version: Version, reason: str) -> 
             said = [(ROLLED_BACK, version.label), (TREE, version.tree), (REASON, reason)]
             _replace(place, version.name, version.tree, f"Roll back to {version.label}", said)
         local.forget("suspended", version.name)
+        local.write({"version": str(version.number), "when": repr(time.time())}, "restored", version.name)
 
 
 def retire(place: Place, local: LocalState, name: str, reason: str) -> None:

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +50,13 @@ CREATE TABLE phrasings (
     UNIQUE (habit, template)
 );
 """
+_LATER_TABLES = """
+CREATE TABLE IF NOT EXISTS looked_after (run TEXT PRIMARY KEY, done INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS uses_by_run ON uses (run, number);
+"""
+"""What came after format 1 and older programs need not know: the runs that were answered, and whether what they called
+for is done."""
+_COLUMNS = "habit, version, run, at, outcome, reason, tokens, root_tokens, usd, seconds, calls"
 
 
 @dataclass(frozen=True)
@@ -81,46 +88,48 @@ class Evidence:
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
 
-    def note(self, use: Use) -> None:
-        """Add a use."""
+    def note(self, use: Use, *, phrasing: str = "") -> None:
+        """Add a use, and the ``phrasing`` that it confirmed. What was noted of the same run before stays and counts no
+        more; the same of the same run is noted once."""
         with self._lock, self._open() as db:
-            db.execute(
-                "INSERT INTO uses (habit, version, run, at, outcome, reason, tokens, root_tokens, usd, seconds, calls) "
-                "VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    use.habit,
-                    use.version,
-                    use.run,
-                    use.at,
-                    use.outcome,
-                    use.reason,
-                    use.tokens,
-                    use.root_tokens,
-                    use.usd,
-                    use.seconds,
-                    use.calls,
-                ),
-            )
+            last = db.execute(
+                "SELECT habit, version, outcome FROM uses WHERE run = ? ORDER BY number DESC LIMIT 1", (use.run,)
+            ).fetchone()
+            if last == (use.habit, use.version, use.outcome):
+                return
+            marks = ",".join("?" * len(fields(Use)))
+            db.execute(f"INSERT INTO uses ({_COLUMNS}) VALUES ({marks})", astuple(use))
+            if phrasing:
+                _add(db, use.habit, phrasing)
 
     def uses(self, habit: str | None = None, *, latest: int | None = None) -> list[Use]:
-        """Uses in the order they were noted: of one habit, or all; the ``latest`` of them."""
-        where, values = ("", ()) if habit is None else ("WHERE habit = ?", (habit,))
+        """Uses in the order they were noted: of one habit, or all; the ``latest`` of them. Of a run that was resumed,
+        how it ended at last."""
+        where, values = ("", ()) if habit is None else ("AND habit = ?", (habit,))
         limit = "" if latest is None else f"LIMIT {int(latest)}"
+        superseded = "EXISTS (SELECT 1 FROM uses later WHERE later.run = uses.run AND later.number > uses.number)"
         with self._lock, self._open() as db:
             rows = db.execute(
-                "SELECT habit, version, run, at, outcome, reason, tokens, root_tokens, usd, seconds, calls "
-                f"FROM uses {where} ORDER BY number DESC {limit}",
-                values,
+                f"SELECT {_COLUMNS} FROM uses WHERE NOT {superseded} {where} ORDER BY number DESC {limit}", values
             ).fetchall()
         return [Use(*row) for row in reversed(rows)]
+
+    def calls_for(self, run: str, *, more: bool) -> bool:
+        """Whether what an answered run called for is still to be done; ``more`` says so when it is asked first."""
+        with self._lock, self._open() as db:
+            db.execute("INSERT INTO looked_after VALUES (?, ?) ON CONFLICT DO NOTHING", (run, not more))
+            (done,) = db.execute("SELECT done FROM looked_after WHERE run = ?", (run,)).fetchone()
+        return not done
+
+    def is_done(self, run: str) -> None:
+        """What an answered run called for is done."""
+        with self._lock, self._open() as db:
+            db.execute("UPDATE looked_after SET done = 1 WHERE run = ?", (run,))
 
     def add(self, habit: str, template: str) -> None:
         """Remember how a question for ``habit`` was put, as a template; once is enough."""
         with self._lock, self._open() as db:
-            db.execute(
-                "INSERT INTO phrasings (habit, template, at) VALUES (?,?,?) ON CONFLICT DO NOTHING",
-                (habit, template, time.time()),
-            )
+            _add(db, habit, template)
 
     def lookup(self, habit: str) -> list[str]:
         """The templates remembered for ``habit``, the oldest first."""
@@ -162,12 +171,14 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (application,) = db.execute("PRAGMA application_id").fetchone()
         if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            for statement in _statements():
+            for statement in _statements(_TABLES):
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {FORMAT}")
         elif application != APPLICATION_ID or version != FORMAT:
             raise sqlite3.DatabaseError(f"it is no evidence of format {FORMAT}")
+        for statement in _statements(_LATER_TABLES):
+            db.execute(statement)
         db.commit()
     except BaseException:
         db.close()
@@ -175,5 +186,12 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     return db
 
 
-def _statements() -> Iterable[str]:
-    return (statement for statement in _TABLES.split(";") if statement.strip())
+def _statements(script: str) -> Iterable[str]:
+    return (statement for statement in script.split(";") if statement.strip())
+
+
+def _add(db: sqlite3.Connection, habit: str, template: str) -> None:
+    db.execute(
+        "INSERT INTO phrasings (habit, template, at) VALUES (?,?,?) ON CONFLICT DO NOTHING",
+        (habit, template, time.time()),
+    )

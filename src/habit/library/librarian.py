@@ -18,15 +18,16 @@ import anyio.to_thread
 from habit.calls.kernel import Kernel
 from habit.config import Settings
 from habit.contexts.context import Context
-from habit.errors import HabitError, RunFailed, UsageError
+from habit.errors import HabitError, UsageError
 from habit.events import Notice
 from habit.librarian import Asking, Ended
-from habit.library.contract import Facts, observe, violated
+from habit.library.contract import Facts, contract_for, observe, violated, violations_throughout
 from habit.library.evidence import Evidence, Outcome, Use
 from habit.library.habit import Habit
 from habit.library.match import Match, Matcher
 from habit.library.repair import Breakage, repair
 from habit.library.repository import Repository
+from habit.library.same import same_answer
 from habit.library.using import chosen, filled, judge_of, narrowed_by
 from habit.resources import Resources
 from habit.run import Run, plain
@@ -54,17 +55,13 @@ class LibraryLibrarian:
         self._repository: Repository | None = None
 
     async def choose(self, kernel: Kernel, task: Task, strategy: str) -> Choice:
-        """A habit that fits the question and its input, else why there is none. Raises RunFailed where ``strategy``
-        demands one."""
+        """A habit that fits the question and its input, else why there is none."""
         try:
-            choice = await self._choose(kernel, task)
+            return await self._choose(kernel, task)
         except UsageError as problem:  # a library that can't be read keeps nobody from an answer
             if strategy == "habit":
                 raise
-            choice = Choice(None, str(problem))
-        if strategy == "habit" and choice.chosen is None:
-            raise RunFailed(f"No habit answers this: {choice.why}; let the model write a program with --strategy auto.")
-        return choice
+            return Choice(None, str(problem))
 
     async def _choose(self, kernel: Kernel, task: Task) -> Choice:
         habits, kept_out = await anyio.to_thread.run_sync(self._trusted)
@@ -75,15 +72,25 @@ class LibraryLibrarian:
             task.query, facts, habits, returns=task.returns, kernel=kernel, session=MATCH_SESSION
         )
         if isinstance(found, Match):
-            return Choice(
-                await anyio.to_thread.run_sync(self._chosen, found.habit, found.parameters, facts),
-                _HOW[found.how],
-                parameters=found.parameters,
-                phrasing=(found.phrasing or "") if found.how != "phrasing" else "",
-            )
+            phrasing = (found.phrasing or "") if found.how != "phrasing" else ""
+            return await self._fitting(found.habit, found.parameters, facts, _HOW[found.how], phrasing)
         if found.unfit is None:
             return Choice(None, found.reason)
         return _drifted(found.unfit.habit, found.unfit.parameters, found.unfit.violations[0])
+
+    async def _fitting(
+        self, habit: Habit, parameters: Mapping[str, Any], facts: Facts, why: str, phrasing: str = ""
+    ) -> Choice:
+        """The habit, if its contract holds for all of the input and not only for the samples it was matched by."""
+
+        def throughout() -> list[str]:
+            return violations_throughout(contract_for(habit.spec, facts), facts)
+
+        broken = await anyio.to_thread.run_sync(throughout, abandon_on_cancel=True)
+        if broken:
+            return _drifted(habit, parameters, broken[0])
+        use = await anyio.to_thread.run_sync(self._chosen, habit, parameters, facts)
+        return Choice(use, why, parameters=parameters, phrasing=phrasing)
 
     def repository(self) -> Repository:
         """The library's repository, opened at first use. Blocks. Raises UsageError when there is none."""
@@ -110,23 +117,30 @@ class LibraryLibrarian:
         """The judge of a habit that was chosen before this process began."""
         return judge_of(chosen, context)
 
-    async def after(self, ended: Ended, ask: Asking) -> None:
-        """Note what became of the run, and do what it calls for."""
+    async def note(self, ended: Ended) -> bool:
+        """Note what became of the run; whether it calls for more that is still to be done."""
         try:
-            await anyio.to_thread.run_sync(self._note, ended)
+            return await anyio.to_thread.run_sync(self._note, ended)
+        except HabitError as problem:
+            ended.tell(Notice("The answer stands; looking after the library failed", str(problem)))
+            return False
+
+    async def after(self, ended: Ended, ask: Asking) -> None:
+        """Do what the run calls for."""
+        try:
             if ended.run.habit is not None:
-                await self._maybe_shadow(ended, ask)
-            elif not self._resources.settings.no_repair and ended.run.status == "answered":
-                await self._maybe_repair(ended, ask)
+                await self._shadow(ended, ask)
+            else:
+                await self._repair(ended, ask)
+            await anyio.to_thread.run_sync(self._evidence.is_done, ended.run.id)
         except HabitError as problem:
             ended.tell(Notice("The answer stands; looking after the library failed", str(problem)))
 
-    def _note(self, ended: Ended) -> None:
+    def _note(self, ended: Ended) -> bool:
         run, choice = ended.run, ended.choice
         if run.habit is not None and choice.chosen is not None:
-            self._evidence.note(_use(run, choice.chosen.name, choice.chosen.version, "hit", run.why))
-            if choice.phrasing:
-                self._evidence.add(choice.chosen.name, choice.phrasing)
+            use = _use(run, choice.chosen.name, choice.chosen.version, "hit", run.why)
+            self._evidence.note(use, phrasing=choice.phrasing)
         elif choice.chosen is not None:
             self._evidence.note(_use(run, choice.chosen.name, choice.chosen.version, "fallback", ended.gave_up))
         elif choice.drift:
@@ -134,18 +148,28 @@ class LibraryLibrarian:
             self._evidence.note(_use(run, name, int(version), "violated", run.why))
         else:
             self._evidence.note(_use(run, "", 0, "abstained", run.why))
+        return run.status == "answered" and self._evidence.calls_for(run.id, more=self._calls_for_more(ended))
 
-    async def _maybe_shadow(self, ended: Ended, ask: Asking) -> None:
-        """Solve a share of the hits afresh, and compare; a version whose shadows keep disagreeing is suspended."""
+    def _calls_for_more(self, ended: Ended) -> bool:
+        """Whether a hit is drawn for a shadow, or an input that a habit could not answer can mend it."""
+        settings, choice = self._resources.settings, ended.choice
+        if ended.budget_left is None:
+            return False
+        if ended.run.habit is not None:
+            return choice.chosen is not None and _is_drawn(ended.run.id, settings.shadow)
+        return not settings.no_repair and (choice.chosen is not None or bool(choice.drift))
+
+    async def _shadow(self, ended: Ended, ask: Asking) -> None:
+        """Solve a hit afresh, and compare; a version whose shadows keep disagreeing is suspended."""
         run, used = ended.run, ended.choice.chosen
-        if used is None or ended.budget_left is None or not _is_drawn(run.id, self._resources.settings.shadow):
+        if used is None:
             return
         ended.tell(Notice(f"Solving this afresh as well, to compare with {used.full_name} (--shadow)."))
         fresh = await ask(run.query, returns=ended.returns, use_cache=False)
         if fresh.status != "answered":
             ended.tell(Notice("The comparison came to no end", fresh.error or f"run {fresh.id} met a limit"))
             return
-        same = plain(fresh.answer) == plain(run.answer)
+        same = same_answer(ended.returns, fresh.answer, run.answer)
         outcome: Outcome = "agreed" if same else "disagreed"
         reason = (
             "" if same else f"{str(plain(run.answer))[:80]} against {str(plain(fresh.answer))[:80]}, run {fresh.id}"
@@ -161,7 +185,9 @@ class LibraryLibrarian:
         if same:
             return
         ended.tell(Notice(f"{used.full_name} and a fresh scheduler disagree", reason))
+        since = await anyio.to_thread.run_sync(lambda: self.repository().restored(used.name))
         shadows = [use for use in uses if use.version == used.version and use.outcome in ("agreed", "disagreed")]
+        shadows = [use for use in shadows if use.at > since]  # whoever rolled back knew of those before
         failed = sum(use.outcome == "disagreed" for use in shadows[-SHADOWS_LOOKED_AT:])
         if failed >= SHADOWS_THAT_FAIL:
             why = f"{failed} of its last {min(len(shadows), SHADOWS_LOOKED_AT)} shadow runs disagreed"
@@ -180,20 +206,16 @@ class LibraryLibrarian:
         """Close the evidence."""
         await anyio.to_thread.run_sync(self._evidence.close)
 
-    async def _maybe_repair(self, ended: Ended, ask: Asking) -> None:
+    async def _repair(self, ended: Ended, ask: Asking) -> None:
         """Open a repair of a habit that this question was for and that could not answer it."""
         choice = ended.choice
         if choice.chosen is not None:
             name, parameters, clause = choice.chosen.name, choice.chosen.parameters, ended.gave_up
-        elif choice.drift:
-            name, parameters, clause = choice.drift.partition("@")[0], choice.parameters, ended.run.why
         else:
-            return
-        if ended.budget_left is None:
-            return
+            name, parameters, clause = choice.drift.partition("@")[0], choice.parameters, ended.run.why
         repository = await anyio.to_thread.run_sync(self.repository)
         habit = await anyio.to_thread.run_sync(repository.get, name)
-        breakage = Breakage(habit, ended.context, parameters, ended.run, clause)
+        breakage = Breakage(habit, await ended.context(), parameters, ended.run, clause)
         ended.tell(Notice(f"Repairing {habit.label}", clause))
         ended.tell(await repair(breakage, self._resources, repository, ask))
 
@@ -201,8 +223,11 @@ class LibraryLibrarian:
 class NamedLibrarian(LibraryLibrarian):
     """Chooses the habit that was named, with the parameters that were given: nothing is matched."""
 
-    def __init__(self, resources: Resources, name: str, version: int | None, parameters: Mapping[str, Any]) -> None:
-        super().__init__(resources)
+    def __init__(
+        self, library: LibraryLibrarian, name: str, version: int | None, parameters: Mapping[str, Any]
+    ) -> None:
+        """A guise of ``library``, whose evidence it shares and which is closed in its stead."""
+        vars(self).update(vars(library))
         self._name = name
         self._version = version
         self._given = parameters
@@ -218,8 +243,7 @@ class NamedLibrarian(LibraryLibrarian):
         broken = violated(habit.spec, facts)
         if broken:
             return _drifted(habit, parameters, broken[0])
-        use = await anyio.to_thread.run_sync(self._chosen, habit, parameters, facts)
-        return Choice(use, "it was named", parameters=parameters)
+        return await self._fitting(habit, parameters, facts, "it was named")
 
 
 def _drifted(habit: Habit, parameters: Mapping[str, Any], clause: str) -> Choice:

@@ -16,7 +16,16 @@ import anyio
 from habit.contexts.context import Context
 from habit.errors import CallFailed
 from habit.library.case import Case, Exchange, Replies
-from habit.sandbox.session import CellResult, LlmRequest, Sandbox, SessionLimits, SessionSpec, SharedContext
+from habit.library.same import same
+from habit.sandbox.session import (
+    CellResult,
+    LlmRequest,
+    Sandbox,
+    SessionLimits,
+    SessionSpec,
+    SharedContext,
+    slot_by_slot,
+)
 from habit.schedulers.invocation import cell_of
 
 LIMITS = SessionLimits(cell_seconds=10.0, memory=1 << 30, output_chars=10_000)
@@ -83,13 +92,7 @@ class RecordedHost:
 
     async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> Sequence[Any]:
         """The same for each of them."""
-        slots: list[Any] = []
-        for request in requests:
-            try:
-                slots.append(await self.recursive_llm(request))
-            except CallFailed as failure:
-                slots.append(failure)
-        return slots
+        return await slot_by_slot(self, requests)
 
     def check_answer(self, value: Any) -> None:
         """As the checker says."""
@@ -153,7 +156,7 @@ def what_is_wrong(case: Case, rehearsed: Rehearsed, unused: int) -> str:
     """What is wrong with how a case went, in one sentence; empty when it is green."""
     if rehearsed.trouble:
         return rehearsed.trouble
-    if rehearsed.answer != case.expected:
+    if not same(rehearsed.answer, case.expected):
         return f"it answers {str(rehearsed.answer)[:80]} instead of {str(case.expected)[:80]}"
     if unused:
         return f"it no longer asks {unused} of the {len(case.exchanges)} recorded calls"

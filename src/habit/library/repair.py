@@ -22,17 +22,21 @@ from habit.events import Notice
 from habit.librarian import Asking
 from habit.library.checks import examine
 from habit.library.contract import contract_for, infer_contract, observe
+from habit.library.contract.places import goes_by_place
 from habit.library.crystallise.cutting import case_of
 from habit.library.crystallise.recording import record_run
 from habit.library.crystallise.rehearsing import rehearse
 from habit.library.habit import Habit
 from habit.library.repository import Repository
 from habit.library.review.policy import settle
+from habit.library.same import same_answer
+from habit.library.shown import short
 from habit.library.spec import Provenance
 from habit.library.using import budget_of
 from habit.resources import Resources
 from habit.run import Run, plain
 from habit.schedulers.habit import Chosen
+from habit.syntax import parse
 
 ROUNDS = 2
 """How often the model may try; the second time it is told what was wrong with the first."""
@@ -106,9 +110,9 @@ async def _tried(
     except RunError as failure:
         return f"on the new input it fails: {failure}"
     expected = plain(breakage.run.answer)
-    if plain(run.answer) != expected:
-        found = _short(plain(run.answer))
-        return f"on the new input it answers {found} and the right answer is {_short(expected)}"
+    if not same_answer(candidate.spec.answer_type, run.answer, expected):
+        found = _as_json(run.answer)
+        return f"on the new input it answers {found} and the right answer is {_as_json(expected)}"
     record = await (await resources.store()).run(run.id)
     recorded = replace(await record_run(record, resources), answer=expected)
     rehearsed = await rehearse(sandbox, source, recorded, breakage.parameters)
@@ -148,6 +152,7 @@ def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:
         [breakage.context],
         answer_type=old.answer_type,
         answers=[plain(breakage.run.answer)],
+        closed=_goes_by_place(source),
     )
     fits_already = any(
         (one.kind, one.shape, one.fields) == (new_layout.kind, new_layout.shape, new_layout.fields)
@@ -169,13 +174,20 @@ def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:
     return replace(breakage.habit, spec=spec, source=source, version=None)
 
 
+def _goes_by_place(source: str) -> bool:
+    try:
+        return goes_by_place(parse(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True  # the rules of the code will say more
+
+
 def _request(breakage: Breakage, tried: str, trouble: str) -> str:
     """What the model is asked; the failing input is the context of the run."""
     habit = breakage.habit
     with next(iter(habit.cases.values())).context.opened() as view:
         old_input = bytes(view[:_SHOWN]).decode("utf-8", "replace")
     again = f"\nYour last attempt was this; it does not do, because {trouble}:\n{_fenced(tried)}\n" if trouble else ""
-    right = _short(plain(breakage.run.answer))
+    right = _as_json(breakage.run.answer)
     return f"""Mend a Python program. What it is for: {habit.spec.intent.summary}
 It does not work on `context` any more: {breakage.clause}
 For `context` and the parameters {json.dumps(dict(breakage.parameters))} the right answer is {right}.
@@ -206,6 +218,5 @@ def _case_name(habit: Habit, run: Run) -> str:
     return f"repair-{len(habit.cases) + 1}-{run.id[-8:]}"
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 200 else text[:200] + "…"
+def _as_json(answer: Any) -> str:
+    return short(json.dumps(plain(answer), ensure_ascii=False), 200)

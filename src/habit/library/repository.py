@@ -274,6 +274,12 @@ class Repository:
         tree = tree_at(self.git, "HEAD", self.place.path(habit.name))
         self.local.write({"tree": tree, "reason": plain(reason), "when": str(int(time.time()))}, "suspended", name)
 
+    def restored(self, name: str) -> float:
+        """When a version of ``name`` was last rolled back to, here or in commits from elsewhere; 0.0 for never."""
+        kept = self.local.read("restored", name) if is_name(name) else {}
+        commits = [one.when for one in history.entries(self.place, self.refs(), name) if one.what == "rolled back"]
+        return max([float(kept.get("when", 0.0)), *commits])
+
     # --- how -----------------------------------------------------------------------------------------------------
 
     def _head_tree(self) -> str:

@@ -114,6 +114,8 @@ class Contract(_Part):
     fields: tuple[RecordField, ...] = ()
     ordered: bool = True
     """Whether columns must be these and no others, in this order; code that takes cells by name needs no order."""
+    closed: bool = False
+    """Whether JSON keys must be these and no others, in this order, because the code goes through all of them."""
     marks: tuple[str, ...] = ()
     """Oddities that the habit has met: ``crlf``, ``cr``, ``bom``, ``quotes``, ``comments``, ``no header``."""
     line_pattern: str = ""

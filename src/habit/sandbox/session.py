@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from habit.contexts.context import Context
+from habit.errors import CallFailed
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,17 @@ class CellResult:
     """Seconds of the cell's own work, without waiting for host calls."""
     variables: str = ""
     """One line that lists the user's variables with types and sizes, at most 500 characters."""
+
+
+async def slot_by_slot(host: Host, requests: Sequence[LlmRequest]) -> list[Any]:
+    """What a host without concurrency gives for a map: a reply, or the CallFailed, for each of ``requests``."""
+    slots: list[Any] = []
+    for request in requests:
+        try:
+            slots.append(await host.recursive_llm(request))
+        except CallFailed as failure:
+            slots.append(failure)
+    return slots
 
 
 class Session(Protocol):

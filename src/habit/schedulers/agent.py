@@ -23,7 +23,7 @@ from habit.schedulers.conversation import Conversation
 from habit.schedulers.live import LiveSession
 from habit.schedulers.rooted import Rooted
 from habit.schedulers.scheduler import Outcome, Task
-from habit.schedulers.toolbox import Step, grammar, prelude, step_of, tools_for
+from habit.schedulers.toolbox import UNKNOWN, Step, grammar, prelude, step_of, together, tools_for
 from habit.schedulers.tooltalk import ToolTalk
 from habit.schedulers.workbench import Workbench
 
@@ -58,13 +58,13 @@ class AgentLoop(Rooted):
         tools = tools_for(task.returns)
         while (left := limit - bench.cells) > 0:
             reply = await self.ask_root(talk, bench)
-            steps = read_steps(reply.text, tools)
+            steps = together(read_steps(reply.text, tools)[:left])
             if not steps:
                 bench.cells += 1
                 talk.add_no_code(reply.text, cut_off=reply.finish == "length")
                 continue
             talk.add_steps(reply.text, steps)
-            results = await self._take(steps[:left], bench)
+            results = await self._take(steps, bench)
             if results[-1].status == "answered":
                 answer = task.returns.check(results[-1].answer)
                 talk.add_answer(results, answer)
@@ -133,12 +133,12 @@ class AgentLoop(Rooted):
         results: list[CellResult] = []
         for step in steps:
             if step.problem:
-                results.append(await bench.refuse_cell(step.code, step.problem))
+                results.append(await bench.refuse_cell(step.code, step.problem, tool=step.tool or UNKNOWN))
                 continue
             if bench.live.session not in self._prepared:
                 await bench.prepare(prelude(self.profile.page_chars))
                 self._prepared.add(bench.live.session)
-            results.append(await bench.run_cell(step.code))
+            results.append(await bench.run_cell(step.code, tool=step.tool))
             if results[-1].status == "answered":
                 break
         return results

@@ -8,13 +8,14 @@ the tools print is bounded by that; what they can't do they raise, as one senten
 # mypy: disable-error-code="name-defined, var-annotated"
 from __future__ import annotations
 
+import asyncio
 import bisect
 from typing import Any
 
 _LINE_CHARS = 300
 """Characters of a line that a search shows, around what was found."""
 _MOST_VALUES = 40
-_made: dict[str, Any] = {}
+_made: dict[Any, Any] = {}
 
 
 def _as_text(value: Any) -> Any:
@@ -228,10 +229,32 @@ def count(pattern: Any, ignore_case: Any = False) -> None:
             print(line)
 
 
+def asked(query: Any, slices: Any) -> Any:
+    """What ``ask_together`` is to ask."""
+    return (query, slices)
+
+
+async def ask_together(each: Any) -> None:
+    """Ask each (query, slices) at the same time, for ``ask_about`` to tell; it says of itself what can't be asked."""
+    keys, pending = [], []
+    for query, slices in each:
+        try:
+            texts = [_slice(first, last) for first, last in slices]
+        except ValueError:
+            continue
+        key = ("replies", query, str(slices))
+        if key not in keys:
+            keys.append(key)
+            pending.append(recursive_llm_map(query, texts, on_error="return"))
+    for key, replies in zip(keys, await asyncio.gather(*pending)):
+        _made[key] = replies
+
+
 def ask_about(query: Any, slices: Any) -> None:
     """What a fresh model replies to ``query`` about each slice, a (first page, last page), all at the same time."""
-    texts = [_slice(first, last) for first, last in slices]
-    replies = recursive_llm_map(query, texts, on_error="return")
+    replies = _made.pop(("replies", query, str(slices)), None)
+    if replies is None:
+        replies = recursive_llm_map(query, [_slice(first, last) for first, last in slices], on_error="return")
     share = max(200, PAGE_CHARS // len(replies))
     for place, reply in zip(slices, replies):
         first, last = place

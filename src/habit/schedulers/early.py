@@ -165,7 +165,8 @@ class EarlyCopy:
         """``call``, started ahead unless it was left over from a reply that was no good; None when it may not be."""
         calls = self._speculation.kernel.ahead
         left_over = calls.find(call, self._found[call.key])
-        if left_over is None and (self._started >= self._speculation.limit or not calls.is_open):
+        may_start = self._started < self._speculation.limit and calls.is_open and calls.has_room
+        if left_over is None and not may_start:
             return None
         self._found[call.key] += 1
         if left_over is not None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import anyio.to_thread
 
+from habit.calls.account import NARROWED
 from habit.calls.budget import Budget
-from habit.calls.kernel import NARROWED
 from habit.errors import BudgetExceeded, HabitError
 from habit.schedulers.invocation import cell_of
 from habit.schedulers.live import LiveSession
@@ -88,6 +88,19 @@ class Choice:
     """What a fresh scheduler's author should know of it."""
     phrasing: str = ""
     """The question as a template, to be remembered if the habit answers it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What the journal keeps; what is empty is left out."""
+        facts = {name: getattr(self, name) for name in ("why", "drift", "hint", "phrasing")}
+        of_drift = {"parameters": dict(self.parameters)} if self.drift else {}
+        chosen = {} if self.chosen is None else {"chosen": self.chosen.to_json()}
+        return {name: fact for name, fact in {**chosen, **facts, **of_drift}.items() if fact}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Choice:
+        """Read back what ``to_json`` gave, among other facts of a run; nobody judges the answers."""
+        known = {name: value[name] for name in ("why", "drift", "hint", "phrasing", "parameters") if value.get(name)}
+        return cls(**{"why": "", **known, "chosen": Chosen.from_json(value["chosen"]) if value.get("chosen") else None})
 
 
 class GaveUp(HabitError):

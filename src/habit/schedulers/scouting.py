@@ -27,7 +27,7 @@ from habit.errors import CallFailed, SandboxError, SessionDied
 from habit.sandbox.session import CellResult, LlmRequest, Sandbox, Session
 from habit.schedulers.certain import certain_lines
 from habit.schedulers.live import LiveSession
-from habit.schedulers.speculation import History, Place, Predicted, Stream
+from habit.schedulers.speculation import Dependence, History, Place, Predicted, Stream
 from habit.schedulers.tape import Tape, TapedCell, TapedReply
 from habit.tasks import task_group
 
@@ -89,6 +89,8 @@ class Lookout:
         self._group = group
         self._scout: Scout | None = None
         self._begun: set[int] = set()
+        self.dependence = Dependence()
+        self._planned: dict[Place, tuple[Call | None, Returns]] = {}
         self._certain_lines = certain_lines(cell.code) if cell else frozenset()
         self._news = anyio.Event()
 
@@ -143,6 +145,7 @@ class Lookout:
     def asked(self, request: LlmRequest, place: Place) -> None:
         """The session asks; it may be what a scout foresaw."""
         self._begun.add(request.line)
+        self.dependence.asked(request)
         self.stream.asked(place)
         self.tell()
 
@@ -159,6 +162,18 @@ class Lookout:
         if self._may_send(request):
             self._scout = Scout(self)
             self._group.start_soon(self._scout.run)
+
+    async def planned(self, request: LlmRequest, place: Place) -> tuple[Call | None, Returns]:
+        """What ``request`` will be, for a copy; the session need not find that out again when it asks the same."""
+        assert self.plan is not None
+        planned = await self.plan(request)
+        if _is_told_whole(request):
+            self._planned[place] = planned
+        return planned
+
+    def known_plan(self, place: Place | None) -> tuple[Call | None, Returns] | None:
+        """What a copy found the question at ``place`` to be."""
+        return self._planned.pop(place, None) if place is not None else None
 
     def tell(self) -> None:
         """The session has come further: there may be room for another call ahead."""
@@ -189,6 +204,7 @@ class Lookout:
             and self.tape.repeatable
             and self.tape.seconds <= MOST_REPEATED_SECONDS
             and self.likely(request) is not None
+            and not self.dependence.at(request)
             and speculation.history.is_good
             and speculation.scouts["alive"] < MOST_SCOUTS
             and speculation.kernel.ahead.has_room
@@ -205,6 +221,11 @@ class Asked:
         if place is not None:
             lookout.asked(request, place)
 
+    async def plan(self) -> tuple[Call | None, Returns]:
+        """What it will be; a copy may have found that out."""
+        assert self._lookout.plan is not None
+        return self._lookout.known_plan(self._place) or await self._lookout.plan(self._request)
+
     def waits(self) -> None:
         """It goes to a model now."""
         self._lookout.waits(self._request)
@@ -215,6 +236,7 @@ class Asked:
             self._lookout.tape.reply(self._place).settle(value)
             if not isinstance(value, CallFailed):
                 self._lookout.tape.predictions.learn(self._request, value)
+                self._lookout.dependence.told(self._request, value)
         return value
 
 
@@ -276,8 +298,9 @@ class Scout:
         taped = self._tape.reply(place)
         if taped.settled.is_set():
             return taped.get()
-        assert lookout.plan is not None
-        call, _ = await lookout.plan(request)
+        if lookout.dependence.at(request):
+            return await _real(taped)
+        call, _ = await lookout.planned(request, place)
         if call is None:
             return await _real(taped)
         if not taped.asked:
@@ -328,5 +351,11 @@ def asks(request: LlmRequest) -> str:
         if isinstance(payload, Parked):  # its digest is known already
             told.update(request.context.digest.encode())
         else:
-            told.update(payload if len(payload) <= 2 * _ENDS else payload[:_ENDS] + payload[-_ENDS:])
+            told.update(payload if _is_told_whole(request) else payload[:_ENDS] + payload[-_ENDS:])
     return told.hexdigest()
+
+
+def _is_told_whole(request: LlmRequest) -> bool:
+    """Whether ``asks`` looks at all that is asked, so that no two questions can be taken for one."""
+    context = request.context
+    return context is None or isinstance(context.payload, Parked) or len(context.payload) <= 2 * _ENDS

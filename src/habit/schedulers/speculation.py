@@ -6,7 +6,7 @@ Nothing here starts or asks anything; see docs/speculation.md for the idea and `
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,12 @@ MOST_WASTED = 0.25
 ENOUGH_TO_JUDGE = 8
 """Calls ahead before that part says anything."""
 STREAMS_REMEMBERED = 4
+ENOUGH_SIGNS = 2
+"""Questions in a row that hold the reply before them from which on that is no chance."""
+TELLING = 4
+"""Characters of a reply from which on one such question is enough: ``yes`` or ``3`` stand in many a prompt."""
+_LOOKED_AT, _LOOKED_FOR = 16_000, 200
+"""Characters of a question that are looked at for that, and of a reply that are looked for."""
 _HEAD = 24
 """Characters at the start of a prompt that tell templates at one place of the code apart."""
 
@@ -68,6 +74,56 @@ def _templates(request: LlmRequest) -> tuple[tuple[Any, ...], ...]:
     return (*place, request.query[:_HEAD] if request.context is None else hash(request.query)), place
 
 
+class Dependence:
+    """Tells places of the code where each question holds the reply before it: nothing can run ahead there."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[str, str | None]] = {}
+        """Question and reply of each place, the last ones."""
+        self._signs: dict[int, int] = {}
+
+    def asked(self, request: LlmRequest) -> None:
+        """The session asks; what it was told before at this place may be in it."""
+        text = _text_of(request)
+        before, told = self._last.get(request.site, ("", None))
+        if told is not None and not _holds(before, told):
+            signs = self._signs.get(request.site, 0)
+            if not _holds(text, told):
+                self._signs[request.site] = max(signs - 1, 0)
+            else:  # a short one may be there by chance
+                self._signs[request.site] = min(signs + (ENOUGH_SIGNS if len(told) >= TELLING else 1), 2 * ENOUGH_SIGNS)
+        self._last[request.site] = (text, None)
+
+    def told(self, request: LlmRequest, value: Any) -> None:
+        """It was answered with ``value``."""
+        told = str(value).strip() if isinstance(value, (str, int, float)) else ""
+        if len(told) > _LOOKED_FOR:
+            told = told[:_LOOKED_FOR].rsplit(None, 1)[0]  # up to the end of a word
+        self._last[request.site] = (_text_of(request), told or None)
+
+    def at(self, request: LlmRequest) -> bool:
+        """Whether the next question at this place most likely needs the reply to ``request``."""
+        return self._signs.get(request.site, 0) >= ENOUGH_SIGNS
+
+
+def _text_of(request: LlmRequest) -> str:
+    """All that is asked, as far as it is short: the reply before is in the question, or is the context."""
+    payload = request.context.payload if request.context is not None else b""
+    beside = str(payload, "utf-8", "replace") if isinstance(payload, bytes) and len(payload) <= _LOOKED_AT else ""
+    return f"{request.query[:_LOOKED_AT]}\n{beside}"
+
+
+def _holds(text: str, told: str) -> bool:
+    """Whether ``told`` stands in ``text`` as words of its own."""
+    start = text.find(told)
+    while start >= 0:
+        end = start + len(told)
+        if not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()):
+            return True
+        start = text.find(told, start + 1)
+    return False
+
+
 class Stream:
     """The calls that run ahead of one cell: the window they have, and what became of them.
 
@@ -81,6 +137,7 @@ class Stream:
         self.started = 0
         self.adopted = 0
         self._ahead: dict[Place, bool] = {}
+        self._asking: Counter[str] = Counter()
         self._certain = 0
         self._unforeseen = 0
         self._adopted_by_copy = 0
@@ -97,11 +154,12 @@ class Stream:
 
     def count(self, what: str) -> int:
         """How many calls that ask ``what`` are ahead."""
-        return sum(1 for asked, _ in self._ahead if asked == what)
+        return self._asking[what]
 
     def start(self, place: Place, *, certain: bool = False) -> None:
         """A call was started ahead; one that is ``certain`` to be asked takes no room in the window."""
         self._ahead[place] = certain
+        self._asking[place[0]] += 1
         self._certain += certain
         self.started += 1
 
@@ -110,6 +168,7 @@ class Stream:
         if place not in self._ahead:
             return False
         self._certain -= self._ahead.pop(place)
+        self._asking[place[0]] -= 1
         self.adopted += 1
         self._adopted_by_copy += 1
         self._unforeseen = 0
@@ -127,6 +186,7 @@ class Stream:
         if self._ahead or self._adopted_by_copy < WORTH_IT:
             self.window //= 2
         self._ahead.clear()
+        self._asking.clear()
         self._certain = self._unforeseen = self._adopted_by_copy = 0
 
 

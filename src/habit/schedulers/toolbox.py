@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -18,6 +18,10 @@ from habit.calls.structured import wrapped
 from habit.calls.tools import Made, Tool, Tools
 
 ANSWER = "answer"
+UNKNOWN = "unknown"
+"""What is told in place of the name of a tool that there is not."""
+_RECURSIVE = "recursive_llm"
+_ASK = "ask_about"
 _ANSWER_NAMES = ("value", "answer", "final_answer", "result", "response", "text", "output")
 _MOST_SLICES = 200
 _RANGE = re.compile(r"\s*(\d{1,9})\s*(?:(?:-|–|\.\.|to)\s*(\d{1,9}))?\s*")
@@ -114,14 +118,28 @@ class Step:
     tool: str
     code: str
     problem: str = ""
+    asks: str = ""
+    """Of ``recursive_llm``: its query and slices, as code."""
 
 
 def step_of(made: Made) -> Step:
     """The cell for a call."""
     try:
-        return Step(made.tool, _cell(made.tool, made.arguments))
+        code = _cell(made.tool, made.arguments)
+        return Step(made.tool, code, asks=f"asked{code.removeprefix(_ASK)}" if made.tool == _RECURSIVE else "")
     except BadArguments as problem:
         return Step(made.tool, f"# {made.tool}: {problem}", str(problem))
+
+
+def together(steps: Sequence[Step]) -> list[Step]:
+    """``steps`` with all that they ask of fresh models asked by the first that asks, at the same time; each tells its
+    own part. What comes after an answer is never asked."""
+    ends = next((number for number, step in enumerate(steps) if step.tool == ANSWER and not step.problem), len(steps))
+    asking = [step for step in steps[:ends] if step.asks]
+    if len(asking) < 2:
+        return list(steps)
+    all_at_once = f"await ask_together([{', '.join(step.asks for step in asking)}])\n{asking[0].code}"
+    return [replace(step, code=all_at_once) if step is asking[0] else step for step in steps]
 
 
 def _cell(tool: str, arguments: Mapping[str, Any]) -> str:
@@ -149,7 +167,7 @@ def _cell(tool: str, arguments: Mapping[str, Any]) -> str:
         for name in declared["properties"]
         if name in given
     }
-    call = "ask_about" if tool == "recursive_llm" else tool
+    call = _ASK if tool == _RECURSIVE else tool
     return f"{call}({', '.join(f'{name}={_literal(value)}' for name, value in values.items())})"
 
 

@@ -85,12 +85,12 @@ class Workbench:
                 break
         return results
 
-    async def run_cell(self, code: str) -> CellResult:
-        """Run one cell, write it down, and replace the session if it was lost."""
+    async def run_cell(self, code: str, *, tool: str = "") -> CellResult:
+        """Run one cell, write it down, and replace the session if it was lost. ``tool`` is what the model called."""
         owner, session = self.owner, self.task.session
         self.cells += 1
         owner.cells += 1
-        owner.on_event(CellStarted(session, self.cells, code))
+        owner.on_event(CellStarted(session, self.cells, code, tool))
         started = time.time()
         try:
             async with owner.speculation.about(self.live, code) as lookout:
@@ -101,11 +101,11 @@ class Workbench:
             result = CellResult("died", error="The session was lost; all variables are gone: start from `context`.")
         return await self._ended(code, result, started)
 
-    async def refuse_cell(self, code: str, problem: str) -> CellResult:
+    async def refuse_cell(self, code: str, problem: str, *, tool: str = "") -> CellResult:
         """A cell that is not run, because of a ``problem``; it counts, and is written down as any other."""
         self.cells += 1
         self.owner.cells += 1
-        self.owner.on_event(CellStarted(self.task.session, self.cells, code))
+        self.owner.on_event(CellStarted(self.task.session, self.cells, code, tool))
         return await self._ended(code, CellResult("error", error=problem), time.time())
 
     async def prepare(self, code: str) -> None:
@@ -163,7 +163,7 @@ class CellHost:
     async def recursive_llm(self, request: LlmRequest) -> Any:
         """One bounded call when the prompt fits, else a child run. Raises CallFailed."""
         with self.lookout.asking(request) as asked:
-            call, returns = await self.plan(request)
+            call, returns = await asked.plan()
             if call is None:
                 return asked.told(await self._child(request, returns))
             return asked.told(await self.owner.leaf.ask(call, returns, asked.waits))

@@ -204,9 +204,10 @@ class RunSpans:
         )
 
     def _start_cell(self, event: CellStarted) -> None:
+        tool = event.tool or RUN_PYTHON.name
         attributes = {
             "gen_ai.operation.name": "execute_tool",
-            "gen_ai.tool.name": RUN_PYTHON.name,
+            "gen_ai.tool.name": tool,
             "gen_ai.tool.type": "function",
             "habit.session": event.session,
             "habit.cell": event.index,
@@ -214,7 +215,7 @@ class RunSpans:
         if self._content:
             attributes["gen_ai.tool.call.arguments"] = as_json({"code": event.code})
         above = self._agents.get(event.session)
-        self._cells[event.session] = self._start(f"execute_tool {RUN_PYTHON.name}", self._below(above), attributes)
+        self._cells[event.session] = self._start(f"execute_tool {tool}", self._below(above), attributes)
 
     def _end_cell(self, event: CellFinished) -> None:
         attributes: dict[str, Any] = {"habit.status": event.status}

@@ -56,6 +56,16 @@ BOUNDED = [
      "return 1", (0, 1, 0)),
     ("lines = context.splitlines()\nchunks = ['\\n'.join(lines[i:i+20]) for i in range(0, len(lines), 20)]\n"
      "for chunk in chunks:\n    for line in chunk.splitlines():\n        recursive_llm('q', line)\nreturn 1", (0, 1, 0)),
+    ("lines = context.splitlines()\nchunks = [[x.strip() for x in lines[i:i + 50]] for i in range(0, len(lines), 50)]\n"
+     "return [recursive_llm('q', x) for chunk in chunks for x in chunk]", (0, 1, 0)),
+    ("lines = context.splitlines()\nreturn [[recursive_llm('q', x) for x in part] for part in"
+     " ([y for y in lines[i:i + 9] if y] for i in range(0, len(lines), 9))]", (0, 1, 0)),
+    ("import re\nword = re.compile('x+')\nreturn [recursive_llm('q', x) for x in word.findall(context)]", (1, 0, 1)),
+    ("import re\nreturn [recursive_llm('q', x.group()) for x in re.compile('x').finditer(context)]", (1, 0, 1)),
+    ("lines = context.splitlines()\ni = 0\nwhile i < len(lines):\n    try:\n        int(lines[i])\n    except ValueError:\n"
+     "        i += 1\n        continue\n    recursive_llm('q', lines[i])\n    i += 1\nreturn 1", (1, 1, 0)),
+    ("i = 0\nwhile i < len(context):\n    if context[i] == ' ':\n        i += 1\n    else:\n        recursive_llm('q')\n"
+     "        i += 10\nreturn 1", (1, 0, 1)),
     ("i = 0\nwhile i < len(context):\n    recursive_llm('q', context[i:i+1000])\n    i += 1000\nreturn 1", (1, 0, 0.001)),
     ("queue = context.splitlines()\nwhile queue:\n    recursive_llm('q', queue.pop())\nreturn 1", (0, 1, 0)),
     ("start = 0\nwhile start < len(context):\n    end = min(start + 500, len(context))\n"
@@ -154,6 +164,11 @@ LOOPS = [
     "i = 0\nwhile i < len(context):\n    if label:\n        continue\n    i += 1",
     "i = 0\nwhile i < len(context):\n    i += 1\n    i = 0",
     "i = 0\nwhile i < len(context):\n    i -= 1",
+    "i = 0\nwhile i < len(context):\n    try:\n        int(context[i])\n        i += 1\n    except ValueError:\n        continue",
+    "i = 0\nwhile i < len(context):\n    try:\n        i += 1\n    finally:\n        continue",
+    "i = 0\nwhile i < len(context):\n    with label:\n        int('x')\n        i += 1",
+    "i = 0\nwhile i < len(context):\n    for x in names:\n        i += 1\n    else:\n        continue\n    i += 1",
+    "i = 0\nwhile i < len(context):\n    match label:\n        case 'a':\n            i += 1",
     "items = [1]\nwhile len(items) < 10 and items:\n    items.append(1)",
     "items = [1]\ni = 0\nwhile i < len(items):\n    items.append(1)\n    i += 1",
     "items = [1]\nwhile items:\n    if label:\n        items.pop()",
@@ -189,4 +204,4 @@ def test_loops_that_are_not_seen_to_end_are_refused(body: str) -> None:
 )
 def test_loops_that_end_are_seen_to(body: str) -> None:
     findings, _ = read(f"{body}\nreturn 1")
-    assert [one for one in findings if "i += 2" not in body] == []
+    assert findings == []

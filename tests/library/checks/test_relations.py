@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from habit.contexts.context import Context
 from habit.library.case import Case
 from habit.library.checks import RelationResult, check, examine
-from habit.library.checks.relations import RELATIONS, Trial, same, trials_of
+from habit.library.checks.relations import RELATIONS, Trial, trials_of
 from habit.library.checks.scenes import Played, Scene
 from habit.library.rehearsal import Rehearsed
+from habit.library.same import same
 from habit.library.spec import Contract, RecordField
 from habit.sandbox.session import CellResult, Sandbox
 from support.made_habits import LABEL, Made, case, classify, spec_of

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from habit.library.crystallise.learn import learn
 from habit.library.crystallise.refusal import CannotLearn
-from habit.sandbox.cpython import CPythonSandbox
+from habit.sandbox.session import Sandbox
 
 from .bench import answered, use
 from .scripts import MESSAGES, OTHER_MESSAGES, Script
 
 COUNT = "sum('WIN' in line for line in context.splitlines())"
 QUERY = "How many lines contain WIN?"
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    made = CPythonSandbox()
-    yield made
-    await made.aclose()
 
 
 def script(*cells: str, answer: object = 4, returns: object = int) -> Script:
@@ -37,7 +28,7 @@ def script(*cells: str, answer: object = 4, returns: object = int) -> Script:
         (f"n = {COUNT}\nprint(n)", "answer(4)"),
     ],
 )
-async def test_the_code_that_printed_it_is_learned(sandbox: CPythonSandbox, cells: tuple[str, ...]) -> None:
+async def test_the_code_that_printed_it_is_learned(sandbox: Sandbox, cells: tuple[str, ...]) -> None:
     async with answered(sandbox, script(*cells)) as engine:
         learned = await learn(engine.resources, ["last"], mutants=0)
     assert learned.report.green, learned.report.troubles()
@@ -61,7 +52,7 @@ async def test_the_code_that_printed_it_is_learned(sandbox: CPythonSandbox, cell
         (f"x = {COUNT}\nprint(len('WINN'))", "answer(4)"),  # a constant that happens to be it
     ],
 )
-async def test_what_was_not_computed_is_refused(sandbox: CPythonSandbox, cells: tuple[str, ...]) -> None:
+async def test_what_was_not_computed_is_refused(sandbox: Sandbox, cells: tuple[str, ...]) -> None:
     one = script(*cells, answer=6 if cells[-1] == "answer(6)" else 4)
     async with answered(sandbox, one) as engine:
         with pytest.raises(CannotLearn):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from habit.library.crystallise.antiunify import differing_segment
 from habit.library.crystallise.cutting import SMALL
 from habit.library.crystallise.learn import Learned, learn
 from habit.library.crystallise.refusal import CannotLearn
-from habit.sandbox.cpython import CPythonSandbox
+from habit.sandbox.session import Sandbox
 
 from .bench import engine_for, provider, use
 from .scripts import MESSAGES, OTHER_MESSAGES, OTHER_SALES, OTHER_TICKETS, SALES, TICKETS, about, is_spam
@@ -31,19 +30,12 @@ answer(len(hits))
 """
 
 
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    made = CPythonSandbox()
-    yield made
-    await made.aclose()
-
-
 async def asked(engine: Engine, *questions: tuple[str, Any]) -> list[str]:
     """The runs of these questions about these inputs."""
     return [(await engine.ask(query, context, returns=int)).id for query, context in questions]
 
 
-async def test_what_varies_between_runs_is_a_parameter(sandbox: CPythonSandbox) -> None:
+async def test_what_varies_between_runs_is_a_parameter(sandbox: Sandbox) -> None:
     cells = [COUNT.format(row="row", sender="bob"), COUNT.format(row="r", sender="fay")]
     async with engine_for(sandbox, provider(cells, is_spam)) as engine:
         runs = await asked(engine, ("How many are from bob?", MESSAGES), ("How many are from fay?", OTHER_MESSAGES))
@@ -53,7 +45,7 @@ async def test_what_varies_between_runs_is_a_parameter(sandbox: CPythonSandbox) 
     assert learned.habit.spec.intent.phrasings == ("How many are from {sender}?",)
 
 
-async def test_what_varies_inside_of_prompts_is_a_parameter(sandbox: CPythonSandbox) -> None:
+async def test_what_varies_inside_of_prompts_is_a_parameter(sandbox: Sandbox) -> None:
     cells = [ASK.format(what="refunds"), ASK.format(what="late delivery")]
     questions = [
         ("How many tickets are about refunds?", TICKETS),
@@ -67,7 +59,7 @@ async def test_what_varies_inside_of_prompts_is_a_parameter(sandbox: CPythonSand
     assert used.answer == 2
 
 
-async def test_what_varies_and_is_not_asked_for_is_refused(sandbox: CPythonSandbox) -> None:
+async def test_what_varies_and_is_not_asked_for_is_refused(sandbox: Sandbox) -> None:
     cells = [COUNT.format(row="row", sender="ann"), COUNT.format(row="row", sender="fay")]
     async with engine_for(sandbox, provider(cells, is_spam)) as engine:
         runs = await asked(engine, ("How many are theirs?", MESSAGES), ("How many are theirs?", OTHER_MESSAGES))
@@ -75,7 +67,7 @@ async def test_what_varies_and_is_not_asked_for_is_refused(sandbox: CPythonSandb
             await learn(engine.resources, runs, mutants=0)
 
 
-async def test_programs_that_differ_are_refused(sandbox: CPythonSandbox) -> None:
+async def test_programs_that_differ_are_refused(sandbox: Sandbox) -> None:
     cells = [COUNT.format(row="row", sender="ann"), "answer(sum(r['sender'] == 'fay' for r in table()))"]
     async with engine_for(sandbox, provider(cells, is_spam)) as engine:
         runs = await asked(engine, ("How many are from ann?", MESSAGES), ("How many are from fay?", OTHER_MESSAGES))
@@ -87,7 +79,7 @@ async def test_programs_that_differ_are_refused(sandbox: CPythonSandbox) -> None
             await learn(engine.resources, runs[:1], name="../up", mutants=0)
 
 
-async def test_a_run_that_goes_on_with_another_is_learned_whole(sandbox: CPythonSandbox) -> None:
+async def test_a_run_that_goes_on_with_another_is_learned_whole(sandbox: Sandbox) -> None:
     cells = ["rows = table()\nanswer(len(rows))", "answer(sum(r['units'] for r in rows if r['city'] == 'Rome'))"]
     async with engine_for(sandbox, provider(cells, is_spam)) as engine:
         first = await engine.ask("How many sales are there?", SALES, returns=int)
@@ -97,7 +89,7 @@ async def test_a_run_that_goes_on_with_another_is_learned_whole(sandbox: CPython
     assert used.answer == 8
 
 
-async def test_a_large_input_is_cut_down(sandbox: CPythonSandbox) -> None:
+async def test_a_large_input_is_cut_down(sandbox: Sandbox) -> None:
     lines = "\n".join(f"{i},{'ann' if i % 7 else 'bob'},message number {i} of many {'x' * 40}" for i in range(3_000))
     context = f"id,sender,text\n{lines}"
     cells = [COUNT.format(row="row", sender="bob")]
@@ -110,7 +102,7 @@ async def test_a_large_input_is_cut_down(sandbox: CPythonSandbox) -> None:
     assert 0 < case.expected < 429
 
 
-async def described(sandbox: CPythonSandbox, leaf: Any, **how: Any) -> tuple[Learned, list[str]]:
+async def described(sandbox: Sandbox, leaf: Any, **how: Any) -> tuple[Learned, list[str]]:
     """What is learned with the help of a model, and the strategies of the runs in the journal."""
     async with engine_for(sandbox, provider([COUNT.format(row="row", sender="bob")], leaf)) as engine:
         await engine.ask("How many are from bob?", MESSAGES, returns=int)
@@ -119,7 +111,7 @@ async def described(sandbox: CPythonSandbox, leaf: Any, **how: Any) -> tuple[Lea
         return learned, [run.strategy for run in await store.runs()]
 
 
-async def test_a_model_may_name_and_describe_it(sandbox: CPythonSandbox) -> None:
+async def test_a_model_may_name_and_describe_it(sandbox: Sandbox) -> None:
     words = (
         '{"name": "Count by sender", "description": "Counts messages\\n of a \\"\\"\\"sender.", "summary": "s", '
         '"operation": "sum", "parameters": {"sender": "Whose messages.", "more": "?"}}'
@@ -134,7 +126,7 @@ async def test_a_model_may_name_and_describe_it(sandbox: CPythonSandbox) -> None
     assert strategies == ["learn", "rlm"]
 
 
-async def test_a_name_that_will_not_do_is_not_taken(sandbox: CPythonSandbox) -> None:
+async def test_a_name_that_will_not_do_is_not_taken(sandbox: Sandbox) -> None:
     words = '{"name": "../x", "description": "", "summary": "", "operation": "sum", "parameters": {"sender": ""}}'
     learned, _ = await described(sandbox, lambda question, text: words, describe=True)
     assert learned.habit.spec.name == "count-by-sender"
@@ -150,7 +142,7 @@ REWRITES = {
 
 
 @pytest.mark.parametrize("kind", REWRITES)
-async def test_a_rewrite_is_kept_only_if_all_checks_pass(sandbox: CPythonSandbox, kind: str) -> None:
+async def test_a_rewrite_is_kept_only_if_all_checks_pass(sandbox: Sandbox, kind: str) -> None:
     line, reason = REWRITES[kind]
 
     def write(question: str, text: str) -> str:
@@ -163,7 +155,7 @@ async def test_a_rewrite_is_kept_only_if_all_checks_pass(sandbox: CPythonSandbox
     assert len(learned.rejected) == (reason != "")
 
 
-async def test_a_call_made_while_learning_is_not_replayed(sandbox: CPythonSandbox) -> None:
+async def test_a_call_made_while_learning_is_not_replayed(sandbox: Sandbox) -> None:
     async with engine_for(sandbox, provider([COUNT.format(row="row", sender="bob")], lambda q, t: "nothing")) as engine:
         await engine.ask("How many are from bob?", MESSAGES, returns=int)
         learned = await learn(engine.resources, ["last"], mutants=0, describe=True)
@@ -177,7 +169,7 @@ def test_the_part_that_differs_is_found_in_whole_words() -> None:
     assert differing_segment(["the same", "the same"]) is None
 
 
-async def test_code_that_asked_again_gets_the_replies_that_it_got(sandbox: CPythonSandbox) -> None:
+async def test_code_that_asked_again_gets_the_replies_that_it_got(sandbox: Sandbox) -> None:
     cells = [
         "rows = table()\nfirst = recursive_llm('spam or ham?', rows[0]['text'], returns=['spam', 'ham'])\nprint(first)",
         "kinds = [recursive_llm('spam or ham?', r['text'], returns=['spam', 'ham']) for r in rows]\n"

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from habit.library.crystallise.learn import learn
 from habit.library.crystallise.refusal import CannotLearn
-from habit.sandbox.cpython import CPythonSandbox
+from habit.sandbox.session import Sandbox
 
 from .bench import answered, use
 from .memorised import MEMORISED
 from .scripts import SCRIPTS, Script
 
 
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    made = CPythonSandbox()
-    yield made
-    await made.aclose()
-
-
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-async def test_a_run_becomes_a_habit(sandbox: CPythonSandbox, script: Script) -> None:
+async def test_a_run_becomes_a_habit(sandbox: Sandbox, script: Script) -> None:
     async with answered(sandbox, script) as engine:
         learned = await learn(engine.resources, ["last"], mutants=0)
     habit = learned.habit
@@ -40,7 +31,7 @@ async def test_a_run_becomes_a_habit(sandbox: CPythonSandbox, script: Script) ->
 
 
 @pytest.mark.parametrize("script", MEMORISED, ids=lambda script: script.name)
-async def test_what_was_memorised_never_becomes_a_habit(sandbox: CPythonSandbox, script: Script) -> None:
+async def test_what_was_memorised_never_becomes_a_habit(sandbox: Sandbox, script: Script) -> None:
     async with answered(sandbox, script) as engine:
         with pytest.raises(CannotLearn) as refusal:
             await learn(engine.resources, ["last"], mutants=0)

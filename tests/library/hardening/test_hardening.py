@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from habit.contexts.context import Context
 from habit.errors import UsageError
 from habit.library.case import Exchange
+from habit.library.evidence import Outcome, Use
 from habit.library.habit import Habit
-from habit.library.hardening import Signals, harden, relax
+from habit.library.hardening import Signals, harden, relax, signals_of
 from habit.library.hardening.evidence import believable
 from habit.library.hardening.rewriting import with_rules, without_rules
 from habit.library.hardening.rules import Lookup, Marks, Rule, Taken, Threshold, agrees, fit
@@ -91,7 +92,7 @@ async def test_a_habit_that_asks_each_at_once_is_hardened_too(sandbox: Sandbox) 
 async def test_relaxing_takes_the_rule_away_again(sandbox: Sandbox) -> None:
     before = habit()
     hardened = (await harden(sandbox, before)).habit
-    relaxed = await relax(sandbox, hardened, Signals(uses=9, failed_shadows=1), before)
+    relaxed = await relax(sandbox, hardened, Signals(uses=9, failed_shadows=1), [before])
     assert relaxed.habit is not None
     assert relaxed.report is not None
     assert relaxed.report.green
@@ -100,6 +101,76 @@ async def test_relaxing_takes_the_rule_away_again(sandbox: Sandbox) -> None:
     assert relaxed.why == "1 of its answers differed when solved afresh"
     with pytest.raises(UsageError, match="not at hand"):
         await relax(sandbox, hardened, Signals(failed_shadows=1))
+
+
+async def test_a_prompt_with_a_parameter_gets_a_rule_for_the_value_that_was_asked(sandbox: Sandbox) -> None:
+    source = (
+        "def scheduler(context, recursive_llm, *, label):\n"
+        "    return sum(recursive_llm(f'Is this {label}?', line, returns=bool) for line in context.splitlines())\n"
+    )
+    asked = classify("Is this spam?", LINES, lambda line: label(line) == "spam", {"type": "boolean"})
+    others = classify("Is this ham?", LINES[:3], lambda line: label(line) == "ham", {"type": "boolean"})
+    cases = {
+        "first": case("\n".join(LINES), asked, 12, label="spam"),
+        "ham": case("\n".join(LINES[:3]), others, 1, label="ham"),
+    }
+    before = replace(habit(source), cases=cases)
+    hardened = await harden(sandbox, before)
+    assert hardened.calls[0].query == "Is this spam?"
+    assert "decide_1(text) if query == 'Is this spam?' else None" in hardened.habit.source
+    kept = hardened.habit.cases
+    assert (len(kept["first"].exchanges), len(kept["ham"].exchanges)) == (0, 3)
+    restored, count = without_rules(hardened.habit.source)
+    assert count == 1
+    assert ast.dump(ast.parse(restored)) == ast.dump(ast.parse(source))
+
+
+async def test_two_prompts_that_can_become_the_same_are_left(sandbox: Sandbox) -> None:
+    tree = ast.parse(
+        "def scheduler(context, recursive_llm, *, label):\n"
+        "    return recursive_llm(f'Is it {label}?', context) + recursive_llm('Is it ham?', context)\n"
+    )
+    sites, left = sites_of(tree)
+    assert sites == []
+    assert left[0][1] == "it is asked in more than one place"
+
+
+async def test_where_no_replies_are_left_the_version_before_the_rules_comes_back(sandbox: Sandbox) -> None:
+    before = habit()
+    hardened = replace((await harden(sandbox, before)).habit, version=2)
+    # The version before took the same question about other lines, and its code was another.
+    older = replace(before, source=COUNT_LABEL.replace("spam or ham?", "ham or spam?"))
+    lost = {
+        name: replace(one, exchanges=[replace(x, query="ham or spam?") for x in one.exchanges])
+        for name, one in before.cases.items()
+    }
+    older = replace(older, cases=lost)
+    relaxed = await relax(sandbox, hardened, Signals(uses=9, failed_shadows=1), [older])
+    assert relaxed.habit is not None
+    assert relaxed.report is not None
+    assert relaxed.report.green
+    assert (relaxed.habit.source, relaxed.habit.version) == (older.source, None)
+    assert relaxed.habit.spec.provenance.repairs == "count-label@2"
+    assert relaxed.why.endswith("as count-label@1 was")
+
+
+def test_signals_are_failed_shadows_and_what_gave_up_because_of_the_format() -> None:
+    def use(outcome: Outcome, reason: str = "", version: int = 1, at: float = 9.0) -> Use:
+        return Use("count-label", version, "r", at, outcome, reason)
+
+    uses = [
+        use("hit"),
+        use("violated"),
+        use("fallback", "KeyError: 'text'"),
+        use("fallback", "its answer breaks a promise: 3 is more than 2"),
+        use("fallback", "it used up its budget (3 calls)"),
+        use("fallback", "CallFailed: the model is overloaded"),
+        use("disagreed"),
+        use("disagreed", version=2),
+        use("disagreed", at=2.0),
+    ]
+    assert signals_of(uses, 1, since=5.0) == Signals(uses=6, fallbacks_by_format=3, failed_shadows=1)
+    assert signals_of(uses, 1) == Signals(uses=6, fallbacks_by_format=3, failed_shadows=2)
 
 
 async def test_a_habit_without_rules_is_retired_when_enough_speaks_against_it(sandbox: Sandbox) -> None:
@@ -120,13 +191,14 @@ def test_prompts_that_vary_or_are_shared_are_left() -> None:
         "def scheduler(context, recursive_llm, *, label):\n"
         "    a = recursive_llm(Q, context)\n"
         "    b = recursive_llm(f'Is it {label}?', context)\n"
+        "    d = recursive_llm(label + '?', context)\n"
         "    c = recursive_llm('twice', 'x') + recursive_llm('twice', 'y')\n"
         "    return a + b + c + recursive_llm('alone')\n"
     )
     sites, left = sites_of(tree)
-    assert [site.query for site in sites] == ["fixed?"]
+    assert [site.query for site in sites] == ["fixed?", "f'Is it {label}?'"]
     assert dict(left) == {
-        "f'Is it {label}?'": "its prompt varies with the question",
+        "label + '?'": "its prompt varies with the question",
         "alone": "it asks about nothing but its prompt",
         "twice": "it is asked in more than one place",
     }
@@ -183,7 +255,7 @@ def test_rules_never_contradict_their_examples_and_their_code_says_the_same(
     for rule in fit(examples):
         assert agrees(rule, examples)
         tree = ast.parse(source)
-        hardened = with_rules(source, [(sites_of(tree)[0][0], rule)])
+        hardened = with_rules(source, [(sites_of(tree)[0][0], rule, "q")])
         space: dict[str, Any] = {}
         exec(compile(hardened, "hardened", "exec"), space)
         for text in [*others, *(text for text, _ in examples)]:
@@ -199,7 +271,7 @@ def test_rewriting_leaves_everything_else_as_it_was() -> None:
         ' + re.escape("x")\n'
     )
     rule = Lookup({"a": "b"})
-    hardened = with_rules(source, [(sites_of(ast.parse(source))[0][0], rule)])
+    hardened = with_rules(source, [(sites_of(ast.parse(source))[0][0], rule, "é?")])
     assert hardened.startswith('"""Doc with ümlaut\u2028."""\nimport re\n\n')
     assert '"ü" + ask_1(recursive_llm, Q, context.strip(), returns=str) + re.escape("x")' in hardened
     assert "# another" in hardened

@@ -17,6 +17,8 @@ from habit.errors import CallFailed
 from habit.library.case import Case
 from habit.library.contract import infer_contract
 from habit.library.match import Abstained, Match, Matcher, RememberedPhrasings
+from habit.library.match.align import Effort
+from habit.library.match.matcher import _MOST_EFFORT
 from habit.library.spec import HabitSpec, Intent, Parameter, Provenance
 from support.fakes import FakeProvider, memory_store
 
@@ -277,3 +279,35 @@ async def test_a_model_cannot_make_two_questions_the_same(query: str) -> None:
     kernel, provider = await kernel_of('{"habit": "count-label", "parameters": {"label": "spam"}}')
     assert isinstance(await match(query, kernel=kernel), Abstained)
     assert len(provider.sent) == 1
+
+
+@pytest.mark.parametrize("hostile", [30, 49])
+async def test_a_library_of_endless_phrasings_makes_no_question_slow(
+    hostile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    take = Effort.take
+
+    def counted(self: Effort, steps: int) -> bool:
+        taken.append(steps)
+        return take(self, steps)
+
+    monkeypatch.setattr(Effort, "take", counted)
+    text = Parameter(type="string", example="a")
+    names = [f"s{n}" for n in range(6)]
+    many = [
+        habit(
+            f"endless-{number}",
+            [" ".join(f"how many {{{name}}}" for name in names) + f" {n} messages" for n in range(200)],
+            dict.fromkeys(names, text),
+        )
+        for number in range(hostile)
+    ]
+    question = "How many messages are spam " + "how many a " * 20
+    for query, name in (("How many messages are spam?", "count-label"), (question, None)):
+        taken.clear()
+        found = await match(query, *many, COUNT)
+        assert (found.habit.spec.name if isinstance(found, Match) else None) == name
+        assert sum(taken) < 2 * _MOST_EFFORT
+    assert isinstance(found, Abstained)
+    assert "had too many to try them all" in found.reason

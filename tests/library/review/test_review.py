@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from habit.library.checks.report import CaseResult, Finding, Mutation, RelationResult, Report, Survivor
 from habit.library.repository import Candidate, Repository
-from habit.library.review.differences import MOST_LINES, split
+from habit.library.review.differences import MOST_CHARS, MOST_LINES, split
 from habit.library.review.gather import facts_of
 from habit.library.review.html import html_of
 from habit.library.review.page import Facts, Page, page_of
@@ -288,3 +288,20 @@ def test_facts_of_a_candidate_in_git(tmp_path: Path, monkeypatch: pytest.MonkeyP
     library.retire("count-label")
     facts = facts_of(library, library.candidate("count-label"), GREEN)
     assert facts.replaces == "a retired habit again, compared with count-label@1"
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (["x = 1"] * (MOST_LINES - 1), ""),
+        (["x = 1"] * MOST_LINES, f"all but its first {MOST_LINES:,} lines of scheduler.py"),
+        (["x = " + "1" * MOST_CHARS], f"all but the first {MOST_CHARS:,} characters of 1 of its lines of "),
+    ],
+)
+def test_what_a_page_leaves_out_is_said_at_its_top(lines: list[str], says: str) -> None:
+    body = "\n".join(f"+{line}" for line in lines)
+    diff = f"diff --git a/scheduler.py b/scheduler.py\n@@ -0,0 +1 @@\n{body}"
+    page = page_of(replace(FACTS, diff=diff))
+    told = [row.cells[0] for row in page.verdicts if "leaves out" in row.cells[0]]
+    assert len(told) == bool(says)
+    assert not says or says in told[0]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from habit.sandbox.cpython.seccomp import program
+from habit.sandbox.cpython.seccomp import program, template
 from habit.sandbox.cpython.syscalls import AARCH64, ARCHITECTURES, CHECKED, PLAIN, SETUP, X86_64, Architecture
 from sandbox.cpython.kernel import AUDIT, SYSCALLS
 
@@ -233,3 +233,11 @@ def test_the_kernel_would_take_the_program(machine: Architecture) -> None:
         if kind == 0x06:
             assert constant in (ALLOW, DENY, MISSING, KILL)
     assert steps[-1][0] == 0x06
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_filter_made_once_for_many_is_the_same(name: str) -> None:
+    once = template(ARCHITECTURES[name])
+    assert [once.program(pid) for pid in (1, PID, 1 << 22)] == [
+        program(ARCHITECTURES[name], pid) for pid in (1, PID, 1 << 22)
+    ]

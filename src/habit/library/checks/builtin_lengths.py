@@ -21,6 +21,8 @@ SAME_METHODS = frozenset({
 """Methods that give as many elements as their owner has."""
 SECOND = frozenset({"filter", "map", "findall", "finditer", "split", "filterfalse", "takewhile", "dropwhile"})
 """What goes through its second argument."""
+SEARCHING = frozenset({"findall", "finditer", "split"})
+"""Methods of a compiled pattern that go through the text they are given."""
 CUTTING = frozenset({"split", "rsplit", "partition", "rpartition", "splitlines"})
 ADDING = frozenset({"append", "add", "appendleft", "insert", "setdefault"})
 EXTENDING = frozenset({"extend", "update", "extendleft"})

@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from habit.library.checks.builtin_lengths import ADDING, CUTTING, EXTENDING, SAME_METHODS, given_by, split_up
+from habit.library.checks.builtin_lengths import (
+    ADDING,
+    CUTTING,
+    EXTENDING,
+    SAME_METHODS,
+    SEARCHING,
+    given_by,
+    split_up,
+)
 from habit.library.checks.growth import BYTES, NOTHING, ONE, RECORDS, Growth
 from habit.library.checks.parts import Parts
 from habit.library.checks.syntax import Loop, depth_of, one_by_one, shrinks
@@ -165,7 +173,10 @@ class Lengths(Parts):
 
     def _comprehension(self, element: ast.expr, frame: Frame) -> Value:
         length = self.executions(element, frame)
-        inside = self.product(element, frame, element)
+        if isinstance(element, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            inside = self.value(element, frame).length  # of all its rounds together already
+        else:
+            inside = self.product(element, frame, element)
         part = self._part(element, frame)
         lines = part[1].lines if part and len(self._loops(element, frame)) == 1 else None
         return Value(length, inside, lines)
@@ -182,6 +193,8 @@ class Lengths(Parts):
                 return Value(callee="map")
             case ast.Name(id="range"):
                 return Value(self._range(arguments, frame))
+            case ast.Attribute(value=base, attr=method) if method in SEARCHING and self._is_pattern(base, frame):
+                return given_by(method, [Value(), *(self.value(one, frame) for one in arguments)])
             case ast.Attribute(value=base, attr=method) if not isinstance(base, ast.Name) or base.id in self._values(
                 frame
             ):
@@ -205,6 +218,24 @@ class Lengths(Parts):
             case ast.Name(id=name) | ast.Attribute(attr=name):
                 return given_by(name, [self.value(one, frame) for one in arguments])
         return Value()
+
+    def _is_pattern(self, node: ast.expr, frame: Frame) -> bool:
+        """Whether it is a compiled regular expression, and nothing else at any time."""
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr="compile")):
+                return True
+            case ast.Name(id=name):
+                home = self._home(name, frame)
+                if home is not None and name in home.arguments:
+                    return False
+                assigned = self._assigned(name, home.node if home else self.tree)
+                values = [one.value for one in assigned if isinstance(one, (ast.Assign, ast.AnnAssign))]
+                calls = [value for value in values if isinstance(value, ast.Call)]
+                return (
+                    bool(calls) and len(calls) == len(assigned) and all(self._is_pattern(one, frame) for one in calls)
+                )
+            case _:
+                return False
 
     def _range(self, arguments: list[ast.expr], frame: Frame) -> Growth:
         numbers = [self.number(one, frame) for one in arguments]

@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from habit.library.shown import short
+
 HELPER = '''
 def ask_each(recursive_llm, query, items, **how):
     """Ask about each item, all at once where the caller's recursive_llm can do that."""
@@ -291,7 +293,7 @@ def _constant(value: str | int | float) -> Edit:
     def edit(node: ast.AST) -> str:
         assert isinstance(node, ast.Constant)
         was, node.value = node.value, value
-        return f"{_short(was)} became {_short(value)}"
+        return f"{short(repr(was), 40)} became {short(repr(value), 40)}"
 
     return edit
 
@@ -321,8 +323,3 @@ def _difference(one: str, other: str) -> tuple[str, str]:
         if left != right:
             return left.strip(), right.strip()
     return "", ""
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:39]}…"

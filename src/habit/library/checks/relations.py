@@ -6,7 +6,6 @@ anything else makes its relation not applicable, whatever it answers. docs/check
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from collections import Counter
@@ -19,6 +18,8 @@ from habit.library.case import Case, Exchange
 from habit.library.checks.report import RelationResult
 from habit.library.checks.scenes import Played, Scene
 from habit.library.records import Records, rename, split
+from habit.library.same import same
+from habit.library.shown import short
 from habit.library.spec import Contract, HabitSpec
 
 MOST_RECORDS = 5_000
@@ -98,23 +99,6 @@ def _scene(case: Case, context: Context) -> Scene:
     return Scene(context, case.parameters, case.exchanges)
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two answers are equal; numbers that are not whole may differ by what adding in another order makes."""
-    match one, other:
-        case bool(), _:
-            return one is other
-        case _, bool():
-            return False
-        case int() | float(), int() | float():
-            return one == other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
-        case list(), list():
-            return len(one) == len(other) and all(map(same, one, other))
-        case dict(), dict():
-            return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-        case _:
-            return bool(one == other)
-
-
 def _orders(records: Records) -> list[list[Any]]:
     items = list(records.items)
     shuffled = items[:]
@@ -130,7 +114,7 @@ def _record_order(case: Case, records: Records) -> Made:
     def judge(answers: Sequence[Any]) -> tuple[bool | None, str]:
         for answer in answers:
             if not same(answer, case.expected):
-                return False, f"with its records in another order it answers {_short(answer)}"
+                return False, f"with its records in another order it answers {short(repr(answer))}"
         return True, ""
 
     return scenes, judge
@@ -145,7 +129,7 @@ def _record_order_of_list(case: Case, records: Records) -> Made:
     def judge(answers: Sequence[Any]) -> tuple[bool | None, str]:
         for answer in answers:
             if not isinstance(answer, list) or Counter(map(repr, answer)) != wanted:
-                return False, f"with its records in another order it lists {_short(answer)}"
+                return False, f"with its records in another order it lists {short(repr(answer))}"
         return True, ""
 
     return scenes, judge
@@ -183,7 +167,7 @@ def _summed(case: Case, records: Records, words: str) -> Made:
         for pair in range(pairs):
             whole = _plus(answers[2 * pair], answers[2 * pair + 1])
             if not same(whole, case.expected):
-                return False, f"{words} {_short(whole)}"
+                return False, f"{words} {short(repr(whole))}"
         return True, ""
 
     return scenes, judge
@@ -225,7 +209,7 @@ def _padding(case: Case, records: Records) -> Made:
             neutral = True
             for answer in twice:
                 if not same(answer, case.expected):
-                    return False, f"with a record twice that does not matter once it answers {_short(answer)}"
+                    return False, f"with a record twice that does not matter once it answers {short(repr(answer))}"
         return (True, "") if neutral else (None, "every record that was left out mattered")
 
     return scenes, judge
@@ -275,7 +259,7 @@ def _renaming(case: Case, spec: HabitSpec, contract: Contract, records: Records 
     def judge(answers: Sequence[Any]) -> tuple[bool | None, str]:
         if same(answers[0], wanted):
             return True, ""
-        return False, f"with its labels renamed it answers {_short(answers[0])} instead of {_short(wanted)}"
+        return False, f"with its labels renamed it answers {short(repr(answers[0]))} instead of {short(repr(wanted))}"
 
     return [Scene(context, parameters, asked)], judge
 
@@ -310,8 +294,3 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
 def _in_text(text: str, names: Mapping[str, str]) -> str:
     pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", lambda found: names[found[0]], text)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -101,9 +101,71 @@ def _counting(test: ast.expr, loop: ast.While, exact: Exact) -> Rounds | None:
 
 def _steps(name: str, loop: ast.While, operation: type[ast.operator], exact: Exact) -> float | None:
     """By how much ``name`` grows (or falls) in every round at least; None when it may not, or may go back."""
-    sure = [step for node in _always_run(loop.body) if (step := _step(name, node, loop, operation, exact))]
     others = [node for node in _assignments(name, loop) if not _step(name, node, loop, operation, exact)]
-    return max(sure) if sure and not others else None
+    if others:
+        return None
+    ways = _moved(loop.body, lambda node: _step(name, node, loop, operation, exact) or 0.0)
+    ends = [way for way in (ways.through, ways.again) if way is not None]
+    return (min(ends) or None) if ends else 1.0  # every way leaves the loop in its first round
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """How far a piece of a round moves a number on at least, on the ways that lead through it."""
+
+    through: float | None
+    """To what stands behind it; None when no way leads there."""
+    again: float | None = None
+    """To the next round, by ``continue``."""
+
+    def or_else(self, other: _Ways) -> _Ways:
+        """Whichever of the two is run."""
+        return _Ways(_least(self.through, other.through), _least(self.again, other.again))
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    known = [each for each in (one, other) if each is not None]
+    return min(known) if known else None
+
+
+def _moved(body: Sequence[ast.stmt], step: Callable[[ast.stmt], float]) -> _Ways:
+    """What these statements add at least, one after the other; what may be left half way adds nothing."""
+    through, again = 0.0, None
+    for node in body:
+        ways = _ways(node, step)
+        again = _least(again, None if ways.again is None else through + ways.again)
+        if ways.through is None:
+            return _Ways(None, again)
+        through += ways.through
+    return _Ways(through, again)
+
+
+def _ways(node: ast.stmt, step: Callable[[ast.stmt], float]) -> _Ways:
+    match node:
+        case ast.Continue():
+            return _Ways(None, 0.0)
+        case ast.Break() | ast.Return() | ast.Raise():
+            return _Ways(None)
+        case ast.If(body=body, orelse=other):
+            return _moved(body, step).or_else(_moved(other, step))
+        case ast.Match(cases=cases):
+            found = _Ways(0.0)
+            for case in cases:
+                found = found.or_else(_moved(case.body, step))
+            return found
+        case ast.Try(body=body, handlers=handlers, orelse=other, finalbody=final):
+            found = _moved([*body, *other], step)
+            for handler in handlers:
+                found = found.or_else(_moved(handler.body, step))
+            # A ``finally`` may leave by a way of its own, whatever happened before it.
+            last = _moved(final, step)
+            return _Ways(found.through if last.through is not None else None, _least(found.again, last.again))
+        case ast.With(body=body):
+            return _Ways(0.0, _moved(body, step).again)  # it may swallow an error half way
+        case ast.For(orelse=other) | ast.While(orelse=other):
+            return _Ways(0.0, _moved(other, step).again)  # it may go round not once; ``continue`` in it is its own
+        case _:
+            return _Ways(step(node))
 
 
 def _step(name: str, node: ast.stmt, loop: ast.While, operation: type[ast.operator], exact: Exact) -> float | None:

@@ -82,6 +82,8 @@ def _fields(contract: Contract, facts: Facts) -> Iterator[str]:
         what = f"{_list(missing)} missing" if missing else f"{_list(extra)} new" if extra else "their order changed"
         yield f"columns: the habit takes {_list(names)}, and the input has {_list(found)} ({what})."
         return
+    if contract.closed:
+        yield from _keys(names, found)
     nothing_there = not facts.records and not facts.rows and tabular
     for field in contract.fields:
         seen = facts.field(field.name)
@@ -91,6 +93,14 @@ def _fields(contract: Contract, facts: Facts) -> Iterator[str]:
                 yield f"fields: the habit needs {_name(field.name)}, and {some}."
         elif not nothing_there:
             yield from _field(field, seen)
+
+
+def _keys(names: list[str], found: list[str]) -> Iterator[str]:
+    extra = [name for name in found if name not in names]
+    if extra:
+        yield f"keys: {_list(extra)} new in the input, and the habit goes through all keys of a record."
+    elif [name for name in names if name in found] != found:
+        yield "keys: their order changed, and the habit goes through all keys of a record."
 
 
 def _below_empty_list(name: str, facts: Facts) -> bool:

@@ -12,7 +12,7 @@ from habit.contexts.display import strata
 
 FieldType = Literal["string", "integer", "number", "boolean", "date", "list", "object", "any"]
 
-_CELL_TYPES: dict[str, FieldType] = {
+CELL_TYPES: dict[str, FieldType] = {
     "int": "integer",
     "float": "number",
     "date": "date",
@@ -49,7 +49,7 @@ def cells_seen(names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[See
     sample = [rows[index] for index in strata(len(rows), _LOOKED_AT)]
     for index, name in enumerate(names):
         cells = [row[index] for row in sample if index < len(row)]
-        kinds = {_CELL_TYPES[kind] for cell in cells if (kind := cell_kind(cell[:400]))}
+        kinds = {CELL_TYPES[kind] for cell in cells if (kind := cell_kind(cell[:400]))}
         dates = frozenset(written(cell) for cell in cells if cell.strip()) if kinds == {"date"} else frozenset()
         values = _values(row[index] for row in rows if index < len(row))
         found.append(Seen(name, _one_of(kinds, mixed="string"), True, values, dates))
@@ -90,7 +90,7 @@ def _keys(dicts: Sequence[dict[Any, Any]], prefix: str, depth: int, found: list[
 
 def _seen(name: str, values: Sequence[Any], always: bool) -> Seen:
     known = [value for value in values if value is not None]
-    kinds = {_type_of(value) for value in known}
+    kinds = {type_of(value) for value in known}
     texts = [value for value in known if isinstance(value, str)]
     dates = frozenset(written(text) for text in texts) if kinds == {"date"} else frozenset()
     scalars = [value for value in known if isinstance(value, (str, int))]
@@ -98,7 +98,8 @@ def _seen(name: str, values: Sequence[Any], always: bool) -> Seen:
     return Seen(name, _one_of(kinds, mixed="any"), always, labels, dates)
 
 
-def _type_of(value: Any) -> FieldType:
+def type_of(value: Any) -> FieldType:
+    """The type of a JSON value."""
     match value:
         case bool():
             return "boolean"

@@ -25,6 +25,8 @@ _CHOOSING = {"classify", "top"}
 _TAKING = {"extract", "list", "earliest", "latest", "top", "join"}
 """Operations whose text answers are taken from the context as they stand there."""
 _SORTED = {"sort"}
+_OF_KEYS = {"records", "mapping", "object", "json-lines", "list"}
+"""Layouts whose fields are JSON keys."""
 
 
 def infer_contract(
@@ -36,6 +38,7 @@ def infer_contract(
     operation: str = "",
     uses: Collection[str] | None = None,
     by_name: bool = False,
+    closed: bool = False,
     parameters: Sequence[Mapping[str, Any]] = (),
     format_literals: Sequence[Value] = (),
 ) -> Contract:
@@ -44,8 +47,9 @@ def infer_contract(
     ``labels`` names columns or keys whose values the habit takes for a closed set, with that set. ``operation`` is the
     kind of question (Intent.operation): without one, nothing is promised that follows from it. ``uses`` names the
     columns or keys that the scheduler needs (None: all of them); ``by_name`` says that it takes cells by their name
-    rather than by their place. ``parameters`` are those of each run. Raises UsageError when the contexts have
-    too little in common, ValueError when an answer is not of ``answer_type``.
+    rather than by their place; ``closed``, that it goes through the keys of JSON records. ``parameters`` are those of
+    each run. Raises UsageError when the contexts have too little in common, ValueError when an answer is not of
+    ``answer_type``.
     """
     facts = [observe(context) for context in contexts]
     if not facts:
@@ -65,6 +69,7 @@ def infer_contract(
         delimiter=first.delimiter,
         fields=_fields(facts, known, uses),
         ordered=not by_name,
+        closed=closed and any(one.shape.removeprefix("json-text/") in _OF_KEYS for one in facts),
         marks=tuple(sorted(frozenset().union(*(one.marks for one in facts)))),
         line_pattern=_pattern(facts),
         bytes=(1, max(_TIMES_LARGER * max(one.bytes for one in facts), _ALWAYS_FINE)),

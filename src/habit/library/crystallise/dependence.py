@@ -16,6 +16,7 @@ from habit.library.case import Exchange, Replies
 from habit.library.crystallise.recording import RecordedRun
 from habit.library.crystallise.refusal import CannotLearn
 from habit.library.rehearsal import ReplySource, stage
+from habit.library.same import same_answer
 from habit.sandbox.session import LlmRequest, Sandbox
 
 _MOST_BYTES = 1 << 20
@@ -27,7 +28,7 @@ async def must_depend(sandbox: Sandbox, source: str, run: RecordedRun, values: M
     for context, replies in _others(run):
         async with stage(sandbox, context, run.returns.check) as here:
             rehearsed = await here.play(source, values, replies)
-        if rehearsed.result.status != "answered" or run.returns.check(rehearsed.answer) != run.answer:
+        if rehearsed.result.status != "answered" or not same_answer(run.returns, rehearsed.answer, run.answer):
             return
     raise CannotLearn(
         "its code gives the same answer whatever the input holds",

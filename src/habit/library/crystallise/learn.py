@@ -14,6 +14,7 @@ from habit.errors import UsageError
 from habit.library.checks.examine import MOST_MUTANTS, examine
 from habit.library.checks.report import Report
 from habit.library.contract import infer_contract
+from habit.library.contract.places import goes_by_place
 from habit.library.crystallise.antiunify import must_be_alike
 from habit.library.crystallise.composing import compose
 from habit.library.crystallise.copied import computed
@@ -236,9 +237,10 @@ def _columns_used(lifted: Lifted) -> dict[str, Any]:
     attributes = {
         node.attr for statement in lifted.program for node in ast.walk(statement) if isinstance(node, ast.Attribute)
     }
-    if "DictReader" in attributes | names or "table" in names:
+    by_place = goes_by_place(lifted.program)
+    if not by_place and ("DictReader" in attributes | names or "table" in names):
         return {"uses": [str(value) for value in lifted.format_literals], "by_name": True}
-    return {}
+    return {"closed": by_place}
 
 
 def _spec(

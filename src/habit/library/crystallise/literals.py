@@ -127,6 +127,7 @@ class Literals:
                 wanted.append(node.args[2])
             for value in wanted:
                 candidates = named.get(value.id, []) if isinstance(value, ast.Name) else [value]
+                candidates += [one for candidate in candidates for one in _enumerated(candidate)]
                 found += [(one, labels) for one in candidates if (labels := _labels(one))]
         return found
 
@@ -159,6 +160,15 @@ class Literals:
     def _nodes(self) -> Iterator[ast.AST]:
         for statement in self._program:
             yield from ast.walk(statement)
+
+
+def _enumerated(schema: ast.expr) -> Iterator[ast.expr]:
+    """The enumerations inside of a JSON schema."""
+    for node in ast.walk(schema):
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "enum":
+                    yield value
 
 
 def _labels(node: ast.expr) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from habit.library.case import Replies
 from habit.library.crystallise.recording import RecordedRun
 from habit.library.crystallise.refusal import CannotLearn
 from habit.library.rehearsal import Rehearsed, stage
+from habit.library.same import same_answer
 from habit.sandbox.session import Sandbox
 
 
@@ -21,7 +22,7 @@ async def rehearse(sandbox: Sandbox, source: str, run: RecordedRun, values: Mapp
             f"the code that reaches the answer does not run by itself: {rehearsed.trouble}",
             "learn from a run whose cells need nothing that failed or was not kept",
         )
-    if run.returns.check(rehearsed.answer) != run.answer:
+    if not same_answer(run.returns, rehearsed.answer, run.answer):
         raise CannotLearn(
             f"the code that reaches the answer gives {str(rehearsed.answer)[:60]!r} by itself "
             f"and not {str(run.answer)[:60]!r}",

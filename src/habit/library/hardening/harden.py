@@ -13,10 +13,14 @@ from habit.library.checks import Report, examine
 from habit.library.habit import Habit
 from habit.library.hardening.evidence import believable
 from habit.library.hardening.rewriting import with_rules
-from habit.library.hardening.rules import Rule, known
+from habit.library.hardening.rules import Example, Rule, known
 from habit.library.hardening.sites import Site, all_exchanges, sites_of
 from habit.library.rehearsal import Rehearsed, stage
+from habit.library.same import same
 from habit.sandbox.session import Sandbox
+
+_MOST_PROMPTS = 20
+"""Values of the parameters in a prompt for which a rule is sought, the most frequent first."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +56,22 @@ async def harden(sandbox: Sandbox, habit: Habit, evidence: Sequence[Exchange] = 
     """
     sites, left = sites_of(ast.parse(habit.source))
     exchanges = all_exchanges([*(case.exchanges for case in habit.cases.values()), evidence])
-    rules: list[tuple[Site, Rule]] = []
+    rules: list[tuple[Site, Rule, str]] = []
     calls: list[HardenedCall] = []
     for site in sites:
-        examples = site.examples(exchanges)
-        rule, why = believable(examples)
-        if rule is None:
-            left.append((site.query, why))
-            continue
-        rules.append((site, rule))
-        saved = sum(_tokens(site, rule, case) for case in habit.cases.values())
-        calls.append(HardenedCall(site.query, rule.says, len(examples), known(rule, examples), saved))
+        whys = []
+        for prompt in site.prompts(exchanges)[:_MOST_PROMPTS]:
+            examples = site.examples(exchanges, prompt)
+            rule, why = believable(examples)
+            if rule is None:
+                whys.append(why)
+                continue
+            rules.append((site, rule, prompt))
+            saved = sum(_tokens(prompt, rule, site.examples(case.exchanges, prompt)) for case in habit.cases.values())
+            calls.append(HardenedCall(prompt, rule.says, len(examples), known(rule, examples), saved))
+            break
+        else:
+            left.append((site.query, whys[0] if whys else "it was never asked"))
     if not rules:
         reasons = "; ".join(f"{query[:60]!r}: {why}" for query, why in left) or "it asks nothing"
         raise UsageError(f"{habit.label} can't be hardened ({reasons}): use it more, then try again.")
@@ -85,7 +94,7 @@ async def rebuilt(sandbox: Sandbox, habit: Habit, source: str, notes: Sequence[s
     cases: dict[str, Case] = {}
     for name, case in habit.cases.items():
         rehearsed = await _rehearse(sandbox, habit, source, case)
-        if rehearsed.trouble or rehearsed.answer != case.expected:
+        if rehearsed.trouble or not same(rehearsed.answer, case.expected):
             why = rehearsed.trouble or f"it answers {str(rehearsed.answer)[:60]} instead of {str(case.expected)[:60]}"
             raise UsageError(f"{habit.label} can't be changed: on case {name} {why}.")
         cases[name] = replace(case, exchanges=list(rehearsed.asked))
@@ -103,10 +112,10 @@ async def _rehearse(sandbox: Sandbox, habit: Habit, source: str, case: Case) -> 
         return await here.play(source, case.parameters, Replies(case.exchanges))
 
 
-def _tokens(site: Site, rule: Rule, case: Case) -> int:
-    """Tokens of the calls in ``case`` that the rule makes unnecessary: prompt, slice and reply."""
+def _tokens(prompt: str, rule: Rule, examples: Sequence[Example]) -> int:
+    """Tokens of the calls that the rule makes unnecessary: prompt, slice and reply."""
     saved = 0
-    for text, reply in site.examples(case.exchanges):
+    for text, reply in examples:
         if rule.reply(text) is not None:
-            saved += estimate_text(site.query) + estimate_text(text) + estimate_text(str(reply))
+            saved += estimate_text(prompt) + estimate_text(text) + estimate_text(str(reply))
     return saved

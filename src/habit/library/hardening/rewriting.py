@@ -17,19 +17,23 @@ _MARK = re.compile(r"(?:decide|ask)_\d+")
 _DOC = "The reply of a rule that stands in for a leaf call; None where it does not know."
 
 
-def with_rules(source: str, rules: Sequence[tuple[Site, Rule]]) -> str:
-    """``source`` with a rule before each of these leaf calls. ``rules`` must be of ``ast.parse(source)``."""
+def with_rules(source: str, rules: Sequence[tuple[Site, Rule, str]]) -> str:
+    """``source`` with a rule before each of these leaf calls. ``rules`` must be of ``ast.parse(source)``; each comes
+    with the prompt that it is for."""
     taken = {int(number) for number in re.findall(r"\bdecide_(\d+)\b", source)}
     functions: list[str] = []
     edits: list[tuple[ast.Call, str]] = []
-    for number, (site, rule) in zip(_free(taken), rules, strict=False):
+    for number, (site, rule, prompt) in zip(_free(taken), rules, strict=False):
+        decided = f"decide_{number}(text)"
+        if site.varies is not None:
+            decided += f" if query == {prompt!r} else None"
         body = "\n".join(f"    {line}" for line in rule.body().split("\n"))
         functions.append(
             f'def decide_{number}(text):\n    """{_DOC}"""\n'
             f"    if not isinstance(text, str):\n        return None\n{body}\n\n\n"
             f"def ask_{number}(recursive_llm, query, text, **how):\n"
             f'    """Ask what the rule of decide_{number} does not know."""\n'
-            f"    decided = decide_{number}(text)\n"
+            f"    decided = {decided}\n"
             f"    return recursive_llm(query, text, **how) if decided is None else decided\n"
         )
         edits.append((site.call, _asking(site, number)))

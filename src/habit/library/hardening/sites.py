@@ -1,8 +1,10 @@
-"""Where a scheduler asks: its leaf calls with a fixed prompt, and the recorded replies that belong to each."""
+"""Where a scheduler asks: its leaf calls whose prompt can be told, and the recorded replies that belong to each."""
 
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,15 +19,26 @@ class Site:
 
     call: ast.Call
     query: str
+    """The prompt; one with parameters in it as it is written in the code."""
     many: bool
     """Whether it is ``ask_each``, which asks about each of its items."""
+    varies: re.Pattern[str] | None = None
+    """For a prompt with parameters in it, what it can become."""
 
-    def examples(self, exchanges: Iterable[Exchange]) -> list[Example]:
+    def prompts(self, exchanges: Iterable[Exchange]) -> list[str]:
+        """The prompts that were sent from here, the most frequent first. A rule is for one of them: with another value
+        in the prompt the reply to the same text may be another."""
+        if self.varies is None:
+            return [self.query]
+        found = Counter(one.query for one in exchanges if self.varies.fullmatch(one.query))
+        return [prompt for prompt, _ in found.most_common()]
+
+    def examples(self, exchanges: Iterable[Exchange], prompt: str) -> list[Example]:
         """The texts that it asked about and the replies they got; failed calls and other slices are no examples."""
         return [
             (exchange.context.value(), exchange.reply)
             for exchange in exchanges
-            if exchange.query == self.query
+            if exchange.query == prompt
             and exchange.context is not None
             and exchange.context.kind == "text"
             and not exchange.reason
@@ -33,7 +46,8 @@ class Site:
 
 
 def sites_of(tree: ast.Module) -> tuple[list[Site], list[tuple[str, str]]]:
-    """The leaf calls whose prompt is fixed; and the prompts of the others, each with why it is left alone."""
+    """The leaf calls whose prompt is fixed, or has parameters in it; and the prompts of the others, each with why it is
+    left alone."""
     constants = _constants(tree)
     helper = ast.dump(ast.parse(HELPER).body[0])
     inside_helper = {
@@ -52,26 +66,48 @@ def sites_of(tree: ast.Module) -> tuple[list[Site], list[tuple[str, str]]]:
         if not many and not one:
             continue
         query = node.args[1] if many else node.args[0]
-        text = constants.get(query.id) if isinstance(query, ast.Name) else _text(query)
+        written = constants.get(query.id) if isinstance(query, ast.Name) else query
+        text, varies = (None, None) if written is None else (_text(written), _pattern(written))
+        if varies is not None and written is not None:
+            text = ast.unparse(written)
         if text is None:
             others.append((ast.unparse(query)[:120], "its prompt varies with the question"))
         elif one and len(node.args) != 2:
             others.append((text, "it asks about nothing but its prompt"))
         else:
-            found.append(Site(node, text, many))
+            found.append(Site(node, text, many, varies))
     queries = [site.query for site in found]
-    shared = [site for site in found if queries.count(site.query) > 1]
+    shared = [site for site in found if queries.count(site.query) > 1 or _is_reached(site, found)]
     others += [(site.query, "it is asked in more than one place") for site in shared[:1]]
     return [site for site in found if site not in shared], others
+
+
+def _is_reached(site: Site, sites: Sequence[Site]) -> bool:
+    """Whether another site may send the same prompt: then it is not known whose replies were recorded."""
+    others = [other for other in sites if other is not site]
+    if site.varies is None:
+        return any(other.varies is not None and other.varies.fullmatch(site.query) for other in others)
+    return any(other.varies is not None or site.varies.fullmatch(other.query) for other in others)
+
+
+def _pattern(node: ast.expr) -> re.Pattern[str] | None:
+    """What an f-string can become; None for anything else, and where nothing in it is fixed."""
+    if not isinstance(node, ast.JoinedStr):
+        return None
+    fixed = [part.value for part in node.values if isinstance(part, ast.Constant)]
+    if not any(str(part).strip() for part in fixed):
+        return None
+    parts = [re.escape(str(one.value)) if isinstance(one, ast.Constant) else "(?s:.*)" for one in node.values]
+    return re.compile("".join(parts))
 
 
 def _text(node: ast.expr) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _constants(tree: ast.Module) -> dict[str, str]:
+def _constants(tree: ast.Module) -> dict[str, ast.expr]:
     """Names that stand for one text wherever they are seen: assigned once in the whole file."""
-    assigned: dict[str, list[str | None]] = {}
+    assigned: dict[str, list[ast.expr | None]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             assigned.setdefault(node.id, [])
@@ -79,7 +115,8 @@ def _constants(tree: ast.Module) -> dict[str, str]:
             assigned.setdefault(node.arg, []).append(None)
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            assigned[node.targets[0].id].append(_text(node.value))
+            known = _text(node.value) is not None or _pattern(node.value) is not None
+            assigned[node.targets[0].id].append(node.value if known else None)
     stores = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
     return {
         name: texts[0]

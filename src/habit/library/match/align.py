@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from habit.library.match.templates import POLITE, POLITE_ENDINGS, Element, Slot, Word
 from habit.library.match.words import ARTICLES, Token
@@ -33,28 +34,45 @@ def trimmed(tokens: Sequence[Token]) -> list[Token]:
     return list(tokens[start:end])
 
 
-def readings(elements: Sequence[Element], tokens: Sequence[Token], lists: frozenset[str]) -> list[Spans]:
+@dataclass
+class Effort:
+    """Steps that may still be taken, over any number of phrasings: a library may come from anywhere."""
+
+    left: int
+
+    def take(self, steps: int) -> bool:
+        """Take so many; whether there were as many left."""
+        self.left -= steps
+        return self.left >= 0
+
+
+def readings(
+    elements: Sequence[Element], tokens: Sequence[Token], lists: frozenset[str], effort: Effort | None = None
+) -> list[Spans]:
     """All ways to read ``tokens`` as the phrasing ``elements``; ``lists`` names the slots that take several items.
 
-    Bounded: a question with too many readings has none.
+    Bounded: a question with too many readings has none. What it takes is taken from ``effort``.
     """
     if not tokens or len(elements) > len(tokens) * 5 + 20:
         return []
-    search = _Search(elements, tokens, lists)
+    most = _MOST_STEPS if effort is None else max(min(_MOST_STEPS, effort.left), 0)
+    search = _Search(elements, tokens, lists, most)
     found = list(search.run(0, 0, {}))
-    return [] if search.steps > _MOST_STEPS or len(found) > _MOST_READINGS else found
+    enough = effort is None or effort.take(search.steps)
+    return [] if not enough or search.steps > most or len(found) > _MOST_READINGS else found
 
 
 class _Search:
-    def __init__(self, elements: Sequence[Element], tokens: Sequence[Token], lists: frozenset[str]) -> None:
+    def __init__(self, elements: Sequence[Element], tokens: Sequence[Token], lists: frozenset[str], most: int) -> None:
         self.elements = elements
         self.tokens = tokens
         self.lists = lists
+        self.most = most
         self.steps = 0
 
     def run(self, element: int, token: int, spans: dict[str, tuple[int, int]]) -> Iterator[Spans]:
         self.steps += 1
-        if self.steps > _MOST_STEPS:
+        if self.steps > self.most:
             return
         if element == len(self.elements):
             if all(self._is_article(rest) for rest in self.tokens[token:]):

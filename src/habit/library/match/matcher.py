@@ -14,7 +14,7 @@ from habit.contexts.context import Context
 from habit.contexts.display import clean
 from habit.library.case import Case
 from habit.library.contract import Facts, observe, violated
-from habit.library.match.align import readings, trimmed
+from habit.library.match.align import Effort, readings, trimmed
 from habit.library.match.asking import ask_model
 from habit.library.match.guards import objection, template_of
 from habit.library.match.phrasings import Phrasings, RememberedPhrasings
@@ -29,6 +29,10 @@ _MOST_ALIGNED = 50
 _MOST_SHOWN = 8
 """Habits that a model is asked to choose from: what fits a small model's attention."""
 _MOST_PHRASINGS = 200
+_MOST_EFFORT = 300_000
+"""Steps that all habits together may take to be aligned with a question: half a second."""
+_STEPS_TO_PARSE = 40
+_STEPS_TO_FILL = 20
 _MOST_CASES = 8
 _MOST_HELD = 256
 _ANY: dict[str, Any] = {}
@@ -161,14 +165,15 @@ class Matcher:
         known = [(habit.spec, self._remembered(habit)) for habit in typed]
         near = [typed[index] for index in shortlist(query, known, _MOST_ALIGNED)]
         values = ValuesOf(context if isinstance(context, Facts) else observe(context))
-        fit, unfit = [], []
-        for habit in near:
+        aligned, passed_over = self._all_aligned(near, tokens, values)
+        fit, unfit, found = [], [], []
+        for habit, matches in zip(near, aligned, strict=True):
             problems = violated(habit.spec, values.facts)
             if problems:
-                unfit += [Unfit(one.habit, one.parameters, problems) for one in self._aligned(habit, tokens, values)]
+                unfit += [Unfit(one.habit, one.parameters, problems) for one in matches]
             else:
                 fit.append(habit)
-        found = [match for habit in fit for match in self._aligned(habit, tokens, values)]
+                found += matches
         if len(found) == 1:
             return found[0]
         if found:
@@ -182,7 +187,10 @@ class Matcher:
         if not fit:
             return Open(Abstained("No habit with words of this question takes an input of this format."))
         shown = shortlist(query, [(habit.spec, self._remembered(habit)) for habit in fit], _MOST_SHOWN)
-        said = Abstained[H]("The question has no phrasing that a habit was learned for.")
+        said = Abstained[H](
+            "The question has no phrasing that a habit was learned for"
+            + (f"; {' and '.join(passed_over[:3])} had too many to try them all." if passed_over else ".")
+        )
         return Open(said, [fit[index] for index in shown], values)
 
     def _learned(self, query: str, parameters: Mapping[str, Any], habit: H, filler: Filler) -> str | None:
@@ -209,11 +217,35 @@ class Matcher:
             )
         return Filler(habit.spec.parameters, held[1], values)
 
-    def _aligned(self, habit: H, tokens: Sequence[Token], values: ValuesOf) -> list[Match[H]]:
+    def _all_aligned(
+        self, habits: Sequence[H], tokens: Sequence[Token], values: ValuesOf
+    ) -> tuple[list[list[Match[H]]], list[str]]:
+        """For each habit how the question is an instance of its phrasings; and those that had too many to try.
+
+        All share one effort, so that no library makes a question slow. Who needs least comes first and what it leaves
+        goes to the others, so that a habit with endless phrasings takes nothing from those with a few.
+        """
+        templates = [[*one.spec.intent.phrasings[:_MOST_PHRASINGS], *self._remembered(one)] for one in habits]
+        order = sorted(range(len(habits)), key=lambda index: sum(map(len, templates[index])))
+        found: list[list[Match[H]]] = [[] for _ in habits]
+        passed_over, left = [], _MOST_EFFORT
+        for done, index in enumerate(order):
+            effort = Effort(left // (len(order) - done))
+            left -= effort.left
+            matches = self._aligned(habits[index], templates[index], tokens, values, effort)
+            if effort.left < 0:
+                passed_over.append(habits[index].spec.name)
+            else:
+                found[index] = matches
+            left += max(effort.left, 0)
+        return found, passed_over
+
+    def _aligned(
+        self, habit: H, templates: Sequence[str], tokens: Sequence[Token], values: ValuesOf, effort: Effort
+    ) -> list[Match[H]]:
         """The ways in which the question is an instance of one of the habit's phrasings: different values each."""
         learned = habit.spec.intent.phrasings[:_MOST_PHRASINGS]
-        templates = [*learned, *self._remembered(habit)]
-        found = self._readings(habit, templates, tokens, self._filler(habit, values))
+        found = self._readings(habit, templates, tokens, self._filler(habit, values), effort)
         return [
             Match(habit, given, "phrasing" if template in learned else "remembered phrasing", template)
             for given, template in found
@@ -221,9 +253,10 @@ class Matcher:
 
     @staticmethod
     def _readings(
-        habit: H, templates: Sequence[str], tokens: Sequence[Token], filler: Filler
+        habit: H, templates: Sequence[str], tokens: Sequence[Token], filler: Filler, effort: Effort | None = None
     ) -> list[tuple[dict[str, Any], str]]:
-        """Different values that the question states when it is read as one of ``templates``, and as which."""
+        """Different values that the question states when it is read as one of ``templates``, and as which; incomplete
+        once ``effort`` is used up."""
         parameters = habit.spec.parameters
         choices = frozenset(name for name, one in parameters.items() if one.type == "choice")
         lists = frozenset(name for name, one in parameters.items() if one.type == "list")
@@ -232,12 +265,16 @@ class Matcher:
         bare = trimmed(tokens)
         sayings = [tokens] if len(bare) == len(tokens) else [tokens, bare]
         for template in templates:
+            if effort is not None and not effort.take(_STEPS_TO_PARSE + len(template)):
+                break
             for elements in variants(template, choices):
                 slots = {element.name: element for element in elements if isinstance(element, Slot)}
                 if set(slots) != set(parameters):
                     continue
                 for said in sayings:
-                    for spans in readings(elements, said, lists):
+                    for spans in readings(elements, said, lists, effort):
+                        if effort is not None:
+                            effort.take(_STEPS_TO_FILL * len(spans))
                         given = {name: filler.fill(slots[name], said[a:b]) for name, (a, b) in spans.items()}
                         fits = all(value is not None and parameters[n].accepts(value) for n, value in given.items())
                         if fits and all(given != known for known, _ in found):

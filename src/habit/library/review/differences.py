@@ -10,6 +10,8 @@ from habit.library.habit import CASE_FILE, SKILL_FILE, SOURCE_FILE, SPEC_FILE
 
 MOST_LINES = 2000
 """Lines of one file that a page shows; it says how many more there are."""
+MOST_CHARS = 4000
+"""Characters of one line, or of one cell of a table, that a page shows."""
 _HEADER = re.compile(r"diff --git a/(.*) b/(.*)")
 
 
@@ -32,6 +34,14 @@ class FileDiff:
     def is_strange(self) -> bool:
         """Whether it is no part of a habit."""
         return self.path not in (SPEC_FILE, SOURCE_FILE, SKILL_FILE) and CASE_FILE.fullmatch(self.path) is None
+
+    @property
+    def cut(self) -> str:
+        """What of it a page does not show, in a few words; empty when it shows all."""
+        long = sum(len(line) > MOST_CHARS for line in self.lines[:MOST_LINES])
+        parts = [f"all but its first {MOST_LINES:,} lines"] if len(self.lines) > MOST_LINES else []
+        parts += [f"all but the first {MOST_CHARS:,} characters of {long:,} of its lines"] if long else []
+        return "" if self.hidden else " and ".join(parts)
 
     @property
     def summary(self) -> str:

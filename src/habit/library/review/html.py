@@ -7,11 +7,9 @@ import hashlib
 from html import escape
 
 from habit.contexts.display import clean
-from habit.library.review.differences import MOST_LINES, FileDiff
+from habit.library.review.differences import MOST_CHARS, MOST_LINES, FileDiff
 from habit.library.review.page import Page, Row, Section
 
-_MOST_CHARS = 4000
-"""Of one line or cell."""
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --dim: #5f6672; --line: #d9dde3; --paper: #fff; --soft: #f5f6f8;
   --good: #1a7f37; --bad: #b42318; --new: #dafbe1; --gone: #ffebe9; --changed: #fff8c5; }
@@ -97,4 +95,4 @@ def _class(row: Row) -> str:
 
 def _text(text: str) -> str:
     """``text`` as it can be shown: what is not visible, or turns the reading around, as an escape."""
-    return escape(clean(text, _MOST_CHARS), quote=True)
+    return escape(clean(text, MOST_CHARS), quote=True)

@@ -138,6 +138,9 @@ def _verdicts(facts: Facts, files: Sequence[FileDiff]) -> list[Row]:
     for file in files:
         if file.is_strange:
             found.append(Row((f"{file.path} is no part of a habit; it is kept, and never read or run.",), "bad"))
+        if file.cut:
+            where = f"git show {facts.candidate.branch}"
+            found.append(Row((f"This page leaves out {file.cut} of {file.path}; all of it: {where}",), "bad"))
     found += [Row((line,), "bad") for line in _hard_to_see(habit.source)]
     if habit.spec.policy != "review":
         why = f"but not this time: {'; '.join(facts.objections)}" if facts.objections else "and this one may"
@@ -202,6 +205,8 @@ def _clauses(contract: Contract) -> dict[str, str]:
     for one in contract.fields:
         known = f", one of {', '.join(one.labels)}" if one.labels else ""
         found[f"field {one.name}"] = f"{one.type}{'' if one.required else ', may be missing'}{known}"
+    if contract.closed:
+        found["keys"] = "these alone, in this order: the code goes through all of them"
     if contract.line_pattern:
         found["lines fit"] = contract.line_pattern
     if contract.bytes != Contract.model_fields["bytes"].default:

@@ -26,6 +26,8 @@ LENGTHS = struct.Struct("<II")
 MAX_HEADER = 4 << 20
 """Bytes of a header; only the slot list of a very large map comes near."""
 MAX_BLOB = (1 << 32) - 1
+SMALL = 64 << 10
+"""Bytes up to which a frame is written in one piece, and how much is read at once."""
 MAX_PENDING = 20_000
 """Requests of one session that may be under way at once."""
 MAX_SLOTS = 100_000

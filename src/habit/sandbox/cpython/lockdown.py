@@ -65,6 +65,15 @@ def drop_privileges() -> None:
         ) from error
 
 
+_compiled: dict[str, seccomp.Template] = {}
+
+
+def prepare() -> None:
+    """Make what the lockdowns of all forked processes have in common: the filter, but for the process's own number."""
+    machine = architecture()
+    _compiled[machine.name] = seccomp.template(machine)
+
+
 def lock(memory: int) -> None:
     """Lock this process down; ``memory`` is its address space limit in bytes. Raises SandboxError."""
     machine = architecture()
@@ -125,7 +134,8 @@ def _forbid_files(machine: Architecture) -> None:
 
 
 def _filter_syscalls(machine: Architecture) -> None:
-    code = seccomp.program(machine, os.getpid())
+    known = _compiled.get(machine.name)
+    code = known.program(os.getpid()) if known else seccomp.program(machine, os.getpid())
     instructions = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("<HxxxxxxQ", len(code) // 8, ctypes.addressof(instructions))
     number = machine.numbers["seccomp"]

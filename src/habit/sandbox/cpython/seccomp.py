@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 from habit.sandbox.cpython.syscalls import CHECKED, PLAIN, Architecture
 
@@ -83,3 +84,27 @@ def program(architecture: Architecture, pid: int) -> bytes:
             steps += [(EQUAL, 0, len(rules[name]), numbers[name]), *rules[name]]
     steps.append(DENY)
     return b"".join(struct.pack("<HBBI", *step) for step in steps)
+
+
+@dataclass(frozen=True)
+class Template:
+    """The filter for any process of an architecture: the program around the constant that is the process's id."""
+
+    before: bytes
+    after: bytes
+
+    def program(self, pid: int) -> bytes:
+        """The filter for the process ``pid``; the same as from the function ``program``."""
+        return b"".join((self.before, struct.pack("<I", pid), self.after))
+
+
+_SOME_PID = 0x7AB1E5ED
+"""Higher than any process id of Linux, and no other constant of a filter."""
+
+
+def template(architecture: Architecture) -> Template:
+    """The filter without its process id, to be made once for many."""
+    pieces = program(architecture, _SOME_PID).split(struct.pack("<I", _SOME_PID))
+    if len(pieces) != 2:
+        raise ValueError("the process id must be in the filter exactly once")
+    return Template(*pieces)

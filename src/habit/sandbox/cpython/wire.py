@@ -35,45 +35,62 @@ class Wire:
         """A frame to the worker was cut off midway: nothing more can be said to it."""
         self._socket = connection
         self._stall_seconds = stall_seconds
-        self._sending = anyio.Lock()
-        # What was read of the frame that comes next; kept here so that a cancelled reader loses nothing.
-        self._lengths = bytearray()
+        self._sending = anyio.Lock(fast_acquire=True)
+        # What was read and not given out yet; kept here so that a cancelled reader loses nothing.
+        self._ahead = bytearray()
         self._body: bytearray | None = None
+        self._header_size = 0
         self._filled = 0
 
     async def receive(self, max_blob: int) -> tuple[dict[str, Any], bytes]:
         """The next frame. Waits for its first byte as long as it takes; raises PeerGone or PeerBroken."""
-        while not self._lengths:
-            self._lengths += await self._receive_some(frames.LENGTHS.size)
-        if len(self._lengths) < frames.LENGTHS.size:
-            with _Deadline(self._stall_seconds):
-                while len(self._lengths) < frames.LENGTHS.size:
-                    self._lengths += await self._receive_some(frames.LENGTHS.size - len(self._lengths))
-        header_size, blob_size = frames.LENGTHS.unpack(self._lengths)
-        if header_size > frames.MAX_HEADER or blob_size > max_blob:
-            raise PeerBroken(f"a frame of {header_size:,} + {blob_size:,} bytes is over its limits")
         if self._body is None:
-            self._body, self._filled = bytearray(header_size + blob_size), 0
-        with _Deadline(self._stall_seconds + len(self._body) / (1 << 20)):
-            await self._fill(self._body)
-        body, self._body = self._body, None
-        self._lengths.clear()
+            await self._begin(max_blob)
+        body = self._body
+        assert body is not None
+        if self._filled < len(body):
+            with _Deadline(self._stall_seconds + len(body) / (1 << 20)):
+                await self._fill(body)
+        self._body = None
         try:
-            header = frames.decode_header(memoryview(body)[:header_size])
+            header = frames.decode_header(memoryview(body)[: self._header_size])
         except frames.FrameError as error:
             raise PeerBroken(f"a header that is {error}") from None
-        return header, bytes(memoryview(body)[header_size:])
+        return header, bytes(memoryview(body)[self._header_size :])
+
+    async def _begin(self, max_blob: int) -> None:
+        """Read how large the next frame is, make room for it, and take what is there of it already."""
+        ahead, lengths = self._ahead, frames.LENGTHS.size
+        if not ahead:
+            ahead += await self._receive_some()
+        if len(ahead) < lengths:
+            with _Deadline(self._stall_seconds):
+                while len(ahead) < lengths:
+                    ahead += await self._receive_some()
+        self._header_size, blob_size = frames.LENGTHS.unpack_from(ahead)
+        if self._header_size > frames.MAX_HEADER or blob_size > max_blob:
+            raise PeerBroken(f"a frame of {self._header_size:,} + {blob_size:,} bytes is over its limits")
+        size = self._header_size + blob_size
+        body = ahead[lengths : lengths + size]
+        del ahead[: lengths + size]
+        self._filled = len(body)
+        self._body = body + bytes(size - self._filled) if self._filled < size else body
 
     async def send(self, header: dict[str, Any], blob: bytes = b"") -> None:
         """Send a frame; raises PeerGone, or PeerBroken when the worker does not take it."""
         head = frames.encode_frame(header, len(blob))
+        # As one piece, where that costs little: the worker wakes up for every piece.
+        pieces = (head + blob,) if len(blob) <= frames.SMALL else (head, blob)
         async with self._sending:
             if self.torn:
                 raise PeerGone
             self.torn = True
-            with _Deadline(self._stall_seconds + len(blob) / (1 << 20), "requests and does not read the replies"):
-                await self._send_all(head)
-                await self._send_all(blob)
+            for piece in pieces:
+                left = self._send_some(memoryview(piece))
+                if left:
+                    seconds = self._stall_seconds + len(left) / (1 << 20)
+                    with _Deadline(seconds, "requests and does not read the replies"):
+                        await self._send_rest(left)
             self.torn = False
 
     def close(self) -> None:
@@ -99,10 +116,11 @@ class Wire:
                     breath = _BREATH
                     await anyio.lowlevel.checkpoint()
 
-    async def _receive_some(self, size: int) -> bytes:
+    async def _receive_some(self) -> bytes:
+        """Whatever is there, which may be several frames: a worker that asks for much asks fast."""
         while True:
             try:
-                data = self._socket.recv(size)
+                data = self._socket.recv(frames.SMALL)
             except BlockingIOError:
                 await anyio.wait_readable(self._socket)
                 continue
@@ -112,15 +130,19 @@ class Wire:
                 raise PeerGone
             return data
 
-    async def _send_all(self, data: bytes) -> None:
-        view = memoryview(data)
+    def _send_some(self, view: memoryview) -> memoryview:
+        """Send what the socket takes now; gives what is left."""
+        try:
+            return view[self._socket.send(view) :]
+        except BlockingIOError:
+            return view
+        except OSError as error:
+            raise PeerGone from error
+
+    async def _send_rest(self, view: memoryview) -> None:
         while view:
-            try:
-                view = view[self._socket.send(view) :]
-            except BlockingIOError:
-                await anyio.wait_writable(self._socket)
-            except OSError as error:
-                raise PeerGone from error
+            await anyio.wait_writable(self._socket)
+            view = self._send_some(view)
 
 
 class _Deadline:

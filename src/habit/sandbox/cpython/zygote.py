@@ -29,9 +29,10 @@ from habit.contexts.describe import describe
 from habit.errors import SandboxError
 from habit.sandbox.cpython.decoding import TooLarge, decode_and_free
 from habit.sandbox.cpython.frames import encode_frame
+from habit.sandbox.cpython.heap import settle
 from habit.sandbox.cpython.inside.noworld import close_imports
-from habit.sandbox.cpython.inside.worker import run_worker
-from habit.sandbox.cpython.lockdown import close_all_but, die_with_parent, drop_privileges
+from habit.sandbox.cpython.inside.worker import Stage
+from habit.sandbox.cpython.lockdown import close_all_but, die_with_parent, drop_privileges, prepare
 from habit.sandbox.cpython.preload import preload
 from habit.sandbox.cpython.support import require
 from habit.sandbox.cpython.timezones import serve_timezones
@@ -50,20 +51,25 @@ def main(control: int, host: int) -> NoReturn:
         _be_the_first_to_go()
         close_imports(loaded.failures)
         drop_privileges()
+        prepare()
     except SandboxError as error:
         connection.send(encode_frame({"t": "failed", "error": str(error)}))
         os._exit(1)
     os.environ.pop("LD_LIBRARY_PATH", None)
     connection.send(encode_frame({"t": "hello", "failures": loaded.failures}))
     _silence()
-    Zygote(connection, watched).serve()
+    stage = Stage()
+    stage.rehearse()
+    _filling = settle()  # kept for as long as this process lives
+    Zygote(connection, stage, watched).serve()
 
 
 class Zygote:
     """Forks on request, from a state that all its children share copy-on-write."""
 
-    def __init__(self, control: socket.socket, watched: int | None = None) -> None:
+    def __init__(self, control: socket.socket, stage: Stage, watched: int | None = None) -> None:
         self.control = control
+        self.stage = stage
         self.watched = watched
         self.context: Any = None
         self.has_context = False
@@ -109,7 +115,7 @@ class Zygote:
             hello["description"] = describe(self.context)
         _hello(descriptors[0], hello)
         close_all_but(descriptors[0])
-        run_worker(socket.socket(fileno=descriptors[0]), self.context)
+        self.stage.run_worker(socket.socket(fileno=descriptors[0]), self.context)
 
     def _become_spare(self, request: dict[str, Any], descriptors: list[int]) -> None:
         """Wait for the request of a session, without anything of the zygote's that others could wait for."""

@@ -8,6 +8,7 @@ import queue
 import signal
 import socket
 import threading
+from _thread import start_new_thread as start_thread  # as it was before ``threads`` took it over
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -91,6 +92,9 @@ class Link:
         self._pending: dict[int, Pending] = {}
         self._last_id = 0
         self._open_cell: int | None = None
+        self._read = bytearray(frames.SMALL)
+        self._ahead = memoryview(b"")
+        """What was read beyond the frame before: the start of those that follow."""
 
     def receive_spec(self) -> tuple[dict[str, Any], str]:
         """The first frame of all: how the session starts, and its query."""
@@ -100,7 +104,7 @@ class Link:
 
     def start(self) -> None:
         """Begin to read, in a thread that leaves interrupts to the main one."""
-        threading.Thread(target=self._read_for_ever, name="habit-reader", daemon=True).start()
+        start_thread(self._read_for_ever, ())  # no threading.Thread: it would write to some 60 pages more
 
     def open_cell(self, cell: int) -> None:
         """From now on requests of this cell are sent."""
@@ -167,7 +171,10 @@ class Link:
             )
 
     def _send_now(self, header: dict[str, Any], blobs: Sequence[bytes]) -> None:
-        head = frames.encode_frame(header, sum(map(len, blobs)))
+        size = sum(map(len, blobs))
+        head = frames.encode_frame(header, size)
+        if size <= frames.SMALL:  # in one piece: the host wakes up for every piece
+            head, blobs = b"".join((head, *blobs)), ()
         try:
             self._socket.sendall(head)
             for blob in blobs:
@@ -236,13 +243,24 @@ class Link:
     def _fill(self, buffer: bytearray) -> None:
         view = memoryview(buffer)
         while view:
-            try:
-                count = self._socket.recv_into(view)
-            except OSError:
-                count = 0
-            if not count:
-                os._exit(0)  # the host is gone or has given this session up
+            if self._ahead:
+                count = min(len(view), len(self._ahead))
+                view[:count], self._ahead = self._ahead[:count], self._ahead[count:]
+            elif len(view) < frames.SMALL:
+                self._ahead = memoryview(self._read)[: self._receive_into(self._read)]
+                continue
+            else:
+                count = self._receive_into(view)
             view = view[count:]
+
+    def _receive_into(self, buffer: bytearray | memoryview) -> int:
+        try:
+            count = self._socket.recv_into(buffer)
+        except OSError:
+            count = 0
+        if not count:
+            os._exit(0)  # the host is gone or has given this session up
+        return count
 
 
 def failure_of(content: dict[str, Any]) -> CallFailed:

@@ -1,0 +1,205 @@
+"""The scripted agent: what a competent model does with the tools of the agent loop, step by step.
+
+What it knows stands in its conversation and nowhere else: each reply begins with its notes, and the next is made from
+the last notes and the last result. So it works on after older steps were folded.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from habit.bench.data import Dataset, Message
+from habit.bench.families import Family
+from habit.bench.reading import Reader
+from habit.bench.surveys import KINDS, SURVEYS, added
+
+State = dict[str, Any]
+Step = tuple[str, dict[str, Any]]
+"""A tool and its arguments."""
+AT_ONCE = 40
+"""Slices in one step: their replies share a page."""
+SLICE_CHARS = 36_000
+
+_NOTES = re.compile(r"Notes: (\{.*\})")
+_FOUND = re.compile(r"(?m)^page [\d,]+: (.*)$")
+_PAGES = re.compile(r"on ([\d,]+) pages of at most ([\d,]+) characters")
+
+
+def noted(texts: Sequence[str]) -> State:
+    """The last notes in a conversation; empty before the first step."""
+    for text in reversed(texts):
+        if found := _NOTES.findall(text):
+            state: State = json.loads(found[-1])
+            return state
+    return {}
+
+
+def notes(state: State) -> str:
+    """How notes stand in a reply."""
+    return f"Notes: {json.dumps(state)}"
+
+
+def next_step(family: Family, given: Mapping[str, Any], state: State, told: str) -> tuple[State, Step]:
+    """What the agent does next, and the notes it takes first; ``told`` is what its last step gave."""
+    name = family.name
+    if name in _BY_SURVEY:
+        return _survey(_BY_SURVEY[name], given, state, told)
+    if name in ("thread-starter", "thread-thing"):
+        return _climb(name, given, state, told)
+    tool, pattern, conclude = _BY_SEARCH[name]
+    if not state:
+        return {"looked for": True}, (tool, {"pattern": pattern(given)})
+    return state, _answer(conclude(given, told))
+
+
+def _answer(value: Any) -> Step:
+    return "answer", {"value": value}
+
+
+def lines(told: str) -> Dataset:
+    """The records in what a search gave."""
+    return Reader(random.Random(0)).read("\n".join(_FOUND.findall(told)))
+
+
+def _survey(
+    plan: tuple[Callable[[Mapping[str, Any]], str], Callable[[Mapping[str, Any], State], Any]],
+    given: Mapping[str, Any],
+    state: State,
+    told: str,
+) -> tuple[State, Step]:
+    """See how many pages there are, have all of them read, some dozens of slices at a time, and add up."""
+    which, conclude = plan
+    if not state:
+        return {"at": 0}, ("peek", {})
+    if "pages" not in state:
+        found = _PAGES.search(told)
+        assert found is not None, told[:200]
+        pages, chars = (int(number.replace(",", "")) for number in found.groups())
+        state = {"at": 1, "pages": pages, "each": max(1, SLICE_CHARS // chars), "sums": {}}
+        if "city" in given:
+            return {**state, "asks who lives there": True}, ("search", {"pattern": f",{given['city']}$"})
+    elif state.pop("asks who lives there", False):
+        state["users"] = sorted(lines(told).cities)
+    else:
+        state["sums"] = added(state["sums"], told)
+    starts = list(range(state["at"], state["pages"] + 1, state["each"]))[:AT_ONCE]
+    if not starts:
+        return state, _answer(conclude(given, state))
+    slices = [f"{start}-{min(start + state['each'] - 1, state['pages'])}" for start in starts]
+    state["at"] = starts[-1] + state["each"]
+    return state, ("recursive_llm", {"query": SURVEYS[which(given)].query, "slices": slices})
+
+
+def _climb(name: str, given: Mapping[str, Any], state: State, told: str) -> tuple[State, Step]:
+    """From message to message up to the first of a thread, a search for each."""
+    at = state.get("at", given["id"])
+    if state:
+        found = lines(told)
+        if at not in found.replies:
+            first = next(message for message in found.messages if message.id == at)
+            return state, _answer(first.user if name == "thread-starter" else first.thing)
+        at = found.replies[at]
+    return {"at": at}, ("search", {"pattern": f"^{at},"})
+
+
+def _kind_of_user(state: State) -> dict[str, str]:
+    sums = state["sums"]
+    return {user: min(KINDS, key=lambda kind: (-counts[KINDS.index(kind)], kind)) for user, counts in sums.items()}
+
+
+def _counted(given: Mapping[str, Any], state: State) -> int:
+    place = KINDS.index(given["label"])
+    users = state.get("users", list(state["sums"]))
+    return sum(counts[place] for user, counts in state["sums"].items() if user in users)
+
+
+def _spent(state: State) -> dict[str, int]:
+    return {user: numbers[0] for user, numbers in state["sums"].items()}
+
+
+def _top(given: Mapping[str, Any], state: State) -> list[str]:
+    spent = _spent(state)
+    return sorted(spent, key=lambda user: (-spent[user], user))[: given["count"]]
+
+
+def _near(given: Mapping[str, Any], state: State) -> list[str]:
+    spent = _spent(state)
+    pairs = combinations(sorted(spent), 2)
+    return [f"{one} & {other}" for one, other in pairs if abs(spent[one] - spent[other]) <= given["euros"]]
+
+
+def _alike(given: Mapping[str, Any], state: State) -> list[str]:
+    mine = sorted(user for user, kind in _kind_of_user(state).items() if kind == given["label"])
+    return [f"{one} & {other}" for one, other in combinations(mine, 2)]
+
+
+def _ids(given: Mapping[str, Any], state: State) -> list[str]:
+    return sorted(state["sums"], key=lambda one: int(one[1:]))
+
+
+_BY_SURVEY: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], Callable[[Mapping[str, Any], State], Any]]] = {
+    **dict.fromkeys(("count-label", "count-kind", "label-by-city", "kind-by-city"), (lambda given: "kinds", _counted)),
+    "ids-of-label": (lambda given: f"ids {given['label']}", _ids),
+    "pairs-of-kind": (lambda given: "kinds", _alike),
+    "sum-by-user": (lambda given: "spent", lambda given, state: _spent(state)[given["user"]]),
+    "top-spenders": (lambda given: "spent", _top),
+    "compare-users": (
+        lambda given: "spent",
+        lambda given, state: _spent(state)[given["first"]] > _spent(state)[given["second"]],
+    ),
+    "pairs-by-spend": (lambda given: "spent", _near),
+    "needle-threat": (lambda given: "threats", lambda given, state: next(iter(state["sums"]), "none")),
+}
+
+
+def _above(number: int) -> str:
+    """A pattern for the whole numbers from ``number`` + 1 to 999."""
+    words = [str(one) for one in range(number + 1, 1_000)]
+    tens = {word[:-1] for word in words if all(word[:-1] + digit in words for digit in "0123456789")} - {""}
+    return "|".join([*(rf"{ten}\d" for ten in sorted(tens)), *(word for word in words if word[:-1] not in tens)])
+
+
+def _of(given: Mapping[str, Any]) -> str:
+    return rf"\b{given['user']}\b"
+
+
+def _named(messages: Sequence[Message], ids: Sequence[str]) -> list[str]:
+    known = {message.id: message.thing for message in messages}
+    return [known[one] for one in ids]
+
+
+_Search = tuple[str, Callable[[Mapping[str, Any]], str], Callable[[Mapping[str, Any], str], Any]]
+_BY_SEARCH: Mapping[str, _Search] = {
+    "latest-of-user": ("search", _of, lambda given, told: max(one.date for one in lines(told).messages)),
+    "earliest-of-user": ("search", _of, lambda given, told: min(one.date for one in lines(told).messages)),
+    "log-count": (
+        "count",
+        lambda given: rf" {given['level']} \[{given['component']}\]",
+        lambda given, told: int(found[1].replace(",", "")) if (found := re.search(r"([\d,]+) matches", told)) else 0,
+    ),
+    "needle-code": (
+        "search",
+        lambda given: f"access code of the {given['place']}",
+        lambda given, told: lines(told).log[0].text.split()[-1],
+    ),
+    "slow-requests": (
+        "search",
+        lambda given: rf"\[{given['component']}\] worker {given['worker']} handled .* in ({_above(given['ms'])}) ms",
+        lambda given, told: [line.text.split()[4] for line in lines(told).log],
+    ),
+    "things-of-messages": (
+        "search",
+        lambda given: rf"\b({given['first']}|{given['second']}|{given['third']})\b",
+        lambda given, told: _named(lines(told).messages, [given["first"], given["second"], given["third"]]),
+    ),
+    "extract-thing": (
+        "search",
+        lambda given: rf"\b{given['id']}\b",
+        lambda given, told: lines(told).messages[0].thing,
+    ),
+}

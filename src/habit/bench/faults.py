@@ -1,0 +1,275 @@
+"""Faults on purpose: wrong answers of which it is known who was at fault, to measure how well that is found out.
+
+Every fault is made in a real run: mutants of the programs that models write, agents that err in their bookkeeping,
+leafs that misread, habits that are matched to another family or given other parameters, and inputs whose format has
+changed under a habit that has no contract. Only runs that end in a wrong answer are kept.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from habit.bench.attribution import Fault, Who, attribute
+from habit.bench.counterfactual import Chooses
+from habit.bench.data import Format, make_dataset
+from habit.bench.families import FAMILIES, Family
+from habit.bench.faulty import NAME, FaultyModel, Script, agent_step, reads, spoilt
+from habit.bench.tasks import Question
+from habit.calls.call import Call
+from habit.config import Settings
+from habit.engine import Engine
+from habit.errors import RunError
+from habit.journal.memory import MemoryStore
+from habit.library.checks.mutants import mutants_of
+from habit.sandbox.session import Sandbox
+from habit.schedulers.habit import Chosen
+
+_MUTANTS = 12
+"""Mutants of a program that are tried until one answers wrongly."""
+_TRIES = 12
+"""Questions that are tried until a fault of a kind shows in the answer."""
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A wrong answer, who is at fault, and who was found to be."""
+
+    family: str
+    strategy: str
+    how: str
+    """What was done."""
+    who: Who
+    found: Fault
+    leaf_calls: int
+    """Leaf calls that the inquiry made of the run's own model: none, as the oracle has the replies."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the right one was found."""
+        return self.found.who == self.who
+
+
+class Faults:
+    """Makes wrong answers, one kind after the other, with engines that share a journal and a sandbox."""
+
+    def __init__(self, sandbox: Sandbox, *, seed: int = 0, families: Sequence[Family] = FAMILIES) -> None:
+        self._rng = random.Random(seed)
+        self._families = families
+        self._sandbox = sandbox
+        self._store = MemoryStore()
+        self._model = FaultyModel()
+        self._model.luck = random.Random(seed + 1)
+
+    async def each(self, rounds: int = 1) -> AsyncIterator[Seeded]:
+        """Wrong answers of every kind and family, ``rounds`` times, each with what the inquiry found."""
+        for _ in range(rounds):
+            for family in self._families:
+                for kind in (self._code, self._steering, self._reading, self._matching, self._drifting):
+                    async for one in kind(family):
+                        yield one
+
+    async def _code(self, family: Family) -> AsyncIterator[Seeded]:
+        """Programs of a model, and habits, that are wrong; alone, and while leafs misread besides."""
+        for misreads in (0.0, 0.3) if reads(family) else (0.0,):
+            question = self._question(family)
+            cells = family.cells(question.form, question.parameters)
+            for mutant in self._mutants(cells[-1]):
+                found = await self._rlm(question, [*cells[:-1], mutant], "scheduler", "a mutant", misreads)
+                if found is not None:
+                    yield found
+                    break
+        question = self._question(family)
+        for mutant in self._mutants(_program(family, question.form)):
+            found = await self._habit(question, family, mutant, question.parameters, "scheduler", "a mutant")
+            if found is not None:
+                yield found
+                break
+
+    async def _steering(self, family: Family) -> AsyncIterator[Seeded]:
+        """Agents that err in what they make of right and of wrong replies."""
+        for misreads in (0.0, 0.3) if reads(family) else (0.0,):
+            question = self._question(family, 120)
+            found = await self._agent(question, spoilt, "scheduler", "wrong bookkeeping", misreads)
+            if found is not None:
+                yield found
+
+    async def _reading(self, family: Family) -> AsyncIterator[Seeded]:
+        """Leafs that misread, under every scheduler."""
+        if not reads(family):
+            return
+        for how in ("computed", "read off", "habit", "agent"):
+            for _ in range(_TRIES):
+                question = self._question(family, 120 if how == "agent" else 24)
+                cells = family.cells(question.form, question.parameters)
+                if how == "computed":
+                    found = await self._rlm(question, cells, "leaf", "wrong leaf replies, added up by code", 0.4)
+                elif how == "read off":
+                    shown = cells[-1].replace("\nprint(found)\nanswer(found)", "\nprint('FOUND', repr(found))")
+                    found = await self._rlm(question, [*cells[:-1], shown], "leaf", "wrong replies, read off", 0.4)
+                elif how == "agent":
+                    found = await self._agent(question, lambda value, rng: value, "leaf", "wrong leaf replies", 0.6)
+                else:
+                    source = _program(family, question.form)
+                    given = question.parameters
+                    found = await self._habit(question, family, source, given, "leaf", "wrong leaf replies", 0.4)
+                if found is not None:
+                    yield found
+                    break
+
+    async def _matching(self, family: Family) -> AsyncIterator[Seeded]:
+        """Habits of another family, and the right habit with other parameters."""
+        others = [
+            one
+            for one in self._families
+            if one is not family and one.returns == family.returns and one.formats[0] == family.formats[0]
+            if one.tables == family.tables
+        ]
+        for _ in range(_TRIES if others else 0):
+            other, question = self._rng.choice(others), self._question(family)
+            given = other.draw(self._rng, question.dataset)
+            source = _program(other, question.form)
+            found = await self._habit(question, other, source, given, "match", "another family's habit")
+            if found is not None:
+                yield found
+                break
+        for _ in range(_TRIES):
+            question = self._question(family)
+            given = family.draw(self._rng, question.dataset)
+            source = _program(family, question.form)
+            found = await self._habit(question, family, source, given, "match", "other parameters")
+            if found is not None:
+                yield found
+                break
+
+    async def _drifting(self, family: Family) -> AsyncIterator[Seeded]:
+        """A forgiving habit, without a contract, whose input has come to be written in another way."""
+        if len(family.formats) < 2:
+            return
+        changed: tuple[Format, ...] = ("semicolons", "json-lines")
+        for form in changed:
+            for _ in range(_TRIES // 2):
+                question = replace(self._question(family), form=form)
+                source = _forgiving(_program(family, "csv"))
+                given = question.parameters
+                found = await self._habit(question, family, source, given, "drift", f"csv became {form}")
+                if found is not None:
+                    yield found
+                    break
+
+    def _question(self, family: Family, size: int = 24) -> Question:
+        dataset = make_dataset(self._rng.randrange(1 << 30), size)
+        form = family.formats[self._rng.randrange(len(family.formats))] if size == 24 else family.formats[0]
+        return Question(family, dataset, form, family.draw(self._rng, dataset))
+
+    def _mutants(self, source: str) -> list[str]:
+        mutants = [ast.unparse(one.tree) for one in mutants_of(source, 10_000)[0]]
+        self._rng.shuffle(mutants)
+        return mutants[:_MUTANTS]
+
+    async def _rlm(
+        self, question: Question, cells: Sequence[str], who: Who, how: str, misreads: float
+    ) -> Seeded | None:
+        def script(call: Call) -> str:
+            shown = re.findall(r"(?m)^FOUND (.*)$", call.messages[-1].content)
+            turn = sum(message.role == "assistant" for message in call.messages)
+            code = f"answer({shown[-1]})" if shown else cells[min(turn, len(cells) - 1)]
+            return f"```python\n{code}\n```"
+
+        if who == "scheduler" and misreads and not await self._is_wrong(question, script, "rlm"):
+            return None  # wrong for what leafs misread, not for the program
+        return await self._asked(question, script, "rlm", who, how, misreads)
+
+    async def _agent(
+        self, question: Question, bookkeeping: Callable[[Any, random.Random], Any], who: Who, how: str, misreads: float
+    ) -> Seeded | None:
+        slip = self._rng.randrange(1 << 30)
+
+        def script(call: Call) -> str:
+            return agent_step(call, question, lambda value: bookkeeping(value, random.Random(slip)))
+
+        if who == "scheduler" and misreads and not await self._is_wrong(question, script, "agent"):
+            return None
+        return await self._asked(question, script, "agent", who, how, misreads)
+
+    async def _habit(
+        self,
+        question: Question,
+        of: Family,
+        source: str,
+        parameters: Mapping[str, Any],
+        who: Who,
+        how: str,
+        misreads: float = 0.0,
+    ) -> Seeded | None:
+        chosen = Chosen(of.name, 1, source, dict(parameters))
+        return await self._asked(question, lambda call: "", "auto", who, how, misreads, chosen)
+
+    async def _is_wrong(self, question: Question, script: Script, strategy: str) -> bool:
+        async with self._engine(strategy) as engine:
+            run = await self._ask(engine, question, script, 0.0, None)
+        return run is not None
+
+    async def _asked(
+        self,
+        question: Question,
+        script: Script,
+        strategy: str,
+        who: Who,
+        how: str,
+        misreads: float,
+        chosen: Chosen | None = None,
+    ) -> Seeded | None:
+        """The inquiry into a wrong answer; None when the answer is right, or there is none."""
+        async with self._engine(strategy) as engine:
+            run = await self._ask(engine, question, script, misreads, chosen)
+            if run is None:
+                return None
+            before = self._model.leafs
+            found = await attribute(engine, run, question, root=self._model)
+            named = "habit" if chosen else strategy
+            noise = f", leafs misread {misreads:.0%} besides" if misreads and who != "leaf" else ""
+            return Seeded(question.family.name, named, how + noise, who, found, self._model.leafs - before)
+
+    async def _ask(
+        self, engine: Engine, question: Question, script: Script, misreads: float, chosen: Chosen | None
+    ) -> str | None:
+        """The run that answered wrongly."""
+        self._model.about = question
+        self._model.script, self._model.misreads = script, misreads
+        librarian = Chooses(chosen) if chosen else None
+        async with engine.session(question.context) as session:
+            session.last = True
+            try:
+                run = await session.ask(question.text, returns=question.family.returns, librarian=librarian)
+            except RunError:
+                return None
+        wrong = run.status == "answered" and not question.is_right(run.answer)
+        return run.id if wrong and bool(run.habit) == bool(chosen) else None
+
+    def _engine(self, strategy: str) -> Engine:
+        settings = Settings(model=NAME, strategy=strategy, no_cache=True, max_cells=8, library="/nonexistent")
+        return Engine(settings, models=self._model, store=self._store, sandbox=self._sandbox)
+
+
+def _program(family: Family, form: Format) -> str:
+    """The family's habit for inputs of one format."""
+    code = family.code.format(**{name: name for name in family.draw(random.Random(0), make_dataset(0))})
+    names = list(family.draw(random.Random(0), make_dataset(0)))
+    lines = [*family.read(form).splitlines(), *code.splitlines(), "return found"]
+    return "\n".join(
+        [f"def scheduler(context, recursive_llm, *, {', '.join(names)}):", *(f"    {one}" for one in lines)]
+    )
+
+
+def _forgiving(source: str) -> str:
+    """The program with nothing that fails when a column is missing."""
+    source = re.sub(r"row\['(\w+)'\]", r"row.get('\1', '')", source).replace(
+        "row.get('amount', '')", "row.get('amount', 0)"
+    )
+    source = source.replace("texts[0]", "(texts + [''])[0]")
+    return re.sub(r"(max|min)\((row\.get.*)\)$", r"\1([\2] or [''])", source, flags=re.MULTILINE)

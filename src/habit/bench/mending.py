@@ -1,0 +1,40 @@
+"""What a good model writes when the format of an input changes: a program that reads every format of its family."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from habit.bench.data import Format
+from habit.bench.families import READ, Family
+
+
+def mended(family: Family, given: Mapping[str, Any], parameters: Sequence[str], names: Mapping[str, str]) -> str:
+    """The source; ``parameters`` are what the program to be mended takes, ``names`` what it calls those of the family.
+
+    A value that is none of its parameters stays as it is ``given``.
+    """
+    code = family.code.format(**{name: names.get(name, repr(value)) for name, value in given.items()})
+    code = _MAP.sub(r"[recursive_llm(\1, one\3) for one in \2]", code)  # a habit is handed recursive_llm alone
+    body = [f"def scheduler(context, recursive_llm, *, {', '.join(parameters)}):"]
+    if family.tables:
+        body += [f"    {line}" for line in family.read(family.formats[0]).splitlines()]
+    else:
+        for number, form in enumerate(family.formats):
+            body.append(f"    {'if' if number == 0 else 'elif'} {_TELLS[form]}:")
+            body += [f"        {line}" for line in READ[form].splitlines()]
+        body += ["    else:", "        raise ValueError('the input has a layout that this program does not know')"]
+    body += [f"    {line}" for line in code.splitlines()]
+    body.append("    return found")
+    return "\n".join(body) + "\n"
+
+
+_MAP = re.compile(r"recursive_llm_map\(('[^']*'), (\w+|\[.*\])((?:, returns=[^)]*)?)\)")
+_TELLS: Mapping[Format, str] = {
+    "csv": "isinstance(context, str) and context.startswith('id,')",
+    "semicolons": "isinstance(context, str) and context.startswith('id;')",
+    "json-lines": "isinstance(context, str) and context.startswith('{')",
+    "records": "isinstance(context, list)",
+    "log": "isinstance(context, str)",
+}

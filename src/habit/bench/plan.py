@@ -1,0 +1,99 @@
+"""What a bench asks, and in which order: a grid of questions and sizes, and streams of questions that recur."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from habit.bench.families import FAMILIES, Family
+from habit.bench.large import LARGE
+from habit.bench.outcome import Part, digest_of
+from habit.bench.stream import make_stream
+from habit.bench.tasks import SIZES, Planned, Question, plan_questions
+
+Strategy = Literal["direct", "agent", "rlm", "habit"]
+STRATEGIES: tuple[Strategy, ...] = ("direct", "agent", "rlm", "habit")
+STREAM_STRATEGIES = ("direct", "rlm", "auto")
+"""Ways to ask a stream; ``auto`` is with a library."""
+LEARNING_ATTEMPTS = 3
+"""Questions of a family that are asked, until one is answered rightly and a habit is learned from it."""
+_SEEDS_APART = 840
+"""A question whose seed is so much higher has the same format and wording, and another input."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question to be asked in one way."""
+
+    part: Part
+    strategy: str
+    noise: float
+    planned: Planned | Question
+    seed: int
+    number: int | None = None
+    library: str = ""
+    """Which library it is asked with: a name that questions with the same one share; empty for none."""
+
+    @property
+    def family(self) -> Family:
+        """The question's family."""
+        return self.planned.family
+
+    def question(self) -> Question:
+        """The question, made now: large inputs take much room."""
+        return self.planned if isinstance(self.planned, Question) else self.planned.question()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a bench asks."""
+
+    families: Sequence[Family] = LARGE
+    sizes: Sequence[int] = SIZES
+    """Bytes."""
+    strategies: Sequence[str] = STRATEGIES
+    seeds: int = 3
+    noises: Sequence[float] = (0.0,)
+    stream: int = 0
+    """Questions of each stream."""
+    stream_families: Sequence[Family] = FAMILIES
+    stream_strategies: Sequence[str] = STREAM_STRATEGIES
+
+    def items(self) -> Iterator[Item]:
+        """All of them; of learning as many attempts as there may be."""
+        for noise in self.noises:
+            for seed in range(self.seeds):
+                yield from self._grid(noise, seed)
+        for noise in self.noises:
+            for seed in range(self.seeds):
+                yield from self._stream(noise, seed)
+
+    def _grid(self, noise: float, seed: int) -> Iterator[Item]:
+        if not self.sizes:
+            return
+        library = f"grid-{min(self.sizes)}-{seed}"
+        if "habit" in self.strategies:
+            for attempt in range(1, LEARNING_ATTEMPTS + 1):
+                other = seed + attempt * _SEEDS_APART
+                for planned in plan_questions(self.families, [min(self.sizes)], [other]):
+                    yield Item("learning", "rlm", noise, planned, seed, library=library)
+        for planned in plan_questions(self.families, sorted(self.sizes), [seed]):
+            for strategy in self.strategies:
+                mine = library if strategy == "habit" else ""
+                yield Item("grid", strategy, noise, planned, seed, library=mine)
+
+    def _stream(self, noise: float, seed: int) -> Iterator[Item]:
+        if not self.stream:
+            return
+        library = f"stream-{self.stream}-{seed}-{digest_of([one.name for one in self.stream_families])[:4]}"
+        for number, question in enumerate(_stream_of(self.stream, seed, tuple(self.stream_families))):
+            for strategy in self.stream_strategies:
+                mine = library if strategy == "auto" else ""
+                yield Item("stream", strategy, noise, question, seed, number, mine)
+
+
+@lru_cache(maxsize=8)
+def _stream_of(length: int, seed: int, families: tuple[Family, ...]) -> list[Question]:
+    return make_stream(length, seed, families)
