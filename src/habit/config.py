@@ -67,6 +67,9 @@ class Settings:
     Others wait for their turn. Child runs do not count."""
     speculate: int = 32
     """Leaf calls that may run ahead of a session at once; 0 for none. See docs/speculation.md."""
+    direct_up_to: int = 2_000
+    """Tokens up to which ``auto`` has prose read in one call, where no habit answers; 0 for never. See
+    docs/comparison.md."""
     stream_starts: bool = False
     """Let complete statements of a cell start their calls while the model still writes the rest of it."""
     shadow: float = 0.0
@@ -84,7 +87,7 @@ class Settings:
         _check_choice("dialect", self.dialect, DIALECTS)
         _check_choice("execution", self.execution, EXECUTIONS)
         _check_choice("sandbox", self.sandbox, SANDBOXES)
-        for name in ("max_depth", "speculate"):
+        for name in ("max_depth", "speculate", "direct_up_to"):
             _check_at_least(name, getattr(self, name), 0)
         if not 0 <= self.shadow <= 1:
             raise UsageError(f"--shadow must be a share from 0 to 1, not {self.shadow}.")

@@ -105,26 +105,10 @@ class Execution:
             use_cache=not job.settings.no_cache,
             on_event=self._tell,
         )
-        settings = job.settings
-        self._rooted = AFRESH[job.record.strategy](
-            self._kernel,
-            sandbox,
-            job.store,
-            profile_for(
-                settings.profile,
-                job.root.model,
-                dialect=settings.dialect,
-                execution=settings.execution,
-                strategy=job.record.strategy,
-            ),
-            run_id=job.record.id,
-            limits=_limits(settings),
-            clock=float(int((job.first or job.record).started)),
-            speculate=settings.speculate,
-            stream_starts=settings.stream_starts,
-            on_event=self._tell,
-        )
         self._sandbox = sandbox
+        self._afresh = job.record.strategy
+        """The scheduler that answers where no habit does."""
+        self._rooted = self._scheduler(self._afresh)
         self._task = Task(job.record.query, job.context, job.returns)
         self._noted: dict[str, Any] = {}
         """What the journal keeps of how the question was answered, beside the result."""
@@ -134,6 +118,27 @@ class Execution:
         """How it was decided to answer, once that is decided."""
         self.gave_up = ""
         """Why the chosen habit gave up, if it did."""
+
+    def _scheduler(self, strategy: str) -> Rooted:
+        job, settings = self._job, self._job.settings
+        return AFRESH[strategy](
+            self._kernel,
+            self._sandbox,
+            job.store,
+            profile_for(
+                settings.profile,
+                job.root.model,
+                dialect=settings.dialect,
+                execution=settings.execution,
+                strategy=strategy,
+            ),
+            run_id=job.record.id,
+            limits=_limits(settings),
+            clock=float(int((job.first or job.record).started)),
+            speculate=settings.speculate,
+            stream_starts=settings.stream_starts,
+            on_event=self._tell,
+        )
 
     def open_session(self) -> AbstractAsyncContextManager[LiveSession]:
         """The session in which this run begins, for other runs to go on with."""
@@ -179,8 +184,13 @@ class Execution:
     async def _answer(self, given: LiveSession | None) -> Outcome:
         """Answer with the habit that is chosen, else with a scheduler that the model writes afresh."""
         choice, gave_up = await self._choose()
+        chosen, rule = choice.chosen, self._job.record.settings.get("rule", "")
+        if rule and (chosen is not None or choice.drift):  # a habit's code needs a scheduler that writes programs
+            self._afresh = "rlm"
+            self._rooted = self._scheduler(self._afresh)
+        elif rule and not choice.why.endswith(rule):
+            choice = replace(choice, why="; ".join(filter(None, (choice.why, rule))))
         self.choice, self._why = choice, choice.why
-        chosen = choice.chosen
         if choice.why:
             await self._note(**choice.to_json())
         if chosen is None and self._job.strategy == "habit":
@@ -268,7 +278,7 @@ class Execution:
             query=record.query,
             status=status,
             answer=answer,
-            strategy="habit" if self._habit else record.strategy,
+            strategy="habit" if self._habit else self._afresh,
             habit=self._habit,
             why=self._why,
             usage=usage,

@@ -25,6 +25,7 @@ from habit.journal.replay import Recording
 from habit.journal.store import Store
 from habit.librarian import Librarian
 from habit.models import AbsentModel
+from habit.one_call import why_one_call
 from habit.resources import Resources
 from habit.schedulers.live import LiveSession
 
@@ -56,12 +57,15 @@ async def new_record(
     *,
     continues: str | None = None,
     serves: str | None = None,
+    alone: bool = False,
 ) -> RunRecord:
-    """The record of a question that is about to be asked."""
+    """The record of a question that is about to be asked; ``alone``: no other question comes before or after it."""
     now = time.time()
     root, leaf = models
     digest = await anyio.to_thread.run_sync(lambda: context.digest)
     kept = {name: value for name, value in asdict(settings).items() if name in _KEPT_SETTINGS}
+    rule = await anyio.to_thread.run_sync(why_one_call, query, context, settings, leaf.window) if alone else ""
+    afresh = settings.strategy if settings.strategy in AFRESH else "rlm"
     return RunRecord(
         id=new_run_id(now),
         query=query,
@@ -75,9 +79,10 @@ async def new_record(
             "returns": returns.to_json(),
             **({} if continues is None else {"continues": continues}),
             **({} if serves is None else {"for": serves}),
+            **({"rule": rule} if rule else {}),
         },
         context={**context.record(), "blob": None if context.files else digest},
-        strategy=settings.strategy if settings.strategy in AFRESH else "rlm",
+        strategy="direct" if rule else afresh,
     )
 
 

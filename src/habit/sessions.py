@@ -83,7 +83,8 @@ class Session:
             context, models = await self._ready(allowed, tell)
             async with self._place():
                 how = (models, self._settings, shared)
-                record = await new_record(query, context, expected, *how, continues=self._latest)
+                alone = self.last and self._latest is None
+                record = await new_record(query, context, expected, *how, continues=self._latest, alone=alone)
                 job = await new_job(record, context, expected, *how, budget=allowed, within=self._ledger, tell=tell)
                 job = replace(
                     job,

@@ -130,3 +130,16 @@ async def test_a_habit_that_gave_up_is_repaired_too(bench: LibraryBench) -> None
     assert bench.outcomes() == ["fallback"]
     candidate = Repository.open(bench.library).candidate("count-label").habit
     assert (candidate.source, len(candidate.spec.contracts), len(candidate.cases)) == (SOURCE, 1, 2)
+
+
+async def test_code_that_only_the_contract_kept_from_the_input_is_tried_before_a_model_is_asked(
+    bench: LibraryBench,
+) -> None:
+    bench.approve(count_label(MENDED))
+    model = repairer()
+    await ask_about_records(bench, model)
+    assert model.repairs_asked == []
+    assert bench.told[-1] == "The code of count-label@2 can do this input too: habit review count-label"
+    candidate = Repository.open(bench.library).candidate("count-label").habit
+    assert (candidate.source, len(candidate.cases)) == (MENDED, 2)
+    assert [contract.kind for contract in candidate.spec.contracts] == ["text", "json"]

@@ -31,7 +31,7 @@ def test_every_prompt_of_every_dialect_can_be_filled(name: str, dialect: str, ex
         if item.name.endswith(".md")
     }
     names = """query returns_line context output note variables reason description slice_chars hand_over given
-    summary reminder tools notes steps words rows texts label opposite"""
+    summary reminder tools notes steps words"""
     known = dict.fromkeys(names.split(), "value")
     for template in templates:
         text = profile.render(template, **known)

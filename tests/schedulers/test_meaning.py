@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from habit.schedulers.meaning import MOST_RECORDS, Unsaid, candidates, look_for, read_look
 from habit.schedulers.prompts import FRONTIER, SMALL, Profile, profile_for
-from habit.schedulers.rlm import RLM
 from schedulers.conftest import Bench
 from support.scripted import ScriptedProvider, block
 
@@ -71,38 +70,47 @@ def test_a_name_of_a_column_is_told_as_python_writes_it_or_not_at_all() -> None:
     assert named("x" * 61) is None
 
 
-async def hint(bench: Bench, context: Any, query: str, profile: Profile = SMALL) -> str:
+async def told(bench: Bench, context: Any, query: str, profile: Profile = SMALL) -> tuple[str, str]:
+    """The words that the root is told to judge, and the grammar that its first reply is held to."""
     model = ScriptedProvider([block("answer('x')")])
-    await bench.ask(model, context, query=query, profile=profile, kind=RLM)
-    return model.calls[0].messages[-1].content.partition("No column or value is called ")[2]
+    await bench.ask(model, context, query=query, profile=profile)
+    (call,) = model.calls
+    words = call.messages[-1].content.partition("No column or value is called ")[2].partition(",")[0]
+    return words, call.sampling.grammar or ""
 
 
 @pytest.mark.parametrize(
-    ("context", "query", "code"),
+    ("context", "query", "words", "code"),
     [
         (
             INBOX,
             "How many messages are spam?",
-            "rows = table()\nlabels = classify([row['text'] for row in rows], ['spam'",
+            "'spam'",
+            r"labels = classify([row['text'] for row in rows], ['",
         ),
         (
             MAILS,
-            "How many messages are spam?",
-            "rows = table()\nlabels = classify([row['body'] for row in rows], ['spam'",
+            "Which messages are spam?",
+            "'spam'",
+            r"labels = classify([row['body'] for row in rows], ['",
         ),
-        (LIST, "How many headlines are about sport?", "rows = context.strip().splitlines()\nlabels = classify(rows, ["),
         (
-            ["a cat", "a dog", "a red van"],
-            "How many are animals?",
-            "rows = context\nlabels = classify(rows, ['animals'",
+            LIST,
+            "How many are about sport?",
+            "'sport'",
+            r"rows = context.strip().splitlines()\nlabels = classify(rows, ['",
         ),
-        ("\n".join(map(json.dumps, MAILS)), "How many messages are spam?", "[row['body'] for row in rows], ['spam'"),
+        (["a cat", "a red van"], "How many are animals?", "'animals'", r"rows = context\nlabels = classify(rows, ['"),
+        ("\n".join(map(json.dumps, MAILS)), "How many are spam?", "'spam'", r"[row['body'] for row in rows], ['"),
     ],
 )
-async def test_a_small_root_is_shown_how_to_judge_each_record(
-    bench: Bench, context: Any, query: str, code: str
+async def test_a_small_root_is_told_and_held_to_judging_each_record(
+    bench: Bench, context: Any, query: str, words: str, code: str
 ) -> None:
-    assert code in await hint(bench, context, query)
+    said, grammar = await told(bench, context, query)
+    assert said == words
+    assert grammar.startswith(r'root ::= "```python\n')
+    assert f'{code}" [^\\n]* "\\n" line{{1,14}}' in grammar.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -121,14 +129,14 @@ async def test_a_small_root_is_shown_how_to_judge_each_record(
 async def test_nothing_is_told_where_code_may_decide_or_where_there_are_no_records(
     bench: Bench, context: Any, query: str
 ) -> None:
-    assert await hint(bench, context, query) == ""
+    assert await told(bench, context, query) == ("", SMALL.grammar)
 
 
 @pytest.mark.parametrize(
     ("profile", "looks"), [(FRONTIER, False), (profile_for("small", "m", dialect="rlm"), False), (SMALL, True)]
 )
 async def test_only_the_small_profile_in_its_own_words_looks(bench: Bench, profile: Profile, looks: bool) -> None:
-    assert bool(await hint(bench, INBOX, "How many messages are spam?", profile)) is looks
+    assert bool((await told(bench, INBOX, "How many messages are spam?", profile))[0]) is looks
 
 
 async def test_a_look_is_no_cell_and_leaves_no_variable(bench: Bench) -> None:
@@ -136,6 +144,15 @@ async def test_a_look_is_no_cell_and_leaves_no_variable(bench: Bench) -> None:
     await bench.ask(model, INBOX, query="How many messages are spam?", profile=SMALL)
     assert [cell.code for cell in await bench.store.cells("run")] == ["x = 1", "answer('x')"]
     assert "Variables: x: int = 1\n" in model.calls[1].messages[-1].content
+    assert model.calls[1].sampling.grammar == SMALL.grammar  # only the first block is held to a beginning
+
+
+def test_the_grammar_of_a_beginning_quotes_whatever_a_column_is_called() -> None:
+    grammar = SMALL.grammar_beginning("""labels = classify([row['a\\\\b "c" é'] for row in rows], ['""")
+    assert grammar is not None
+    held = grammar.splitlines()[0].removeprefix("root ::= ").partition(" [^")[0]
+    assert json.loads(held).endswith("""row['a\\\\b "c" é'] for row in rows], ['""")
+    assert FRONTIER.grammar_beginning("x = ") is None
 
 
 def test_the_code_of_a_look_holds_its_words_as_python_writes_them() -> None:

@@ -218,7 +218,7 @@ class LibraryLibrarian:
             name, parameters, clause = choice.drift.partition("@")[0], choice.parameters, ended.run.why
         repository = await anyio.to_thread.run_sync(self.repository)
         habit = await anyio.to_thread.run_sync(repository.get, name)
-        breakage = Breakage(habit, await ended.context(), parameters, ended.run, clause)
+        breakage = Breakage(habit, await ended.context(), parameters, ended.run, clause, ran=choice.chosen is not None)
         ended.tell(Notice(f"Repairing {habit.label}", clause))
         ended.tell(await repair(breakage, self._resources, repository, ask))
 

@@ -2,7 +2,8 @@
 
 The model is shown the failing case, the clause that was violated and the old code. What it writes must keep every rule,
 pass every old case, and give the fresh scheduler's answer on the new input; it arrives as a candidate with its diff,
-for people to review like any other.
+for people to review like any other. Where only the contract kept the old code from the input, that code is tried first:
+no model need write anything when it can do both.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Breakage:
     """The run of the fresh scheduler."""
     clause: str
     """What was violated, or why the habit gave up."""
+    ran: bool = True
+    """Whether the habit's code was run on this input, and gave up; else its contract kept it from that."""
 
 
 async def repair(breakage: Breakage, resources: Resources, repository: Repository, ask: Asking) -> Notice:
@@ -68,6 +71,8 @@ async def repair(breakage: Breakage, resources: Resources, repository: Repositor
         return Notice(f"No repair of {habit.label} is tried, because the answer is of another type", str(problem))
     breakage = replace(breakage, run=replace(breakage.run, answer=right))
     trouble = source = ""
+    if not breakage.ran and not await _tried(breakage, habit.source, breakage.run, resources, repository, ask):
+        return Notice(f"The code of {habit.label} can do this input too: habit review {habit.name}")
     for _ in range(ROUNDS):
         try:
             written = await ask(_request(breakage, source, trouble), returns=str)
@@ -162,7 +167,7 @@ def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:
         update={
             "also": old.also if fits_already else (*old.also, new_layout),
             "provenance": Provenance(
-                runs=(*old.provenance.runs, breakage.run.id, written.id),
+                runs=tuple(dict.fromkeys((*old.provenance.runs, breakage.run.id, written.id))),
                 model=old.provenance.model,
                 learned=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 contexts=(*old.provenance.contexts, breakage.context.digest),

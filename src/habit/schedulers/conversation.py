@@ -210,7 +210,7 @@ class Conversation:
         for code, result in zip(self.last_code, results, strict=False):
             self._cells += 1
             self._lines.append(_line(self._cells, code, result))
-        self._variables = results[-1].variables or self._variables
+        self._variables = (results[-1].variables if results else "") or self._variables
 
     def outputs(self, results: Sequence[CellResult]) -> str:
         """What the cells of one reply printed and raised."""

@@ -22,10 +22,14 @@ class Direct(Rooted):
         call = self.leaf.call(task.query, context, task.returns, task, cell=0)
         if context is not None and not await self.kernel.fits(call):
             raise RunFailed(_too_long(len(context.payload), self.kernel.leaf.window))
+        talk = None if live is None else self.begin(live, task)
         try:
-            return Outcome("answered", await self.leaf.ask(call, task.returns, _nobody_waits))
+            answer = await self.leaf.ask(call, task.returns, _nobody_waits)
         except CallFailed as failure:
             raise RunFailed(f"The one call failed: {failure}") from failure
+        if talk is not None:  # other questions may follow
+            talk.add_answer([], answer)
+        return Outcome("answered", answer)
 
 
 def _nobody_waits() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -78,16 +79,15 @@ class Unsaid:
     rows: str
     """Python for the records."""
 
-    def placeholders(self) -> dict[str, str]:
-        """The values of the prompt that tells of it; the example decides the last of the words."""
-        last = self.words[-1]
-        return {
-            "words": " or ".join(map(repr, self.words)),
-            "rows": self.rows,
-            "texts": self.texts,
-            "label": repr(last),
-            "opposite": repr(f"not {last}"),
-        }
+    @property
+    def said(self) -> str:
+        """The words, for a sentence."""
+        return " or ".join(map(repr, self.words))
+
+    @property
+    def begins(self) -> str:
+        """The beginning of a block of code that has each record judged; its author goes on with the labels."""
+        return f"rows = {self.rows}\nlabels = classify({self.texts}, ['"
 
 
 def candidates(query: str) -> tuple[str, ...]:
@@ -107,8 +107,17 @@ def candidates(query: str) -> tuple[str, ...]:
 
 def look_for(words: tuple[str, ...]) -> str:
     """The code that looks for ``words`` in the context of a session and prints what it finds."""
-    look = files(__package__).joinpath("meaning_look.py").read_text("utf-8")
-    return f"{look}\n_look({list(words)!r}, {MOST_RECORDS})"
+    return f"{_look()}\n_look({list(words)!r}, {MOST_RECORDS})"
+
+
+def is_look(code: str) -> bool:
+    """Whether ``code`` was made by ``look_for``, and so by no model."""
+    return code.startswith(_look())
+
+
+@cache
+def _look() -> str:
+    return files(__package__).joinpath("meaning_look.py").read_text("utf-8")
 
 
 def read_look(printed: str, words: tuple[str, ...]) -> Unsaid | None:

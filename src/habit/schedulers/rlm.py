@@ -33,8 +33,8 @@ class RLM(Rooted):
         unsaid = meaning.read_look(printed, words)
         if unsaid is None:
             return task
-        told = self.profile.render("by_meaning", **unsaid.placeholders())
-        return replace(task, hint="\n\n".join(filter(None, (task.hint, told))))
+        told = self.profile.render("by_meaning", words=unsaid.said)
+        return replace(task, hint="\n\n".join(filter(None, (task.hint, told))), begins=unsaid.begins)
 
     async def steps(self, talk: Conversation, bench: Workbench) -> Outcome | None:
         """The loop: ask for code, run it, tell what it printed; until it answers or no cell is left."""
@@ -63,7 +63,7 @@ class RLM(Rooted):
             model=self.kernel.root.model,
             messages=tuple(talk.messages),
             role="root",
-            sampling=self.root_sampling(talk, profile.grammar),
+            sampling=self.root_sampling(talk, profile.grammar_beginning("" if bench.cells else task.begins)),
             about=task.about,
             tools=ONLY_PYTHON if profile.execution == "tool" else (),
             session=task.session,

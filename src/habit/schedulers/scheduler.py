@@ -23,6 +23,8 @@ class Task:
     """The context's digest in a child run; see Call.about."""
     hint: str = ""
     """What the root model is told besides the question: what was found out before it was asked."""
+    begins: str = ""
+    """How the first block of code begins, where the root model can be held to that."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from habit.library.crystallise.refusal import CannotLearn
 from habit.resources import Resources
 from habit.sandbox.session import CellResult, Host, LlmRequest, Sandbox, Session, SessionSpec, SharedContext
 from habit.schedulers.invocation import is_invocation
+from habit.schedulers.meaning import is_look
 from habit.sessions import rebuild
 
 
@@ -81,8 +82,9 @@ async def record_run(record: RunRecord, resources: Resources) -> RecordedRun:
     context = noting.context
     assert context is not None
     result = record.result or {}
-    by_habit = [cell for cell in noting.cells if is_invocation(cell.code)]
-    cells = by_habit[-1:] if result.get("habit") else [cell for cell in noting.cells if cell not in by_habit]
+    noted = [cell for cell in noting.cells if not is_look(cell.code)]
+    by_habit = [cell for cell in noted if is_invocation(cell.code)]
+    cells = by_habit[-1:] if result.get("habit") else [cell for cell in noted if cell not in by_habit]
     if not cells or cells[-1].result.status != "answered":
         raise UsageError(f"Run {record.id} can't be replayed to its answer; see: habit replay {record.id}.")
     returns = Returns.from_json(record.settings["returns"])

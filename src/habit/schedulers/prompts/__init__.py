@@ -6,6 +6,7 @@ handed over by a tool call, ``NAME_tool.md`` goes before ``NAME.md``.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -49,6 +50,14 @@ class Profile:
         if self.dialect != "habit" or self.execution != "fence":
             return None
         return _read(self.name, "fence.gbnf")
+
+    def grammar_beginning(self, code: str) -> str | None:
+        """``grammar`` for a block that begins with ``code``, whose last line the model goes on with."""
+        if self.grammar is None or not code:
+            return self.grammar
+        opening = "```python\n"
+        held = json.dumps(f"{opening}{code}", ensure_ascii=False)
+        return self.grammar.replace(json.dumps(opening), f'{held} [^\\n]* "\\n"', 1)
 
     def render(self, template: str, **values: object) -> str:
         """The text of one template with its placeholders filled; values are never expanded again."""
