@@ -100,9 +100,14 @@ def candidates(query: str) -> tuple[str, ...]:
         word = match[0]
         folded = word.casefold()
         is_name = position > 0 and word[0].isupper()
-        if len(word) > 2 and not is_name and folded not in _PASSED_OVER and folded not in units:
+        if may_be_judged(word) and not is_name and folded not in units:
             found.append(folded)
     return tuple(dict.fromkeys(found))
+
+
+def may_be_judged(word: str) -> bool:
+    """Whether ``word`` may be a matter of meaning: it is none of those that say how to count and compare."""
+    return len(word) > 2 and _WORD.fullmatch(word) is not None and word.casefold() not in _PASSED_OVER
 
 
 def look_for(words: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ from habit.library.contract import Facts, observe
 from habit.library.match.templates import Slot
 from habit.library.match.words import QUESTION_WORDS, SIGNS, Token, fold, number_of, plurals
 from habit.library.spec import Parameter
+from habit.schedulers.meaning import may_be_judged
 
 _NEVER_INSIDE = SIGNS | QUESTION_WORDS | {"that", "this", "of", "is", "does", "do", "did", "anyone", "everything"}
 _MOST_SCANNED = 200_000
@@ -39,6 +40,16 @@ class Places:
                     here = looked.fields_with(str(item))
                     found[name] = found[name] & here if name in found else here
         return found
+
+
+    @cached_property
+    def judged(self) -> frozenset[str]:
+        """The text parameters whose value no input of a case says: what they mean is judged, not searched for."""
+        names = {name for name, parameter in self._parameters.items() if parameter.type == "string"}
+        for case in self._cases:
+            looked = ValuesOf(case.context)
+            names = {name for name in names if not looked.mentions(str(case.parameters.get(name, "")))}
+        return frozenset(names) if self._cases else frozenset()
 
 
 class ValuesOf:
@@ -162,6 +173,8 @@ class Filler:
             return value
         if any(token.norm in _NEVER_INSIDE for token in tokens) or _looks_unlike(value, example):
             return None
+        if name in self._places.judged and len(tokens) == 1 and not self._values.mentions(value):
+            return value if may_be_judged(value) else None
         return value if self._values.mentions(value) else None
 
     def _list(self, slot: Slot, parameter: Parameter, tokens: Sequence[Token]) -> list[str] | None:
