@@ -41,7 +41,6 @@ class Places:
                     found[name] = found[name] & here if name in found else here
         return found
 
-
     @cached_property
     def judged(self) -> frozenset[str]:
         """The text parameters whose value no input of a case says: what they mean is judged, not searched for."""
