@@ -13,7 +13,7 @@ from habit.contexts.prose import MOST_CHARS, is_prose
 
 LETTER = (
     "Dear Mrs Hofer,\nthank you for your letter of 3 May. We are sorry that the wardrobe reached you with a scratched "
-    "door. Our carpenter, Mr Lindner, will come on Tuesday. You need not pay anything for that!\nYours sincerely,\nPetra\n"
+    "door. Our carpenter, Mr Lindner, will come on Tuesday. You need not pay for that!\nYours sincerely,\nPetra\n"
 )
 WRAPPED = "\n".join(
     [
