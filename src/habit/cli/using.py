@@ -104,6 +104,14 @@ def explain(ref: str, as_json: bool, **flags: Any) -> None:
         write("\n".join(f"{name:<11} {text}" for name, text in told.items()))
 
 
+_AFRESH = {
+    "rlm": "a program the model wrote for this run",
+    "agent": "the model, by calls of tools",
+    "direct": "one call with the whole input",
+}
+"""What answers where no habit does, by strategy."""
+
+
 def explanation(record: RunRecord) -> dict[str, Any]:
     """How a run was answered, from what the journal has of it."""
     result: Mapping[str, Any] = record.result or {}
@@ -114,7 +122,9 @@ def explanation(record: RunRecord) -> dict[str, Any]:
         "run": record.id,
         "query": record.query,
         "status": record.status,
-        "answered by": (result.get("habit") or "a program the model wrote for this run") if answered else None,
+        "answered by": (result.get("habit") or _AFRESH.get(result.get("strategy", ""), _AFRESH["rlm"]))
+        if answered
+        else None,
         "why": result.get("why") or ("there was no library to look in" if answered else None),
         "tried": f"{chosen['name']}@{chosen['version']}" if chosen else None,
         "parameters": chosen.get("parameters") or None,

@@ -320,3 +320,36 @@ async def test_a_library_of_endless_phrasings_makes_no_question_slow(
         assert sum(taken) < 2 * _MOST_EFFORT
     assert isinstance(found, Abstained)
     assert "had too many to try them all" in found.reason
+
+
+NOTES = Context.of("from,text\nann,win a prize now\nbob,see you at noon\nann,the cheap pills\n")
+OTHERS = Context.of("from,text\ncid,lunch at one is fine\nann,urgent call me back\nbob,the minutes of today\n")
+JUDGED = habit(
+    "count-judged", ["How many messages are {word}?"], {"word": Parameter(type="string", example="spam")}, context=NOTES
+)
+SAID = habit(
+    "count-said", ["How many messages say {word}?"], {"word": Parameter(type="string", example="noon")}, context=NOTES
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [
+        ("How many messages are spam?", "spam"),
+        ("How many messages are ham?", "ham"),
+        ("How many messages are urgent?", "urgent"),  # one of them says so
+        ("How many messages are there?", None),
+        ("How many messages are long?", None),
+        ("How many messages are not spam?", None),
+        ("How many messages are spam or ham?", None),
+        ("How many messages are 17?", None),
+    ],
+)
+async def test_a_word_that_is_judged_by_meaning_need_not_be_in_the_input(query: str, word: str | None) -> None:
+    found = await match(query, JUDGED, context=OTHERS)
+    assert (found.parameters if isinstance(found, Match) else None) == (None if word is None else {"word": word})
+
+
+async def test_a_word_that_the_input_of_a_case_says_is_searched_for_in_others_too() -> None:
+    assert isinstance(await match("How many messages say lunch?", SAID, context=OTHERS), Match)
+    assert isinstance(await match("How many messages say spam?", SAID, context=OTHERS), Abstained)
