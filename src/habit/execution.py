@@ -30,7 +30,6 @@ from habit.sandbox.session import Sandbox, SessionLimits
 from habit.schedulers.agent import AgentLoop
 from habit.schedulers.direct import Direct
 from habit.schedulers.habit import (
-    BROKEN_PROMISE,
     MATCH_SESSION,
     Choice,
     Chosen,
@@ -253,8 +252,7 @@ class Execution:
         if not self._job.replay:
             librarian = self._job.librarian
             return replace(chosen, judge=librarian.judge_of(chosen, await self._readable())) if librarian else chosen
-        broken = gave_up["reason"].partition(BROKEN_PROMISE)[2] if gave_up else ""
-        return replace(chosen, judge=lambda answer: [broken] if broken else [])
+        return chosen.judged_as(gave_up)
 
     async def _note(self, **facts: Any) -> None:
         """Write down how the question is being answered, before it is."""

@@ -10,11 +10,11 @@ import json
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 from habit.bench.data import Dataset, Message
-from habit.bench.families import Family
+from habit.bench.families import Family, top
+from habit.bench.large import favourite, near_pairs, pairs_of_kind
 from habit.bench.reading import Reader
 from habit.bench.surveys import KINDS, SURVEYS, added
 
@@ -108,8 +108,7 @@ def _climb(name: str, given: Mapping[str, Any], state: State, told: str) -> tupl
 
 
 def _kind_of_user(state: State) -> dict[str, str]:
-    sums = state["sums"]
-    return {user: min(KINDS, key=lambda kind: (-counts[KINDS.index(kind)], kind)) for user, counts in sums.items()}
+    return {user: favourite(dict(zip(KINDS, counts, strict=True))) for user, counts in state["sums"].items()}
 
 
 def _counted(given: Mapping[str, Any], state: State) -> int:
@@ -122,22 +121,6 @@ def _spent(state: State) -> dict[str, int]:
     return {user: numbers[0] for user, numbers in state["sums"].items()}
 
 
-def _top(given: Mapping[str, Any], state: State) -> list[str]:
-    spent = _spent(state)
-    return sorted(spent, key=lambda user: (-spent[user], user))[: given["count"]]
-
-
-def _near(given: Mapping[str, Any], state: State) -> list[str]:
-    spent = _spent(state)
-    pairs = combinations(sorted(spent), 2)
-    return [f"{one} & {other}" for one, other in pairs if abs(spent[one] - spent[other]) <= given["euros"]]
-
-
-def _alike(given: Mapping[str, Any], state: State) -> list[str]:
-    mine = sorted(user for user, kind in _kind_of_user(state).items() if kind == given["label"])
-    return [f"{one} & {other}" for one, other in combinations(mine, 2)]
-
-
 def _ids(given: Mapping[str, Any], state: State) -> list[str]:
     return sorted(state["sums"], key=lambda one: int(one[1:]))
 
@@ -145,14 +128,20 @@ def _ids(given: Mapping[str, Any], state: State) -> list[str]:
 _BY_SURVEY: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], Callable[[Mapping[str, Any], State], Any]]] = {
     **dict.fromkeys(("count-label", "count-kind", "label-by-city", "kind-by-city"), (lambda given: "kinds", _counted)),
     "ids-of-label": (lambda given: f"ids {given['label']}", _ids),
-    "pairs-of-kind": (lambda given: "kinds", _alike),
+    "pairs-of-kind": (
+        lambda given: "kinds",
+        lambda given, state: pairs_of_kind(_kind_of_user(state), given["label"]),
+    ),
     "sum-by-user": (lambda given: "spent", lambda given, state: _spent(state)[given["user"]]),
-    "top-spenders": (lambda given: "spent", _top),
+    "top-spenders": (lambda given: "spent", lambda given, state: top(_spent(state), given["count"])),
     "compare-users": (
         lambda given: "spent",
         lambda given, state: _spent(state)[given["first"]] > _spent(state)[given["second"]],
     ),
-    "pairs-by-spend": (lambda given: "spent", _near),
+    "pairs-by-spend": (
+        lambda given: "spent",
+        lambda given, state: near_pairs(_spent(state), given["euros"]),
+    ),
     "needle-threat": (lambda given: "threats", lambda given, state: next(iter(state["sums"]), "none")),
 }
 

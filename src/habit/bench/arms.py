@@ -16,11 +16,9 @@ import anyio.to_thread
 
 from habit import __version__
 from habit.bench.oracle import NAME as ORACLE
-from habit.bench.oracle import OracleModel
+from habit.bench.oracle import OracleModel, OracleModels
 from habit.bench.outcome import digest_of
 from habit.bench.plan import Item
-from habit.calls.budget import Budget
-from habit.calls.provider import Provider
 from habit.config import Settings
 from habit.engine import Engine
 from habit.journal.sqlite import SqliteStore
@@ -66,7 +64,7 @@ class Arms:
         self._folder = folder
         self._shadow = shadow
         self._sandbox = sandbox
-        self._scripted = _Scripted()
+        self._scripted = OracleModels(OracleModel())
         self._models: Models = self._scripted if oracle else NamedModels()
         self._opened: dict[tuple[str, str], Arm] = {}
         self._stack = AsyncExitStack()
@@ -138,21 +136,6 @@ class Arms:
         """Its folder: streams of different settings never share one."""
         settings = self.told(replace(self.settings, strategy="auto"))
         return f"{item.library}-{digest_of(self.model, item.noise, self.latency, self._shadow, settings)[:8]}"
-
-
-class _Scripted:
-    """Gives every run the script of the question that is being asked."""
-
-    def __init__(self) -> None:
-        self.model: OracleModel | None = None
-
-    async def open_pair(self, settings: Settings, budget: Budget) -> tuple[Provider, Provider]:
-        """Root and leaf."""
-        assert self.model is not None
-        return self.model, self.model
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
 
 
 async def _whatever_happens(close: Callable[[], Awaitable[None]]) -> None:

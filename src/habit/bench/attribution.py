@@ -6,7 +6,6 @@ parameters, then the format of the input. What mends the answer was at fault; th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -168,16 +167,10 @@ Slots = Mapping[str, str]
 
 def understood(phrasing: str, families: Sequence[Family] = EVERY) -> list[tuple[Family, Slots]]:
     """The families that put a question in this way, a template or a question itself."""
-    found: list[tuple[Family, Slots]] = []
-    for family in families:
-        for usual in family.phrasings:
-            parts = re.split(r"\{(\w+)\}", usual)
-            form = "".join(re.escape(one) if n % 2 == 0 else "(.+?)" for n, one in enumerate(parts))
-            match = re.fullmatch(form, phrasing)
-            if match is not None:
-                found.append((family, dict(zip(parts[1::2], match.groups(), strict=True))))
-                break
-    return found
+    read = ((family, family.recognised(phrasing)) for family in families)
+    return [
+        (family, {name: str(value) for name, value in slots.items()}) for family, slots in read if slots is not None
+    ]
 
 
 def _parameters(chosen: Chosen, question: Question, slots: Slots | None) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from habit.calls.budget import Budget
-from habit.calls.call import Call, Message, Reply
+from habit.calls.call import Call, Reply
 from habit.calls.kernel import Kernel
 from habit.calls.provider import Provider
 from habit.contexts.context import Context
@@ -25,9 +25,10 @@ from habit.journal.memory import MemoryStore
 from habit.journal.packing import excerpt
 from habit.journal.records import CallRecord, RunRecord
 from habit.librarian import Asking, Ended
+from habit.models import AbsentModel
 from habit.resources import Resources
 from habit.run import Run
-from habit.schedulers.habit import BROKEN_PROMISE, Choice, Chosen, nothing_wrong
+from habit.schedulers.habit import Choice, Chosen
 from habit.schedulers.scheduler import Task
 from habit.sessions import rebuilt
 
@@ -35,28 +36,7 @@ Oracle = Callable[[Call], Awaitable[str | None]]
 """The right reply to a leaf call; None when it can't tell."""
 
 
-class _Silent:
-    """What both stand-ins have in common: they have the window of the model they stand for, and cost nothing."""
-
-    concurrency = 64
-
-    def __init__(self, model: str, window: int) -> None:
-        self.model = model
-        self.window = window
-
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Nothing is sent, so nothing is counted."""
-        return 0
-
-    def price(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Nothing is paid."""
-        return 0.0
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-
-class RecordedRoot(_Silent):
+class RecordedRoot(AbsentModel):
     """A root that says again what it said.
 
     A prompt that was recorded gets its recorded reply. Another one, which shows what a leaf would have replied, gets
@@ -109,7 +89,7 @@ class RecordedRoot(_Silent):
         return next((one for one in self._left if one.session == session and one.prompt[0][1] == system), None)
 
 
-class TrueLeaf(_Silent):
+class TrueLeaf(AbsentModel):
     """A leaf that replies what is true; what the oracle can't tell, as it was recorded."""
 
     def __init__(self, calls: Sequence[CallRecord], oracle: Oracle, model: str, window: int) -> None:
@@ -218,8 +198,7 @@ class Chooses:
 
     async def choose(self, kernel: Kernel, task: Task, strategy: str) -> Choice:
         """What was chosen."""
-        why, drift, hint = (self._noted.get(name, "") for name in ("why", "drift", "hint"))
-        return Choice(self._chosen, why, drift=drift, hint=hint)
+        return replace(Choice.from_json(self._noted), chosen=self._chosen)
 
     def judge_of(self, chosen: Chosen, context: Context) -> Callable[[Any], Sequence[str]]:
         """The judge that ``chosen`` has already."""
@@ -238,11 +217,8 @@ class Chooses:
 
 def chosen_by(result: Mapping[str, Any]) -> Chosen | None:
     """The habit that a run had chosen; a promise that it broke then, it breaks again."""
-    if result.get("chosen") is None:
-        return None
-    chosen = Chosen.from_json(result["chosen"])
-    broken = ((result.get("gave_up") or {}).get("reason") or "").partition(BROKEN_PROMISE)[2]
-    return replace(chosen, judge=(lambda answer: [broken]) if broken else nothing_wrong)
+    chosen = Choice.from_json(result).chosen
+    return None if chosen is None else chosen.judged_as(result.get("gave_up"))
 
 
 def _reply(record: CallRecord) -> Reply:

@@ -150,15 +150,21 @@ def _two_users(rng: random.Random, data: Dataset) -> dict[str, Any]:
     return {"first": first, "second": second}
 
 
+def totals(data: Dataset) -> Counter[str]:
+    """What each user spent."""
+    spent = Counter[str]()
+    for message in data.messages:
+        spent[message.user] += message.amount
+    return spent
+
+
+def top(spent: Mapping[str, int], count: int) -> list[str]:
+    """The users who spent most; of equals the first in the alphabet."""
+    return sorted(spent, key=lambda user: (-spent[user], user))[:count]
+
+
 def _spent(data: Dataset, user: str) -> int:
     return sum(message.amount for message in data.messages if message.user == user)
-
-
-def _top(data: Dataset, count: int) -> list[str]:
-    totals = Counter[str]()
-    for message in data.messages:
-        totals[message.user] += message.amount
-    return [user for user, _ in sorted(totals.items(), key=lambda item: (-item[1], item[0]))[:count]]
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -185,7 +191,7 @@ FAMILIES: tuple[Family, ...] = (
         ("Who are the top {count} users by total amount?", "Which {count} users have the highest total amount?"),
         list[str],
         lambda rng, data: {"count": rng.choice((2, 3, 4))},
-        lambda data, given: _top(data, given["count"]),
+        lambda data, given: top(totals(data), given["count"]),
         "SELECT user FROM messages GROUP BY user ORDER BY sum(amount) DESC, user LIMIT :count",
         "totals = {{}}\nfor row in rows:\n    totals[row['user']] = totals.get(row['user'], 0) + int(row['amount'])\n"
         "ranked = sorted(totals, key=lambda user: (-totals[user], user))\nfound = ranked[:{count}]",

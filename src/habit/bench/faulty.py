@@ -13,6 +13,7 @@ import anyio.lowlevel
 from habit.bench.attribution import part_of_the_truth
 from habit.bench.data import LABELS, thing_of
 from habit.bench.families import Family
+from habit.bench.script import tokens_of, tokens_said
 from habit.bench.tasks import Question
 from habit.calls.budget import Budget
 from habit.calls.call import Call, Message, Reply
@@ -44,7 +45,7 @@ class FaultyModel:
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Four characters are a token."""
-        return sum(len(message.content) for message in messages) // 4
+        return tokens_of(messages)
 
     def price(self, input_tokens: int, output_tokens: int) -> float | None:
         """Nothing."""
@@ -55,7 +56,7 @@ class FaultyModel:
         self.calls += 1
         await anyio.lowlevel.checkpoint()
         text = self.script(call) if call.role == "root" else self._read(call)
-        return Reply(text, await self.count_tokens(call.messages), max(1, len(text) // 4))
+        return Reply(text, tokens_of(call.messages), tokens_said(text))
 
     async def aclose(self) -> None:
         """Nothing is open."""

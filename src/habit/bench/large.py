@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 from habit.bench.data import LABELS, Dataset
-from habit.bench.families import FAMILIES, Family
+from habit.bench.families import FAMILIES, Family, totals
 from habit.bench.sized import PLACES, THREATENING
 
 PACK = 200
@@ -43,31 +43,29 @@ def _packed(query: str, returns: str, rows: str = "rows") -> str:
     return _PACKED.format(query=query, rows=rows, returns=returns.replace("{", "{{").replace("}", "}}"))
 
 
+def favourite(counts: Mapping[str, int]) -> str:
+    """The kind of which there are most; of equals the first in the alphabet."""
+    return min(counts, key=lambda kind: (-counts[kind], kind))
+
+
 def favourites(data: Dataset) -> dict[str, str]:
-    """The kind of which each user wrote most messages; of equals the first in the alphabet."""
+    """The kind of which each user wrote most messages."""
     counts: dict[str, Counter[str]] = {}
     for message in data.messages:
         counts.setdefault(message.user, Counter())[message.label] += 1
-    return {user: min(kinds, key=lambda kind: (-kinds[kind], kind)) for user, kinds in counts.items()}
+    return {user: favourite(kinds) for user, kinds in counts.items()}
 
 
-def totals(data: Dataset) -> Counter[str]:
-    """What each user spent."""
-    spent = Counter[str]()
-    for message in data.messages:
-        spent[message.user] += message.amount
-    return spent
-
-
-def _pairs_of_kind(data: Dataset, given: Mapping[str, Any]) -> list[str]:
-    mine = sorted(user for user, kind in favourites(data).items() if kind == given["label"])
+def pairs_of_kind(of_users: Mapping[str, str], kind: str) -> list[str]:
+    """The pairs of users whose favourite is ``kind``."""
+    mine = sorted(user for user, favoured in of_users.items() if favoured == kind)
     return [f"{first} & {second}" for first, second in combinations(mine, 2)]
 
 
-def _near_pairs(data: Dataset, given: Mapping[str, Any]) -> list[str]:
-    spent = totals(data)
+def near_pairs(spent: Mapping[str, int], euros: int) -> list[str]:
+    """The pairs of users whose totals differ by no more than ``euros``."""
     pairs = combinations(sorted(spent), 2)
-    return [f"{first} & {second}" for first, second in pairs if abs(spent[first] - spent[second]) <= given["euros"]]
+    return [f"{first} & {second}" for first, second in pairs if abs(spent[first] - spent[second]) <= euros]
 
 
 def _start_of(data: Dataset, at: str) -> str:
@@ -230,7 +228,7 @@ _NEW: tuple[Family, ...] = (
         ),
         list[str],
         _draw_favourite,
-        _pairs_of_kind,
+        lambda data, given: pairs_of_kind(favourites(data), given["label"]),
         _FAVOURITE_SQL,
         f"{packed(sorted(LABELS))}{KINDS_OF_REPLIES}"
         "counts = {{}}\nfor row, kind in zip(rows, kinds):\n"
@@ -249,7 +247,7 @@ _NEW: tuple[Family, ...] = (
         ),
         list[str],
         _draw_euros,
-        _near_pairs,
+        lambda data, given: near_pairs(totals(data), given["euros"]),
         _NEAR_SQL,
         "totals = {{}}\nfor row in rows:\n    totals[row['user']] = totals.get(row['user'], 0) + int(row['amount'])\n"
         "users = sorted(totals)\nfound = [one + ' & ' + other for one in users for other in users\n"

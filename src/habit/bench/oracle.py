@@ -13,14 +13,13 @@ import anyio.lowlevel
 
 from habit.bench.families import Family
 from habit.bench.large import EVERY
-from habit.bench.script import Script
+from habit.bench.script import Script, tokens_of, tokens_said
 from habit.calls.budget import Budget
 from habit.calls.call import Call, Message, Reply
 from habit.calls.provider import Provider
 from habit.config import Settings
 
 NAME = "oracle:scripted"
-_CHARACTERS_A_TOKEN = 4
 
 
 class OracleModel:
@@ -50,7 +49,7 @@ class OracleModel:
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Four characters are a token."""
-        return sum(len(message.content) for message in messages) // _CHARACTERS_A_TOKEN
+        return tokens_of(messages)
 
     def price(self, input_tokens: int, output_tokens: int) -> float | None:
         """Each token costs the same."""
@@ -63,7 +62,7 @@ class OracleModel:
         if self._latency:
             await anyio.sleep(self._latency)
         text = self._script.reply(call)
-        return Reply(text, await self.count_tokens(call.measured), max(1, len(text) // _CHARACTERS_A_TOKEN))
+        return Reply(text, tokens_of(call.measured), tokens_said(text))
 
     async def aclose(self) -> None:
         """Nothing is open."""

@@ -14,7 +14,7 @@ from habit.accounting import Orchestration
 from habit.bench.arms import Arm, Arms
 from habit.bench.outcome import Outcome, OutcomeLog, digest_of
 from habit.bench.plan import Item, Plan
-from habit.bench.stream import look_after
+from habit.bench.stream import look_after, tokens_used, usages_besides
 from habit.bench.tasks import Question
 from habit.calls.budget import Budget
 from habit.config import Settings
@@ -27,8 +27,6 @@ from habit.sandbox.session import Sandbox
 
 _UNREACHABLE = frozenset({"connection"})
 """Reasons for which a call failed that say nothing of whoever asked."""
-_ASIDE_LIMIT = 50
-"""Newest runs among which those are that a question led to."""
 
 
 class Fault(Protocol):
@@ -244,13 +242,9 @@ class Bench:
     async def _with_extras(self, outcome: Outcome, item: Item) -> Outcome:
         """With what the runs cost that this one led to; and learning, with the first use of what was learned."""
         tokens, usd = 0, outcome.usd
-        for record in await self._arms.store.runs(limit=_ASIDE_LIMIT):
-            if record.serves != outcome.run:
-                continue
-            usage = (record.result or {}).get("usage")
-            if usage is not None:
-                tokens += sum(usage[role]["input_tokens"] + usage[role]["output_tokens"] for role in ("root", "leaf"))
-                usd = None if usd is None or usage["usd"] is None else usd + usage["usd"]
+        for usage in await usages_besides(self._arms.store, outcome.run):
+            tokens += tokens_used(usage)
+            usd = None if usd is None or usage["usd"] is None else usd + usage["usd"]
         seconds = outcome.extra_seconds
         if item.strategy == "habit" and self._is_first_use(item):
             for learned in self._learning_of(item):

@@ -15,7 +15,7 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from habit.bench.agents import Step, next_step, noted, notes
@@ -38,6 +38,17 @@ _TEXT = re.compile(r"\n\n<text>\n(.*)\n</text>", re.DOTALL)
 _SMALL_TEXT = re.compile(r"Text: (.*)\n\n(.*)", re.DOTALL)
 _MEND = "Mend a Python program. What it is for: "
 _UNKNOWN = "unknown"
+_CHARACTERS_A_TOKEN = 4
+
+
+def tokens_of(messages: Iterable[Message]) -> int:
+    """Tokens of a prompt, as scripted models count: four characters are one."""
+    return sum(len(message.content) for message in messages) // _CHARACTERS_A_TOKEN
+
+
+def tokens_said(text: str) -> int:
+    """Tokens of a reply."""
+    return max(1, len(text) // _CHARACTERS_A_TOKEN)
 
 
 class Script:

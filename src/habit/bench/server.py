@@ -21,12 +21,11 @@ from aiohttp import web
 
 from habit.bench.families import Family
 from habit.bench.large import EVERY
-from habit.bench.script import Script
+from habit.bench.script import Script, tokens_of, tokens_said
 from habit.calls.call import Call, Message
 from habit.calls.tools import ONLY_PYTHON, RUN_PYTHON, Made, Tool, Tools, part, write, write_results
 
 MODEL = "oracle-scripted"
-_CHARACTERS_A_TOKEN = 4
 _LARGEST = 1 << 28
 """Bytes of a request."""
 
@@ -146,8 +145,7 @@ def _answer(text: str, call: Call) -> dict[str, Any]:
             }
             for number, one in enumerate(made)
         ]
-    prompt = sum(len(one.content) for one in call.measured) // _CHARACTERS_A_TOKEN
-    reply = max(1, len(text) // _CHARACTERS_A_TOKEN)
+    prompt, reply = tokens_of(call.measured), tokens_said(text)
     return {
         "id": f"chatcmpl-{identity}",
         "object": "chat.completion",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,15 @@ from habit.bench.tasks import Question
 from habit.config import Settings
 from habit.engine import Engine
 from habit.errors import RunError, UsageError
+from habit.journal.store import Store
 from habit.library.checks.examine import MOST_MUTANTS
 from habit.library.crystallise.learn import learn
 from habit.library.repository import Repository
 from habit.run import plain
 from habit.sandbox.session import Sandbox
+
+_ASIDE_LIMIT = 50
+"""Newest runs among which those are that a question led to."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ async def _ask(engine: Engine, number: int, question: Question, repository: Repo
         await look_after(engine, repository, run.id, question.family.name, learned=run.habit is None, mutants=mutants)
     return replace(
         step,
-        extra_tokens=await _tokens_besides(engine, run.id),
+        extra_tokens=sum(map(tokens_used, await usages_besides(await engine.store(), run.id))),
         extra_seconds=time.perf_counter() - began - run.seconds,
     )
 
@@ -162,13 +166,12 @@ async def look_after(
     return ""
 
 
-async def _tokens_besides(engine: Engine, run: str) -> int:
-    """Tokens of the runs that ``run`` led to: shadows, and repairs with their trials."""
-    store = await engine.store()
-    tokens = 0
-    for record in await store.runs(limit=12):
-        if record.id == run:
-            break
-        usage = (record.result or {}).get("usage") or {}
-        tokens += sum(usage[role]["input_tokens"] + usage[role]["output_tokens"] for role in ("root", "leaf") if usage)
-    return tokens
+async def usages_besides(store: Store, run: str) -> list[Mapping[str, Any]]:
+    """The usage of each run that ``run`` led to: shadows, and repairs with their trials."""
+    results = [record.result or {} for record in await store.runs(limit=_ASIDE_LIMIT) if record.serves == run]
+    return [result["usage"] for result in results if result.get("usage")]
+
+
+def tokens_used(usage: Mapping[str, Any]) -> int:
+    """All tokens of a run, prompts and replies."""
+    return sum(usage[role]["input_tokens"] + usage[role]["output_tokens"] for role in ("root", "leaf"))

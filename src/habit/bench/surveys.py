@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from habit.bench.data import LABELS, Dataset, Message
-from habit.bench.large import totals
+from habit.bench.families import totals
 from habit.bench.sized import THREATENING
 
 Tally = dict[str, list[int]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio.to_thread
@@ -72,6 +72,11 @@ class Chosen:
         """Read back what ``to_json`` gave; nobody judges its answers."""
         known = {name: value[name] for name in ("name", "version", "source", "parameters", "promises")}
         return cls(**known, budget=Budget(**value["budget"]))
+
+    def judged_as(self, gave_up: Mapping[str, Any] | None) -> Chosen:
+        """The same with the verdict that was recorded: the promise that its answer broke then, it breaks again."""
+        broken = gave_up["reason"].partition(BROKEN_PROMISE)[2] if gave_up else ""
+        return replace(self, judge=(lambda answer: [broken]) if broken else nothing_wrong)
 
 
 @dataclass(frozen=True)
