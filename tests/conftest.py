@@ -1,10 +1,12 @@
 """What all tests share."""
 
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 from inspect import iscoroutinefunction
 
 import pytest
 import sniffio
+
+from habit.sandbox.cpython import CPythonSandbox
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +29,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         sniffio.current_async_library_cvar.reset(token)
+
+
+@pytest.fixture(scope="module")
+async def sandbox() -> AsyncIterator[CPythonSandbox]:
+    """The sandbox that the tests of one file share."""
+    sandbox = CPythonSandbox()
+    yield sandbox
+    await sandbox.aclose()

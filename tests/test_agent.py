@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,6 @@ from support.mock_server import EMPTY, RESET, Answer, MockServer, Request, Scrip
 from test_kill import habit, recorded
 
 TEXT = "".join(f"line {n} user=u{n % 3}\n" for n in range(3_000))
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 def called(*calls: tuple[str, Any], text: str | None = None) -> Answer:
@@ -405,28 +398,10 @@ async def test_killed_and_resumed(point: int, tmp_path: Path) -> None:
     (tmp_path / "input.txt").write_text(TEXT)
     environment = {**os.environ, "HABIT_API_KEY": "none"}
     async with MockServer(killed_at(COUNTING)) as server:
-        server.hold()
-        ask = habit(
-            tmp_path, "ask", "How many?", str(tmp_path / "input.txt"), "--returns", "int", "--strategy", "agent"
-        )
-        process = await anyio.open_process(
-            [*ask, "--model", "m", "--base-url", server.url], env=environment, stdout=subprocess.PIPE, cwd=tmp_path
-        )
-        server.let_through(point)
-        with anyio.fail_after(60):
-            await server.arrived(point + 1)
-            while await anyio.to_thread.run_sync(recorded, tmp_path) < point:
-                pass
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
-        before = len(server.requests)
-        server.let_through()
-        result = await anyio.run_process(habit(tmp_path, "resume", "last"), env=environment, cwd=tmp_path, check=False)
-        assert result.returncode == 0, result.stderr.decode()
-        run = json.loads(result.stdout)
+        run, sent = await killed_and_resumed(server, tmp_path, environment, point, "How many?", "--returns", "int")
         assert (run["status"], run["answer"], run["strategy"]) == ("answered", 1_000, "agent")
         assert run["usage"]["calls"] == 5
-        assert len(server.requests) - before == 5 - point
+        assert sent == 5 - point
         shown = await anyio.run_process([*habit(tmp_path, "show", "last", "--batches")], cwd=tmp_path)
         known = json.loads(shown.stdout)
         assert [batch["calls"] for batch in known["batches"] if batch["role"] == "leaf"] in ([2], [1, 1])

@@ -24,13 +24,6 @@ SLICE = block("answer(recursive_llm('How long is it?', context[:400_000]))")
 LENGTH = block("answer(str(len(context)))")
 
 
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
-
-
 @pytest.fixture
 async def model() -> ScriptedProvider:
     return ScriptedProvider(window=20_000)

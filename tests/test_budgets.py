@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,6 @@ USD = 1e-3
 """What a token costs here."""
 ONE_LEAF = [block("x = recursive_llm('?', 'a' * 400)\nprint(x)"), block("answer(x)")]
 MAP = [block("answer(len(recursive_llm_map('?', [str(n) for n in range(30)])))")]
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 class Bench:

@@ -1,6 +1,6 @@
 """Questions about documents and archives, from end to end: real conversion, sandbox and journal, a scripted model."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,6 @@ from support.scripted import ScriptedModels, ScriptedProvider, block
 PAGES = make.pdf([["Invoice 7", "Total: 12.50"], ["Invoice 8", "Total: 7.25"]])
 DOCX = make.docx([("Heading 1", "Terms"), ("", "Due in 30 days."), ("Heading 1", "Fees"), ("", "None.")])
 XLSX = make.xlsx({"Costs": [["item", "cost"], ["a", 1.5], ["b", 2]], "People": [["name"], ["Ada"]]})
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 @pytest.fixture

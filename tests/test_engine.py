@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,6 @@ from habit.journal.sqlite import SqliteStore
 from habit.run import RunEnded
 from habit.sandbox.cpython import CPythonSandbox
 from support.scripted import ScriptedModels, ScriptedProvider, block
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 class Bench:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,6 @@ LETTER = (
 )
 WHO = "Who brings the new door?"
 TABLE = "from,text\nann,I will come at noon. See you there.\nbob,The minutes are attached. Good bye.\n"
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 class Bench:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,6 @@ FIRST = [
     block("total = recursive_llm('add them', str(numbers), returns=int)\nanswer(total)"),
 ]
 SECOND = [block("print(query)\nanswer([total, len(numbers), mark[0], mark[1]])")]
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 class Bench:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import anyio
 import pytest
@@ -17,13 +16,6 @@ from habit.journal.store import Store
 from habit.run import RunEnded
 from habit.sandbox.cpython import CPythonSandbox
 from support.scripted import ScriptedModels, ScriptedProvider, block
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 def engine_with(model: ScriptedProvider, sandbox: CPythonSandbox, store: Store | None = None) -> Engine:

@@ -83,8 +83,7 @@ class Session:
             context, models = await self._ready(allowed, tell)
             async with self._place():
                 how = (models, self._settings, shared)
-                alone = self.last and self._latest is None
-                record = await new_record(query, context, expected, *how, continues=self._latest, alone=alone)
+                record = await new_record(query, context, expected, *how, continues=self._latest, alone=self._alone)
                 job = await new_job(record, context, expected, *how, budget=allowed, within=self._ledger, tell=tell)
                 job = replace(
                     job,
@@ -103,8 +102,13 @@ class Session:
     def _place(self) -> AbstractAsyncContextManager[object]:
         """The turn of a run among those of the engine. A session that goes on does without: its process is there
         already, or stays."""
-        alone = self.last and self._before is None and self._settings.strategy != "direct"
-        return self._resources.place() if alone else nullcontext()
+        takes_one = self._alone and self._settings.strategy != "direct"
+        return self._resources.place() if takes_one else nullcontext()
+
+    @property
+    def _alone(self) -> bool:
+        """Whether no other question comes before or after the one that is asked now."""
+        return self.last and self._latest is None
 
     async def _go_back(self, ref: str) -> None:
         """Begin where the run ``ref`` ended."""

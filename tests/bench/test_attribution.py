@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -26,13 +25,6 @@ from habit.run import Run
 from habit.sandbox.cpython import CPythonSandbox
 
 COUNT = Question(family("count-label"), make_dataset(5), "csv", {"label": "praise"})
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 class Asked:

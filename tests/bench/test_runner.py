@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,6 @@ from habit.sandbox.cpython import CPythonSandbox
 SUM = [family for family in LARGE if family.name == "sum-by-user"]
 GRID = Plan(SUM, (10_000, 20_000), ("rlm", "habit"), seeds=1)
 STREAM = Plan(SUM, (), seeds=1, stream=4, stream_families=SUM, stream_strategies=("rlm", "auto"))
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -31,13 +30,6 @@ def named(name: str) -> Family:
 def question_of(name: str, seed: int = 0, size: int = SIZE) -> Question:
     family = named(name)
     return Planned(family, family.formats[0], size, seed).question()
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 @pytest.fixture(autouse=True)

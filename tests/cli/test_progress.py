@@ -103,7 +103,7 @@ def test_what_is_said_meanwhile_stands_above_the_live_line(monkeypatch: pytest.M
 
 def test_the_live_line_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = _stderr(monkeypatch, terminal=True)
-    monkeypatch.setattr("habit.cli.progress.width_of", lambda stream: 20)
+    monkeypatch.setattr("habit.cli.live_line.width_of", lambda stream: 20)
     Progress().tick()
     assert len(_text(screen).removeprefix("\r\x1b[2K")) == 19
 

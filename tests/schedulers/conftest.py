@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -22,13 +21,6 @@ from habit.schedulers.rooted import Rooted
 from habit.schedulers.scheduler import Outcome, Task
 from habit.schedulers.workbench import Limits
 from support.scripted import ScriptedProvider
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 class Bench:

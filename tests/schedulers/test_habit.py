@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,6 @@ def chosen(source: str = SOURCE, judge: Callable[[Any], Sequence[str]] = nothing
     return Choice(
         Chosen("count-label", 1, source, {"label": "spam"}, Budget(**budget), judge=judge), "a known phrasing"
     )
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    made = CPythonSandbox()
-    yield made
-    await made.aclose()
 
 
 class Bench:

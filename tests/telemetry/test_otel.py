@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,6 @@ from habit.telemetry.otel import OpenTelemetry, wants_content
 from support.scripted import ScriptedModels, ScriptedProvider, block
 
 SECRET = "nobody's business"
-
-
-@pytest.fixture(scope="module")
-async def sandbox() -> AsyncIterator[CPythonSandbox]:
-    sandbox = CPythonSandbox()
-    yield sandbox
-    await sandbox.aclose()
 
 
 class Spans:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import random
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,49 +77,52 @@ class Faults:
         """Programs of a model, and habits, that are wrong; alone, and while leafs misread besides."""
         for misreads in (0.0, 0.3) if reads(family) else (0.0,):
             question = self._question(family)
-            cells = family.cells(question.form, question.parameters)
-            for mutant in self._mutants(cells[-1]):
-                found = await self._rlm(question, [*cells[:-1], mutant], "scheduler", "a mutant", misreads)
-                if found is not None:
-                    yield found
-                    break
+            *before, last = family.cells(question.form, question.parameters)
+            programs = ([*before, mutant] for mutant in self._mutants(last))
+            attempts = (self._rlm(question, cells, "scheduler", "a mutant", misreads) for cells in programs)
+            async for one in _first(attempts):
+                yield one
         question = self._question(family)
-        for mutant in self._mutants(_program(family, question.form)):
-            found = await self._habit(question, family, mutant, question.parameters, "scheduler", "a mutant")
-            if found is not None:
-                yield found
-                break
+        mutants = self._mutants(_program(family, question.form))
+        given = question.parameters
+        attempts = (self._habit(question, family, mutant, given, "scheduler", "a mutant") for mutant in mutants)
+        async for one in _first(attempts):
+            yield one
 
     async def _steering(self, family: Family) -> AsyncIterator[Seeded]:
         """Agents that err in what they make of right and of wrong replies."""
         for misreads in (0.0, 0.3) if reads(family) else (0.0,):
             question = self._question(family, 120)
-            found = await self._agent(question, spoilt, "scheduler", "wrong bookkeeping", misreads)
-            if found is not None:
-                yield found
+            async for one in _first([self._agent(question, spoilt, "scheduler", "wrong bookkeeping", misreads)]):
+                yield one
 
     async def _reading(self, family: Family) -> AsyncIterator[Seeded]:
         """Leafs that misread, under every scheduler."""
         if not reads(family):
             return
-        for how in ("computed", "read off", "habit", "agent"):
-            for _ in range(_TRIES):
-                question = self._question(family, 120 if how == "agent" else 24)
-                cells = family.cells(question.form, question.parameters)
-                if how == "computed":
-                    found = await self._rlm(question, cells, "leaf", "wrong leaf replies, added up by code", 0.4)
-                elif how == "read off":
-                    shown = cells[-1].replace("\nprint(found)\nanswer(found)", "\nprint('FOUND', repr(found))")
-                    found = await self._rlm(question, [*cells[:-1], shown], "leaf", "wrong replies, read off", 0.4)
-                elif how == "agent":
-                    found = await self._agent(question, lambda value, rng: value, "leaf", "wrong leaf replies", 0.6)
-                else:
-                    source = _program(family, question.form)
-                    given = question.parameters
-                    found = await self._habit(question, family, source, given, "leaf", "wrong leaf replies", 0.4)
-                if found is not None:
-                    yield found
-                    break
+        for misread in (self._computed, self._read_off, self._in_a_habit, self._under_an_agent):
+            async for one in _first(misread(family) for _ in range(_TRIES)):
+                yield one
+
+    async def _computed(self, family: Family) -> Seeded | None:
+        question = self._question(family)
+        cells = family.cells(question.form, question.parameters)
+        return await self._rlm(question, cells, "leaf", "wrong leaf replies, added up by code", 0.4)
+
+    async def _read_off(self, family: Family) -> Seeded | None:
+        question = self._question(family)
+        *before, last = family.cells(question.form, question.parameters)
+        shown = last.replace("\nprint(found)\nanswer(found)", "\nprint('FOUND', repr(found))")
+        return await self._rlm(question, [*before, shown], "leaf", "wrong replies, read off", 0.4)
+
+    async def _in_a_habit(self, family: Family) -> Seeded | None:
+        question = self._question(family)
+        source = _program(family, question.form)
+        return await self._habit(question, family, source, question.parameters, "leaf", "wrong leaf replies", 0.4)
+
+    async def _under_an_agent(self, family: Family) -> Seeded | None:
+        question = self._question(family, 120)
+        return await self._agent(question, lambda value, rng: value, "leaf", "wrong leaf replies", 0.6)
 
     async def _matching(self, family: Family) -> AsyncIterator[Seeded]:
         """Habits of another family, and the right habit with other parameters."""
@@ -129,37 +132,36 @@ class Faults:
             if one is not family and one.returns == family.returns and one.formats[0] == family.formats[0]
             if one.tables == family.tables
         ]
-        for _ in range(_TRIES if others else 0):
+
+        async def another() -> Seeded | None:
             other, question = self._rng.choice(others), self._question(family)
-            given = other.draw(self._rng, question.dataset)
-            source = _program(other, question.form)
-            found = await self._habit(question, other, source, given, "match", "another family's habit")
-            if found is not None:
-                yield found
-                break
-        for _ in range(_TRIES):
-            question = self._question(family)
-            given = family.draw(self._rng, question.dataset)
-            source = _program(family, question.form)
-            found = await self._habit(question, family, source, given, "match", "other parameters")
-            if found is not None:
-                yield found
-                break
+            return await self._mismatched(question, other, "another family's habit")
+
+        async for one in _first(another() for _ in range(_TRIES if others else 0)):
+            yield one
+        async for one in _first(
+            self._mismatched(self._question(family), family, "other parameters") for _ in range(_TRIES)
+        ):
+            yield one
+
+    async def _mismatched(self, question: Question, of: Family, how: str) -> Seeded | None:
+        given = of.draw(self._rng, question.dataset)
+        return await self._habit(question, of, _program(of, question.form), given, "match", how)
 
     async def _drifting(self, family: Family) -> AsyncIterator[Seeded]:
         """A forgiving habit, without a contract, whose input has come to be written in another way."""
         if len(family.formats) < 2:
             return
-        changed: tuple[Format, ...] = ("semicolons", "json-lines")
-        for form in changed:
-            for _ in range(_TRIES // 2):
-                question = replace(self._question(family), form=form)
-                source = _forgiving(_program(family, "csv"))
-                given = question.parameters
-                found = await self._habit(question, family, source, given, "drift", f"csv became {form}")
-                if found is not None:
-                    yield found
-                    break
+        source = _forgiving(_program(family, "csv"))
+
+        async def changed(form: Format) -> Seeded | None:
+            question = replace(self._question(family), form=form)
+            return await self._habit(question, family, source, question.parameters, "drift", f"csv became {form}")
+
+        forms: tuple[Format, ...] = ("semicolons", "json-lines")
+        for form in forms:
+            async for one in _first(changed(form) for _ in range(_TRIES // 2)):
+                yield one
 
     def _question(self, family: Family, size: int = 24) -> Question:
         dataset = make_dataset(self._rng.randrange(1 << 30), size)
@@ -254,6 +256,14 @@ class Faults:
     def _engine(self, strategy: str) -> Engine:
         settings = Settings(model=NAME, strategy=strategy, no_cache=True, max_cells=8, library="/nonexistent")
         return Engine(settings, models=self._model, store=self._store, sandbox=self._sandbox)
+
+
+async def _first(attempts: Iterable[Awaitable[Seeded | None]]) -> AsyncIterator[Seeded]:
+    """The first attempt whose fault shows in the answer, if one does; no more are made after it."""
+    for attempt in attempts:
+        if (seeded := await attempt) is not None:
+            yield seeded
+            return
 
 
 def _program(family: Family, form: Format) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from habit.cli.output import coloured, is_live, note_line, one_line, width_of
+from habit.cli.live_line import LiveLine
+from habit.cli.output import note_line
 
 if TYPE_CHECKING:
     from habit.bench.outcome import Outcome
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 _LIVE_SECONDS = 0.2
 _PLAIN_SECONDS = 15.0
-_CLEAR = "\r\x1b[2K"
 
 
 class BenchLine:
@@ -28,9 +26,7 @@ class BenchLine:
         self._verbose = verbose
         self._clock = clock
         self._began = clock()
-        self._stream = sys.stderr
-        self._live = is_live(self._stream)
-        self._drawn = False
+        self._live = LiveLine()
         self._plain_told = ""
         self._at_start: int | None = None
         self._done = self._total = self._asked = self._right = 0
@@ -59,13 +55,13 @@ class BenchLine:
         import anyio
 
         while True:
-            await anyio.sleep(_LIVE_SECONDS if self._live else _PLAIN_SECONDS)
+            await anyio.sleep(_LIVE_SECONDS if self._live.is_live else _PLAIN_SECONDS)
             self.tick()
 
     def tick(self) -> None:
         """Show how far it is, where that has changed."""
-        if self._live:
-            self._draw(self.line()[: width_of(self._stream) - 1])
+        if self._live.is_live:
+            self._live.draw(self.line())
         elif self._total and (told := f"{self._done} {self._asking}") != self._plain_told:
             self._plain_told = told
             note_line(self.line())
@@ -81,25 +77,11 @@ class BenchLine:
 
     def close(self) -> None:
         """Take it away."""
-        self._erase()
-        self._live = False
+        self._live.close()
 
     def _above(self, text: str) -> None:
-        self._erase()
+        self._live.erase()
         note_line(text)
-
-    def _draw(self, line: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a terminal that went away must not end the bench
-            self._stream.write(_CLEAR + coloured(one_line(line), "2", self._stream))
-            self._stream.flush()
-            self._drawn = True
-
-    def _erase(self) -> None:
-        if self._drawn:
-            self._drawn = False
-            with contextlib.suppress(OSError, ValueError):
-                self._stream.write(_CLEAR)
-                self._stream.flush()
 
 
 def _item_text(item: Item) -> str:

@@ -92,7 +92,9 @@ def _kinds() -> list[str]:
 
 
 def _strategies() -> list[str]:
-    return ["direct", "agent", "rlm", "habit"]
+    from habit.bench.plan import STRATEGIES
+
+    return list(STRATEGIES)
 
 
 def _stream_strategies() -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from habit.calls.events import BudgetWarning, CallEnded, CallFinished, CallRetried, CallStarted, FanOut, SlowedDown
-from habit.cli.output import coloured, count_of, is_live, note_line, one_line, say, visible, warning_line, width_of
+from habit.cli.live_line import LiveLine
+from habit.cli.output import coloured, count_of, note_line, say, visible, warning_line
 from habit.events import (
     CellFinished,
     CellStarted,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _LIVE_SECONDS = 0.1
 _PLAIN_SECONDS = 15.0
-_CLEAR = "\r\x1b[2K"
 
 
 class Progress:
@@ -59,9 +58,7 @@ class Progress:
         self._shown: set[str] = set()
         self._clock = clock
         self._started = clock()
-        self._stream = sys.stderr
-        self._live = is_live(self._stream)
-        self._drawn = False
+        self._live = LiveLine()
         self._held = False
         self._last_line = ""
         self._news: deque[str] = deque()
@@ -74,7 +71,7 @@ class Progress:
                 self.run = event.run
                 for note in event.notes:
                     self.warn(note)
-                if not self._live:
+                if not self._live.is_live:
                     self._above(note_line, f"Run {event.run} with {event.model}.")
             case SchedulerChosen():
                 if event.habit is not None:
@@ -137,15 +134,15 @@ class Progress:
         import anyio
 
         while True:
-            await anyio.sleep(_LIVE_SECONDS if self._live else _PLAIN_SECONDS)
+            await anyio.sleep(_LIVE_SECONDS if self._live.is_live else _PLAIN_SECONDS)
             self.tick()
 
     def tick(self) -> None:
         """Show how far the run is, where that has changed."""
         if self._held or self._ended:
             return
-        if self._live:
-            self._draw(self.line()[: width_of(self._stream) - 1])
+        if self._live.is_live:
+            self._live.draw(self.line())
         elif self.run is not None and (line := self.line(seconds=False)) != self._last_line:
             self._last_line = line
             note_line(self.line())
@@ -153,7 +150,7 @@ class Progress:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Leave the terminal to somebody else, a question for one."""
-        self._erase()
+        self._live.erase()
         self._held = True
         try:
             yield
@@ -162,8 +159,7 @@ class Progress:
 
     def close(self) -> None:
         """Take the live line away, for good."""
-        self._erase()
-        self._live = False
+        self._live.close()
 
     def summary(self, run: Run) -> None:
         """Say how the run ended and what it cost, and what else a reader of the answer should know."""
@@ -207,31 +203,18 @@ class Progress:
 
     def _cell_text(self, event: CellStarted) -> str:
         where = "" if event.session == "0" else f" of child run {event.session}"
-        title = coloured(f"── cell {event.index}{where} ", "36", self._stream)
+        title = coloured(f"── cell {event.index}{where} ", "36", self._live.stream)
         return f"{title}\n{visible(event.code).rstrip()}"
 
     def _result_text(self, event: CellFinished) -> str:
-        lines = [coloured(f"── {event.status}", "36", self._stream)]
+        lines = [coloured(f"── {event.status}", "36", self._live.stream)]
         lines += [visible(text).rstrip() for text in (event.stdout, event.error) if text.strip()]
         return "\n".join(lines)
 
     def _above(self, show: Callable[[str], None], text: str) -> None:
         """Show ``text`` above the live line, which comes back with the next tick."""
-        self._erase()
+        self._live.erase()
         show(text)
-
-    def _draw(self, line: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a terminal that went away must not end the run
-            self._stream.write(_CLEAR + coloured(one_line(line), "2", self._stream))
-            self._stream.flush()
-            self._drawn = True
-
-    def _erase(self) -> None:
-        if self._drawn:
-            self._drawn = False
-            with contextlib.suppress(OSError, ValueError):
-                self._stream.write(_CLEAR)
-                self._stream.flush()
 
 
 def _warning_text(warning: BudgetWarning) -> str:

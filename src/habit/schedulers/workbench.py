@@ -110,22 +110,23 @@ class Workbench:
 
     async def prepare(self, code: str) -> None:
         """Run code of ours that is no cell of the run. Raises RunFailed when it does not do."""
-        host = CellHost(self, self.cells + 1, Lookout(self.owner.speculation, self.live, None, None))
-        with suppress(SessionDied):
-            result = await self.live.session.run_cell(code, host)
-            if result.status == "ok":
-                return
-        raise RunFailed("The session could not be made ready: allow it more with --cell-memory or --cell-seconds.")
+        result = await self._aside(code)
+        if result is None or result.status != "ok":
+            raise RunFailed("The session could not be made ready: allow it more with --cell-memory or --cell-seconds.")
 
     async def look(self, code: str) -> str:
         """What code of ours that is no cell of the run prints; nothing when it does not do."""
+        result = await self._aside(code)
+        if result is not None and result.status == "died":
+            await self.live.replace()
+        return result.stdout if result is not None and result.status == "ok" else ""
+
+    async def _aside(self, code: str) -> CellResult | None:
+        """How code of ours ends, of which neither the journal nor the root hears; None when the session was lost."""
         host = CellHost(self, self.cells + 1, Lookout(self.owner.speculation, self.live, None, None))
         with suppress(SessionDied):
-            result = await self.live.session.run_cell(code, host)
-            if result.status == "died":
-                await self.live.replace()
-            return result.stdout if result.status == "ok" else ""
-        return ""
+            return await self.live.session.run_cell(code, host)
+        return None
 
     async def _ended(self, code: str, result: CellResult, started: float) -> CellResult:
         owner, session = self.owner, self.task.session
