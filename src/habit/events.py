@@ -76,8 +76,10 @@ class SchedulerChosen(Event):
     """It is decided how the question will be answered."""
 
     habit: str | None
-    """``name@version``; None when the model writes a scheduler afresh."""
+    """``name@version``; None when a scheduler without a library answers."""
     why: str
+    scheduler: str = "rlm"
+    """The one that answers where there is no habit: ``rlm`` writes a program, ``direct`` sends one call."""
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ class Execution:
         if chosen is None and self._job.strategy == "habit":
             raise RunFailed(f"No habit answers this: {choice.why}; let the model write a program with --strategy auto.")
         if self._job.librarian is not None:
-            self._tell(SchedulerChosen(chosen.full_name if chosen else None, choice.why))
+            self._tell(SchedulerChosen(chosen.full_name if chosen else None, choice.why, self._afresh))
         if chosen is None:
             return await self._rooted.run(replace(self._task, hint=choice.hint), given)
         self._habit = chosen.full_name

@@ -15,6 +15,7 @@ import pytest
 from habit.accounting import Orchestration
 from habit.bench.families import FAMILIES, Family
 from habit.bench.large import LARGE
+from habit.bench.near import NEAR
 from habit.bench.oracle import NAME, OracleModel, OracleModels
 from habit.bench.stream import look_after, make_stream
 from habit.bench.tasks import Planned, Question
@@ -96,6 +97,13 @@ class TestAgreement:
     @pytest.mark.parametrize("strategy", ["direct", "agent"])
     async def test_small_families_are_answered_too(self, asking: Asking, strategy: str) -> None:
         for question in make_stream(2 * len(FAMILIES), 3):
+            await asking.ask(strategy, question)
+
+    @pytest.mark.parametrize("strategy", ["direct", "agent", "rlm"])
+    async def test_near_misses_are_answered_too(self, asking: Asking, strategy: str) -> None:
+        questions = make_stream(len(FAMILIES), 3, near=1)
+        assert {question.family for question in questions} == set(NEAR)
+        for question in questions:
             await asking.ask(strategy, question)
 
     @NAMED

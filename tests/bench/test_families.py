@@ -9,13 +9,14 @@ import pytest
 
 from habit.bench.data import LABELS, THINGS, make_dataset
 from habit.bench.families import FAMILIES, Family
+from habit.bench.near import NEAR
 
 
 def oracle(query: str, text: str, labels: dict[str, str]) -> str:
     return labels[text] if "kind" in query else next(thing for thing in THINGS if f" {thing}" in text)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("family", [*FAMILIES, *NEAR], ids=lambda family: family.name)
 def test_the_program_of_a_family_finds_the_truth(family: Family) -> None:
     for seed in range(20):
         data, rng = make_dataset(seed), random.Random(seed)
@@ -42,7 +43,7 @@ def test_datasets_are_made_from_their_seed() -> None:
 
 
 def test_every_question_names_its_parameters() -> None:
-    for family in FAMILIES:
+    for family in (*FAMILIES, *NEAR):
         data, rng = make_dataset(1), random.Random(1)
         given = family.draw(rng, data)
         for wording in range(len(family.phrasings)):

@@ -122,6 +122,17 @@ def test_streams_are_told_by_their_numbers() -> None:
     ]
 
 
+def test_habits_that_answered_near_misses_are_counted() -> None:
+    taken = ["sum@1", "largest@1", "rlm", "sum-of-all@2"]
+    told = [
+        an_outcome(key=habit, part="stream", strategy="auto", family="largest", near="sum", answered_by=habit)
+        for habit in taken
+    ]
+    near = next(table for table in report_of(told).sections[0].tables if "near-misses" in table.title)
+    assert near.rows == [["auto", "4", *near.rows[0][2:5], "2"]]
+    assert not any("near-misses" in table.title for table in report_of(stream()).sections[0].tables)
+
+
 def test_what_went_wrong_is_counted() -> None:
     wrong = [*grid(), an_outcome(key="f", right=False, score=0.0, fault="leaf")]
     page = report_of(wrong)

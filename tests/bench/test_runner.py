@@ -19,6 +19,7 @@ from habit.bench.plan import LEARNING_ATTEMPTS, Plan
 from habit.bench.runner import Bench, Ended, Progress
 from habit.bench.tasks import Question
 from habit.calls.call import Call, Reply
+from habit.calls.provider import Provider
 from habit.config import Settings
 from habit.engine import Engine
 from habit.errors import CallFailed, HabitError
@@ -185,8 +186,9 @@ async def test_a_wrong_answer_is_asked_whose_fault_it_is(
     class Fault:
         who, evidence = "leaf", "It was the leaf."
 
-    async def attribute(engine: Engine, run: str, question: Question) -> Fault:
-        asked.append((run, question.family.name, (await (await engine.store()).run(run)).status))
+    async def attribute(engine: Engine, run_id: str, question: Question, *, root: Provider | None = None) -> Fault:
+        assert isinstance(root, OracleModel)  # a script may be asked again
+        asked.append((run_id, question.family.name, (await (await engine.store()).run(run_id)).status))
         return Fault()
 
     plan = replace(GRID, sizes=(10_000,), strategies=("rlm",))
@@ -196,6 +198,27 @@ async def test_a_wrong_answer_is_asked_whose_fault_it_is(
     _, outcomes = await start(plan, attribute=attribute)
     assert (outcomes[0].fault, outcomes[0].evidence) == ("leaf", "It was the leaf.")
     assert asked == [(outcomes[0].run, "sum-by-user", "answered")]
+
+
+async def test_where_no_habit_answers_nobody_is_at_fault(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Fault:
+        who, evidence = "scheduler", "It is."
+
+    async def attribute(engine: Engine, run_id: str, question: Question, *, root: Provider | None = None) -> Fault:
+        asked.append(run_id)
+        return Fault()
+
+    monkeypatch.setattr(Question, "is_right", lambda self, answer: False)  # so nothing is learned
+    _, outcomes = await start(replace(GRID, sizes=(10_000,), strategies=("habit",)), attribute=attribute)
+    (outcome,) = [one for one in outcomes if one.part == "grid"]
+    assert (outcome.fault, outcome.answered_by) == (None, "")
+    assert outcome.run not in asked
+    assert {one.run for one in outcomes} - {outcome.run} == set(asked)  # those that should have taught one were wrong
+    assert outcome.evidence.startswith("No habit answers this")
 
 
 async def test_a_library_stays_out_of_the_repository_around_it(start: Callable[..., Any], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from habit.calls.call import Call, Message, Reply
 from habit.calls.events import CallEnded, CallFinished, CallRetried, CallStarted
 from habit.cli.progress import Progress
 from habit.errors import CallFailed
-from habit.events import CellFinished, CellStarted, ChildStarted, RunStarted
+from habit.events import CellFinished, CellStarted, ChildStarted, RunStarted, SchedulerChosen
 
 CALL = Call("m", (Message("user", "?"),), "leaf")
 STARTED = RunStarted("R1", "mock:model", "rlm")
@@ -33,6 +33,17 @@ def _stderr(monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> Stream:
 def _text(stream: Stream) -> str:
     stream.flush()
     return stream.bytes.getvalue().decode()
+
+
+def test_it_says_how_a_question_is_answered_for_which_there_is_no_habit(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = _stderr(monkeypatch, terminal=False)
+    progress = Progress()
+    progress.on_event(SchedulerChosen(None, "the library is empty"))
+    progress.on_event(SchedulerChosen(None, "the library is empty; it is short prose", "direct"))
+    assert _text(screen).splitlines() == [
+        "No habit: the library is empty. The model writes a program.",
+        "No habit: the library is empty; it is short prose. One call reads it all.",
+    ]
 
 
 def test_it_counts_what_happens(monkeypatch: pytest.MonkeyPatch) -> None:

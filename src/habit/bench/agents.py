@@ -15,6 +15,7 @@ from typing import Any
 from habit.bench.data import Dataset, Message
 from habit.bench.families import Family, top
 from habit.bench.large import favourite, near_pairs, pairs_of_kind
+from habit.bench.near import bottom
 from habit.bench.reading import Reader
 from habit.bench.surveys import KINDS, SURVEYS, added
 
@@ -117,6 +118,14 @@ def _counted(given: Mapping[str, Any], state: State) -> int:
     return sum(counts[place] for user, counts in state["sums"].items() if user in users)
 
 
+def _counted_besides(given: Mapping[str, Any], state: State) -> int:
+    """The messages that are not what ``given`` names: of another kind, or of users from elsewhere."""
+    place, here = KINDS.index(given["label"]), state.get("users")
+    if here is None:
+        return sum(sum(counts) - counts[place] for counts in state["sums"].values())
+    return sum(counts[place] for user, counts in state["sums"].items() if user not in here)
+
+
 def _spent(state: State) -> dict[str, int]:
     return {user: numbers[0] for user, numbers in state["sums"].items()}
 
@@ -127,6 +136,13 @@ def _ids(given: Mapping[str, Any], state: State) -> list[str]:
 
 _BY_SURVEY: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], Callable[[Mapping[str, Any], State], Any]]] = {
     **dict.fromkeys(("count-label", "count-kind", "label-by-city", "kind-by-city"), (lambda given: "kinds", _counted)),
+    **dict.fromkeys(("count-other-labels", "label-by-other-cities"), (lambda given: "kinds", _counted_besides)),
+    "users-of-label": (
+        lambda given: "kinds",
+        lambda given, state: sorted(
+            user for user, counts in state["sums"].items() if counts[KINDS.index(given["label"])]
+        ),
+    ),
     "ids-of-label": (lambda given: f"ids {given['label']}", _ids),
     "pairs-of-kind": (
         lambda given: "kinds",
@@ -137,6 +153,11 @@ _BY_SURVEY: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], Callable[[Map
     "compare-users": (
         lambda given: "spent",
         lambda given, state: _spent(state)[given["first"]] > _spent(state)[given["second"]],
+    ),
+    "bottom-spenders": (lambda given: "spent", lambda given, state: bottom(_spent(state), given["count"])),
+    "compare-users-less": (
+        lambda given: "spent",
+        lambda given, state: _spent(state)[given["first"]] < _spent(state)[given["second"]],
     ),
     "pairs-by-spend": (
         lambda given: "spent",
@@ -162,14 +183,23 @@ def _named(messages: Sequence[Message], ids: Sequence[str]) -> list[str]:
     return [known[one] for one in ids]
 
 
+def _number_of_matches(given: Mapping[str, Any], told: str) -> int:
+    return int(found[1].replace(",", "")) if (found := re.search(r"([\d,]+) matches", told)) else 0
+
+
 _Search = tuple[str, Callable[[Mapping[str, Any]], str], Callable[[Mapping[str, Any], str], Any]]
 _BY_SEARCH: Mapping[str, _Search] = {
     "latest-of-user": ("search", _of, lambda given, told: max(one.date for one in lines(told).messages)),
     "earliest-of-user": ("search", _of, lambda given, told: min(one.date for one in lines(told).messages)),
-    "log-count": (
-        "count",
-        lambda given: rf" {given['level']} \[{given['component']}\]",
-        lambda given, told: int(found[1].replace(",", "")) if (found := re.search(r"([\d,]+) matches", told)) else 0,
+    "second-of-user": ("search", _of, lambda given, told: sorted(one.date for one in lines(told).messages)[1]),
+    "largest-by-user": ("search", _of, lambda given, told: max(one.amount for one in lines(told).messages)),
+    "count-by-user": ("search", _of, lambda given, told: len(lines(told).messages)),
+    "log-count": ("count", lambda given: rf" {given['level']} \[{given['component']}\]", _number_of_matches),
+    "log-count-others": ("count", lambda given: rf" {given['level']} \[(?!{given['component']}\])", _number_of_matches),
+    "writer-of-message": (
+        "search",
+        lambda given: rf"\b{given['id']}\b",
+        lambda given, told: lines(told).messages[0].user,
     ),
     "needle-code": (
         "search",

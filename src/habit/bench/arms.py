@@ -19,6 +19,7 @@ from habit.bench.oracle import NAME as ORACLE
 from habit.bench.oracle import OracleModel, OracleModels
 from habit.bench.outcome import digest_of
 from habit.bench.plan import Item
+from habit.calls.provider import Provider
 from habit.config import Settings
 from habit.engine import Engine
 from habit.journal.sqlite import SqliteStore
@@ -92,6 +93,11 @@ class Arms:
         """The journal."""
         assert self._store is not None
         return self._store
+
+    @property
+    def root(self) -> Provider | None:
+        """The root that may be asked again at no cost; None for a model."""
+        return self._scripted.model if self.oracle else None
 
     @property
     def spent(self) -> float:

@@ -57,6 +57,8 @@ class Family:
     kind: Kind = "aggregation"
     ordered: bool = False
     """Whether the order of a list is part of the answer."""
+    near: str = ""
+    """The family in whose words, almost, it is asked; a habit for that one does not answer it."""
     look: str = "print(type(context), len(context))\nprint(str(context)[:300])"
 
     def question(self, parameters: Parameters, wording: int = 0) -> str:
@@ -134,18 +136,21 @@ READ_TABLES: Mapping[str, str] = {
     + "answers = {row['id']: row['answers'] for row in csv.DictReader(io.StringIO(context['replies.csv']))}",
 }
 """Code that reads two tables."""
-_LABELLED = "recursive_llm('What kind of message is this?', row['text'], returns=" + repr(sorted(LABELS)) + ")"
+LABELLED = "recursive_llm('What kind of message is this?', row['text'], returns=" + repr(sorted(LABELS)) + ")"
 
 
-def _user(rng: random.Random, data: Dataset) -> dict[str, Any]:
+def draw_user(rng: random.Random, data: Dataset) -> dict[str, Any]:
+    """A user who wrote something."""
     return {"user": rng.choice(sorted({message.user for message in data.messages}))}
 
 
-def _label(rng: random.Random, data: Dataset) -> dict[str, Any]:
+def draw_label(rng: random.Random, data: Dataset) -> dict[str, Any]:
+    """A kind of messages."""
     return {"label": rng.choice(sorted(LABELS))}
 
 
-def _two_users(rng: random.Random, data: Dataset) -> dict[str, Any]:
+def draw_two_users(rng: random.Random, data: Dataset) -> dict[str, Any]:
+    """Two of the users."""
     first, second = rng.sample(sorted({message.user for message in data.messages}), 2)
     return {"first": first, "second": second}
 
@@ -163,7 +168,8 @@ def top(spent: Mapping[str, int], count: int) -> list[str]:
     return sorted(spent, key=lambda user: (-spent[user], user))[:count]
 
 
-def _spent(data: Dataset, user: str) -> int:
+def spent(data: Dataset, user: str) -> int:
+    """What one user spent."""
     return sum(message.amount for message in data.messages if message.user == user)
 
 
@@ -172,17 +178,17 @@ FAMILIES: tuple[Family, ...] = (
         "count-label",
         ("How many messages are of the kind {label}?", "Count the messages of the kind {label}."),
         int,
-        _label,
+        draw_label,
         lambda data, given: sum(message.label == given["label"] for message in data.messages),
         "SELECT count(*) FROM messages WHERE label = :label",
-        f"kinds = [{_LABELLED} for row in rows]\nfound = sum(kind == {{label}} for kind in kinds)",
+        f"kinds = [{LABELLED} for row in rows]\nfound = sum(kind == {{label}} for kind in kinds)",
     ),
     Family(
         "sum-by-user",
         ("What is the total amount of {user}?", "How much did {user} spend in total?"),
         int,
-        _user,
-        lambda data, given: _spent(data, given["user"]),
+        draw_user,
+        lambda data, given: spent(data, given["user"]),
         "SELECT sum(amount) FROM messages WHERE user = :user",
         "found = 0\nfor row in rows:\n    if row['user'] == {user}:\n        found += int(row['amount'])",
     ),
@@ -201,7 +207,7 @@ FAMILIES: tuple[Family, ...] = (
         "latest-of-user",
         ("When was the latest message of {user}?", "What is the date of the last message of {user}?"),
         str,
-        _user,
+        draw_user,
         lambda data, given: max(message.date for message in data.messages if message.user == given["user"]),
         "SELECT max(date) FROM messages WHERE user = :user",
         "found = max(row['date'] for row in rows if row['user'] == {user})",
@@ -210,7 +216,7 @@ FAMILIES: tuple[Family, ...] = (
         "earliest-of-user",
         ("When was the earliest message of {user}?", "What is the date of the first message of {user}?"),
         str,
-        _user,
+        draw_user,
         lambda data, given: min(message.date for message in data.messages if message.user == given["user"]),
         "SELECT min(date) FROM messages WHERE user = :user",
         "found = min(row['date'] for row in rows if row['user'] == {user})",
@@ -219,8 +225,8 @@ FAMILIES: tuple[Family, ...] = (
         "compare-users",
         ("Did {first} spend more than {second}?", "Is the total amount of {first} greater than that of {second}?"),
         bool,
-        _two_users,
-        lambda data, given: _spent(data, given["first"]) > _spent(data, given["second"]),
+        draw_two_users,
+        lambda data, given: spent(data, given["first"]) > spent(data, given["second"]),
         "SELECT (SELECT sum(amount) FROM messages WHERE user = :first) > "
         "(SELECT sum(amount) FROM messages WHERE user = :second)",
         "def spent(user):\n    return sum(int(row['amount']) for row in rows if row['user'] == user)\n"
@@ -233,23 +239,23 @@ FAMILIES: tuple[Family, ...] = (
             "Which messages are of the kind {label}? Give their ids.",
         ),
         list[str],
-        _label,
+        draw_label,
         lambda data, given: [message.id for message in data.messages if message.label == given["label"]],
         "SELECT id FROM messages WHERE label = :label ORDER BY rowid",
-        f"found = []\nfor row in rows:\n    kind = {_LABELLED}\n"
+        f"found = []\nfor row in rows:\n    kind = {LABELLED}\n"
         "    if kind == {label}:\n        found.append(row['id'])",
     ),
     Family(
         "label-by-city",
         ("How many messages from {city} are of the kind {label}?", "Count the {label} messages from {city}."),
         int,
-        lambda rng, data: {"city": rng.choice(sorted(set(data.cities.values()))), **_label(rng, data)},
+        lambda rng, data: {"city": rng.choice(sorted(set(data.cities.values()))), **draw_label(rng, data)},
         lambda data, given: sum(
             message.label == given["label"] and data.cities[message.user] == given["city"] for message in data.messages
         ),
         "SELECT count(*) FROM messages JOIN users USING (user) WHERE city = :city AND label = :label",
         "mine = [row for row in rows if city_of[row['user']] == {city}]\n"
-        f"found = sum({_LABELLED} == {{label}} for row in mine)",
+        f"found = sum({LABELLED} == {{label}} for row in mine)",
         formats=("csv",),
         tables="users",
     ),

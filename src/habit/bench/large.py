@@ -13,6 +13,7 @@ from typing import Any
 
 from habit.bench.data import LABELS, Dataset
 from habit.bench.families import FAMILIES, Family, totals
+from habit.bench.near import NEAR
 from habit.bench.sized import PLACES, THREATENING
 
 PACK = 200
@@ -323,5 +324,5 @@ _NEW: tuple[Family, ...] = (
 _SCALING = ("sum-by-user", "top-spenders", "log-count")
 LARGE: tuple[Family, ...] = (*(one for one in FAMILIES if one.name in _SCALING), *_NEW)
 """Families whose programs are fair on inputs of any size, and whose answers stay short."""
-EVERY: tuple[Family, ...] = (*FAMILIES, *_NEW)
+EVERY: tuple[Family, ...] = (*FAMILIES, *NEAR, *_NEW)
 """All families; no two are asked in the same words."""

@@ -73,6 +73,8 @@ class Outcome:
     wasted_calls: int
     run: str
     """Its id in the journal beside this file."""
+    near: str = ""
+    """Of a near-miss: the family that it almost is."""
     learned: str = ""
     """The habit that was learned from it or mended after it, ``name@version``, or why none could be."""
     fault: str | None = None

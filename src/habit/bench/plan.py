@@ -60,6 +60,8 @@ class Plan:
     """Questions of each stream."""
     stream_families: Sequence[Family] = FAMILIES
     stream_strategies: Sequence[str] = STREAM_STRATEGIES
+    near: int = 8
+    """Every so manieth question of a stream is a near-miss; 0 for none."""
 
     def items(self) -> Iterator[Item]:
         """All of them; of learning as many attempts as there may be."""
@@ -87,13 +89,13 @@ class Plan:
     def _stream(self, noise: float, seed: int) -> Iterator[Item]:
         if not self.stream:
             return
-        library = f"stream-{self.stream}-{seed}-{digest_of([one.name for one in self.stream_families])[:4]}"
-        for number, question in enumerate(_stream_of(self.stream, seed, tuple(self.stream_families))):
+        library = f"stream-{self.stream}-{seed}-{digest_of([one.name for one in self.stream_families], self.near)[:4]}"
+        for number, question in enumerate(_stream_of(self.stream, seed, tuple(self.stream_families), self.near)):
             for strategy in self.stream_strategies:
                 mine = library if strategy == "auto" else ""
                 yield Item("stream", strategy, noise, question, seed, number, mine)
 
 
 @lru_cache(maxsize=8)
-def _stream_of(length: int, seed: int, families: tuple[Family, ...]) -> list[Question]:
-    return make_stream(length, seed, families)
+def _stream_of(length: int, seed: int, families: tuple[Family, ...], near: int) -> list[Question]:
+    return make_stream(length, seed, families, near=near)

@@ -291,6 +291,7 @@ def _streams(who: str | int | float, mark: str, outcomes: Sequence[Outcome]) -> 
         lines["tokens"][str(strategy)] = _line(_sums(means))
         lines["right"][str(strategy)] = _line(_sums(_by_number(mine, lambda one: float(one.right))))
     numbers = [f"{number}" for number in NUMBERS]
+    near = [one for one in stream if one.near]
     return [
         Section(
             f"Questions that recur: {who}",
@@ -299,6 +300,7 @@ def _streams(who: str | int | float, mark: str, outcomes: Sequence[Outcome]) -> 
                 Table(str(who), ("strategy", *_RIGHT, "by habits", *_COSTS), rows),
                 Table(f"{who}: tokens spent after so many questions, all together", ("strategy", *numbers), reached),
                 Table(f"{who}: tokens of a family's first, fifth … question", ("strategy", *numbers), repeated),
+                *([_near_misses(str(who), near)] if near else []),
             ],
             [
                 Plot(f"{mark}-stream-tokens", f"Tokens spent: {who}", "questions", "tokens", lines["tokens"]),
@@ -306,6 +308,16 @@ def _streams(who: str | int | float, mark: str, outcomes: Sequence[Outcome]) -> 
             ],
         )
     ]
+
+
+def _near_misses(who: str, outcomes: Sequence[Outcome]) -> Table:
+    """Whether a habit was taken for questions that are almost, but not, those of its family."""
+    rows = []
+    for strategy, mine in grouped(outcomes, _strategy).items():
+        reused = sum("@" in one.answered_by and one.answered_by.partition("@")[0] != one.family for one in mine)
+        rows.append([str(strategy), *_rightness(mine), f"{reused:,}"])
+    headers = ("strategy", *_RIGHT, "answered by a habit for other questions")
+    return Table(f"{who}: near-misses, in almost the words of another family", headers, rows)
 
 
 def _by_number(outcomes: Sequence[Outcome], figure: Callable[[Outcome], float]) -> list[float]:
@@ -362,7 +374,7 @@ def _wrong(outcomes: Sequence[Outcome]) -> list[Section]:
     wrong = [one for one in outcomes if not one.right]
     if not wrong:
         return [Section("Wrong answers", ["There are none."])]
-    ways = Counter((who_of(one), one.strategy, one.status, one.fault or "not asked") for one in wrong)
+    ways = Counter((who_of(one), one.strategy, one.status, one.fault or _unasked(one)) for one in wrong)
     errors = Counter((one.strategy, _short(one.error)) for one in wrong if one.error)
     return [
         Section(
@@ -381,6 +393,10 @@ def _wrong(outcomes: Sequence[Outcome]) -> list[Section]:
             ],
         )
     ]
+
+
+def _unasked(outcome: Outcome) -> str:
+    return "not asked" if outcome.answered_by or not outcome.evidence else "no answer"
 
 
 def _not_learned(outcomes: Sequence[Outcome]) -> list[Section]:

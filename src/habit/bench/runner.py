@@ -17,6 +17,7 @@ from habit.bench.plan import Item, Plan
 from habit.bench.stream import look_after, tokens_used, usages_besides
 from habit.bench.tasks import Question
 from habit.calls.budget import Budget
+from habit.calls.provider import Provider
 from habit.config import Settings
 from habit.engine import Engine
 from habit.errors import BudgetExceeded, HabitError, RunError
@@ -43,7 +44,14 @@ class Fault(Protocol):
         ...
 
 
-Attribute = Callable[[Engine, str, Question], Awaitable[Fault]]
+class Attribute(Protocol):
+    """Finds out whose fault the wrong answer of a run is."""
+
+    def __call__(
+        self, engine: Engine, run_id: str, question: Question, *, root: Provider | None = None
+    ) -> Awaitable[Fault]:
+        """``root`` is the run's root, where it may be asked again."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -143,8 +151,8 @@ class Bench:
         """What a second start looks up."""
         told = self._arms.told(self._arms.settings_of(item))
         how = [item.strategy, self._arms.model, item.noise, self._arms.latency, told]
-        length = self.plan.stream if item.part == "stream" else 0
-        return digest_of(item.planned.key, item.part, item.seed, item.number, length, item.library, *how)
+        stream = [self.plan.stream, self.plan.near] if item.part == "stream" else 0
+        return digest_of(item.planned.key, item.part, item.seed, item.number, stream, item.library, *how)
 
     @property
     def _spent(self) -> float:
@@ -202,8 +210,10 @@ class Bench:
         outcome = await self._with_extras(outcome, item)
         if right or self._attribute is None:
             return outcome
+        if item.strategy == "habit" and run.answer is None:  # nothing was answered, so nothing was answered wrongly
+            return replace(outcome, evidence=run.error or run.why)
         try:
-            fault = await self._attribute(arm.engine, run.id, question)
+            fault = await self._attribute(arm.engine, run.id, question, root=self._arms.root)
         except HabitError as problem:  # the outcome stands without it
             return replace(outcome, evidence=f"whose fault it is could not be found out: {problem}")
         return replace(outcome, fault=fault.who, evidence=fault.evidence)
@@ -281,6 +291,7 @@ def _outcome_of(run: Run, item: Item, question: Question, truth: object) -> Outc
         question_key=item.planned.key,
         kind=question.kind,
         family=question.family.name,
+        near=question.family.near,
         size=0,
         form=question.form,
         seed=item.seed,

@@ -17,6 +17,7 @@ import anyio.to_thread
 
 from habit.bench.data import make_dataset
 from habit.bench.families import FAMILIES, Family
+from habit.bench.near import NEAR
 from habit.bench.oracle import OracleModel, OracleModels
 from habit.bench.tasks import Question
 from habit.config import Settings
@@ -64,15 +65,24 @@ class Step:
 
 
 def make_stream(
-    length: int, seed: int = 0, families: Sequence[Family] = FAMILIES, *, size: int = 24, drift: bool = True
+    length: int,
+    seed: int = 0,
+    families: Sequence[Family] = FAMILIES,
+    *,
+    size: int = 24,
+    drift: bool = True,
+    near: int = 0,
 ) -> list[Question]:
     """``length`` questions: families in random order, a new input of ``size`` records for each, and with ``drift``
-    another format from the middle on."""
+    another format from the middle on. Every ``near``-th is a near-miss of its family where there is one; 0 is none."""
+    misses = {one.near: one for one in NEAR}
     rng = random.Random(seed)
     order = [families[number % len(families)] for number in range(length)]
     rng.shuffle(order)
     questions = []
     for number, family in enumerate(order):
+        if near and number % near == near - 1:
+            family = misses.get(family.name, family)
         dataset = make_dataset(seed * 100_003 + number, size)
         form = family.formats[len(family.formats) - 1 if drift and number >= length // 2 else 0]
         questions.append(Question(family, dataset, form, family.draw(rng, dataset)))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _LIVE_SECONDS = 0.1
 _PLAIN_SECONDS = 15.0
+_AFRESH = {"rlm": "The model writes a program.", "direct": "One call reads it all."}
+"""What happens where no habit answers."""
 
 
 class Progress:
@@ -77,7 +79,8 @@ class Progress:
                 if event.habit is not None:
                     self._above(note_line, f"Answering with the habit {event.habit} ({event.why}).")
                 elif event.why:
-                    self._above(note_line, f"No habit: {event.why}. The model writes a program.")
+                    how = _AFRESH.get(event.scheduler, _AFRESH["rlm"])
+                    self._above(note_line, f"No habit: {event.why}. {how}")
             case HabitGaveUp():
                 self.warn(f"{event.habit} gave up: {event.why}. The model writes a program afresh.")
             case CellStarted():
