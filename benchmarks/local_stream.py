@@ -1,11 +1,13 @@
 """What the local model gets right in one call, as RLM, and as RLM with a library: one stream asked in three ways.
 
     python benchmarks/local_stream.py DIR [--questions 60] [--seeds 0 1 2] [--records 16] [--model local]
+    python benchmarks/local_stream.py DIR --tell
 
 A habit is learned from the first right answer of its family, which the generator's truth approves; nothing is approved
 after that. Each question is asked in all three ways before the next, and each answer is a line of DIR/outcomes.jsonl;
 a second start goes on where the first one stopped. Where no habit answers, the answer with a library is the one that
-the RLM has just given to the same question, and its cost is added: nothing is asked twice.
+the RLM has just given to the same question, and its cost is added: nothing is asked twice. ``--tell`` prints what the
+outcomes come to.
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ import argparse
 import asyncio
 import json
 import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 import anyio.to_thread
 
+from habit.bench.chances import mcnemar, wilson
 from habit.bench.stream import look_after, make_stream
 from habit.bench.tasks import Question
 from habit.config import Settings
@@ -60,9 +66,11 @@ async def stream(folder: Path, seed: int, given: argparse.Namespace, done: set[t
                     lines["library"]["learned"] = await learned(
                         engines["rlm"], lines["rlm"]["run"], question, repository
                     )
-            told = [json.dumps({"seed": seed, "number": number, "arm": arm, **line}) for arm, line in lines.items()]
+            lines_said = [
+                json.dumps({"seed": seed, "number": number, "arm": arm, **line}) for arm, line in lines.items()
+            ]
             with (folder / "outcomes.jsonl").open("a") as file:
-                file.write("".join(line + "\n" for line in told))
+                file.write("".join(line + "\n" for line in lines_said))
 
 
 async def ask(engine: Engine, question: Question) -> dict[str, Any]:
@@ -128,6 +136,52 @@ async def figures(engine: Engine, run: Run) -> dict[str, Any]:
     }
 
 
+def told(outcomes: Sequence[Mapping[str, Any]]) -> str:
+    """What the outcomes come to: a table of the three ways, and what became of questions that a habit answered."""
+    by_arm = {arm: {(one["seed"], one["number"]): one for one in outcomes if one["arm"] == arm} for arm in ARMS}
+    asked = [key for key in by_arm["direct"] if all(key in mine for mine in by_arm.values())]
+    lines = [
+        "| | right | 95 % | root tokens | leaf tokens | seconds a question, median |",
+        "|---|---|---|---|---|---|",
+    ]
+    for arm, mine in by_arm.items():
+        each = [mine[key] for key in asked]
+        right = sum(one["right"] for one in each)
+        low, high = wilson(right, len(each))
+        lines.append(
+            f"| {arm} | {right} of {len(each)}, {100 * right / len(each):.0f} % | {100 * low:.0f}–{100 * high:.0f} "
+            f"| {fmean(one['root_tokens'] for one in each):,.0f} | {fmean(one['leaf_tokens'] for one in each):,.0f} "
+            f"| {median(one['seconds'] for one in each):.1f} |"
+        )
+    better, worse = (
+        sum(by_arm["library"][key]["right"] == wins and by_arm["rlm"][key]["right"] != wins for key in asked)
+        for wins in (True, False)
+    )
+    hits = [key for key in asked if by_arm["library"][key]["habit"]]
+    lines += [
+        "",
+        f"Against RLM, a library made {better} answers right and {worse} wrong (p = {mcnemar(better, worse):.3f}).",
+        f"Habits answered {len(hits)}, {sum(by_arm['library'][key]['right'] for key in hits)} rightly; RLM answered "
+        f"{sum(by_arm['rlm'][key]['right'] for key in hits)} of the same rightly.",
+        f"Questions by seed: {dict(Counter(seed for seed, _ in asked))}. "
+        f"Habits learned: {sum(bool(one.get('learned')) for one in by_arm['library'].values())}.",
+        "",
+        "| family | asked | direct | rlm | library | by habits |",
+        "|---|---|---|---|---|---|",
+    ]
+    for family in sorted({by_arm["rlm"][key]["family"] for key in asked}):
+        keys = [key for key in asked if by_arm["rlm"][key]["family"] == family]
+        rights = " | ".join(str(sum(mine[key]["right"] for key in keys)) for mine in by_arm.values())
+        lines.append(f"| {family} | {len(keys)} | {rights} | {sum(key in hits for key in keys)} |")
+    return "\n".join(lines)
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The outcomes there are."""
+    path = folder / "outcomes.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -136,15 +190,16 @@ async def main() -> None:
     parser.add_argument("--records", type=int, default=16, help="records of each input")
     parser.add_argument("--cells", type=int, default=4, help="most cells of a run")
     parser.add_argument("--model", default="local")
+    parser.add_argument("--tell", action="store_true", help="ask nothing, print what the outcomes come to")
     given = parser.parse_args()
+    if given.tell:
+        print(told(read(given.folder)))
+        return
     given.folder.mkdir(parents=True, exist_ok=True)
     for role in ("AUTHOR", "COMMITTER"):
         os.environ.setdefault(f"GIT_{role}_NAME", "bench")
         os.environ.setdefault(f"GIT_{role}_EMAIL", "bench@localhost")
-    lines = (
-        (given.folder / "outcomes.jsonl").read_text().splitlines() if (given.folder / "outcomes.jsonl").exists() else []
-    )
-    done = {(told["seed"], told["number"]) for told in map(json.loads, lines)}
+    done = {(one["seed"], one["number"]) for one in read(given.folder)}
     for seed in given.seeds:
         await stream(given.folder, seed, given, done)
 
