@@ -129,7 +129,7 @@ class Comparison(Bench):
         given = {"url": self.servers["later"].url, "model": "bare", "count": count, "times": 1, "one_by_one": True}
         done = environment.run_side(Path(sys.executable), "bare", given, self.folder)
         self.servers["later"].arrivals()
-        self._against_sequence("bare", self._dependent_loop(), done, count, 1.05)
+        self._against_sequence("bare", self._dependent_loop(), done, count)
 
     def loop(self, side: str) -> None:
         count = self.sizes.loop
@@ -144,7 +144,7 @@ class Comparison(Bench):
         count = self.sizes.dependent
         name = self._dependent_loop()
         done = self.warm(side, f"dependent-x{count}")
-        self._against_sequence(side, name, done, count, 1.05)
+        self._against_sequence(side, name, done, count)
         self._wasted(side, name, done, WINDOW)
 
     def _dependent_loop(self) -> str:
@@ -175,7 +175,7 @@ class Comparison(Bench):
     def _comprehension(self, name: str) -> str:
         return f"a comprehension of {self.sizes.batch:,} leaf calls at 500 ms, {name}"
 
-    def _against_sequence(self, side: str, name: str, done: Finished, count: int, aim: float) -> None:
+    def _against_sequence(self, side: str, name: str, done: Finished, count: int, aim: float | None = None) -> None:
         self.row(f"{name} ÷ one call after the other", "×", aim).add(side, done.said["seconds"][-1] / (count * 0.05))
 
     def _wasted(self, side: str, name: str, done: Finished, aim: float) -> None:
@@ -321,16 +321,16 @@ class Comparison(Bench):
         batch = f"{self.sizes.batch:,} leaf calls in one batch at 50 ms"
         bare_seconds = self.rows[f"{batch}, all at once"].values["bare"]
         for name in ("defaults", "all at once"):
-            against = self.row(f"the batch, {name} ÷ the bare client's, all at once", "×", 1.3)
+            against = self.row(f"the batch, {name} ÷ the same calls by the bare client", "×", 1.3)
             for side in SIDES:
                 for ours, bare in zip(self.rows[f"{batch}, {name}"].values.get(side, ()), bare_seconds, strict=False):
                     against.add(side, ours / bare)
         sequence = self.rows[f"{self._dependent_loop()} ÷ one call after the other"].values
-        against = self.row(f"{self._dependent_loop()} ÷ the bare client's, one after the other", "×", 1.05)
+        against = self.row(f"{self._dependent_loop()} ÷ the same calls by the bare client", "×", 1.05)
         for ours, bare in zip(sequence["habit"], sequence["bare"], strict=False):
             against.add("habit", ours / bare)
         bare_seconds = self.rows[self._comprehension("all at once")].values["bare"]
         for name in ("defaults", "all at once"):
-            against = self.row(f"the comprehension, {name} ÷ the bare client's batch, all at once", "×", 2)
+            against = self.row(f"the comprehension, {name} ÷ the same calls by the bare client", "×", 2)
             for ours, bare in zip(self.rows[self._comprehension(name)].values["habit"], bare_seconds, strict=False):
                 against.add("habit", ours / bare)

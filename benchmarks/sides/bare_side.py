@@ -1,4 +1,4 @@
-"""The bare client: asyncio and aiohttp, no more than what it takes to send the same leaf calls and read the replies."""
+"""The bare client: asyncio and aiohttp, no more than what it takes to send the same calls and read the replies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import aiohttp
 
 
 async def batch(url: str, count: int, one_by_one: bool) -> float:
-    """Seconds for ``count`` leaf calls, all of them under way at once or one after the other."""
+    """Seconds for a call in the place of the root's, and then ``count`` leaf calls, at once or one after the other."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def call(number: int) -> str:
@@ -22,12 +22,13 @@ async def batch(url: str, count: int, one_by_one: bool) -> float:
             return str(answer["choices"][0]["message"]["content"])
 
         started = time.perf_counter()
+        replies = [await call(count)]
         if one_by_one:
-            replies = [await call(number) for number in range(count)]
+            replies += [await call(number) for number in range(count)]
         else:
-            replies = await asyncio.gather(*(call(number) for number in range(count)))
+            replies += await asyncio.gather(*(call(number) for number in range(count)))
         seconds = time.perf_counter() - started
-    assert replies == ["yes"] * count
+    assert replies == ["yes"] * (count + 1)
     return seconds
 
 
