@@ -22,6 +22,10 @@ from support.library_bench import (
 ONLY_NEW = MENDED.replace("isinstance(context, str)", "False")
 WRONG_ON_NEW = MENDED.replace('row["body"]', 'row["sender"]')
 IMPORTS = MENDED.replace("import io", "import io\nimport socket")
+BY_HEART = MENDED.replace("    else:\n", "    else:\n        return 1\n")
+POSITION = MENDED.replace("for row in context]", "for row in context[0:1]]")
+READ = MENDED.replace("for row in context]", 'for row in context if row["sender"] == "ann"]')
+ONE_LABEL = MENDED.replace("== label", '== "spam"')
 ENDLESS = MENDED.replace("    count = 0", "    while True:\n        pass\n    count = 0")
 
 
@@ -50,6 +54,7 @@ async def test_a_repair_comes_as_a_candidate_with_both_cases(bench: LibraryBench
     candidate = repository.candidate("count-label").habit
     assert candidate.source == MENDED
     assert [contract.kind for contract in candidate.spec.contracts] == ["text", "json"]
+    assert candidate.spec.also[0].postconditions == ({"rule": "at_least", "value": 0}, {"rule": "at_most_records"})
     assert candidate.spec.provenance.repairs == "count-label@1"
     assert run.id in candidate.spec.provenance.runs
     new = next(case for name, case in candidate.cases.items() if name != "first")
@@ -71,8 +76,13 @@ async def test_a_repair_comes_as_a_candidate_with_both_cases(bench: LibraryBench
         ("def scheduler(context, recursive_llm, *, label):\n    return 1 / 0\n", "ZeroDivisionError"),
         ("I can't do that.", "scheduler.py"),
         (SOURCE, "on the new input it fails: "),
+        (BY_HEART, "its code gives the same answer whatever the input holds"),
+        (POSITION, "1 cuts this very input at a fixed place"),
+        (READ, "'ann' is a value that was read in the input"),
+        (ONE_LABEL, "'spam' is the value of label in one question"),
     ],
-    ids=["old case", "new input", "import", "endless", "raises", "no code", "unchanged"],
+    ids=["old case", "new input", "import", "endless", "raises", "no code", "unchanged"]
+    + ["the answer", "a position", "a value", "a parameter"],
 )
 async def test_what_does_not_do_is_told_and_tried_once_more(bench: LibraryBench, program: str, why: str) -> None:
     model = repairer(program, MENDED)

@@ -24,8 +24,11 @@ from habit.librarian import Asking
 from habit.library.checks import examine
 from habit.library.contract import contract_for, infer_contract, observe
 from habit.library.contract.places import goes_by_place
+from habit.library.crystallise.anew import must_hold_nothing_read
 from habit.library.crystallise.cutting import case_of
-from habit.library.crystallise.recording import record_run
+from habit.library.crystallise.dependence import must_depend
+from habit.library.crystallise.recording import RecordedRun, record_run
+from habit.library.crystallise.refusal import CannotLearn
 from habit.library.crystallise.rehearsing import rehearse
 from habit.library.habit import Habit
 from habit.library.repository import Repository
@@ -36,6 +39,7 @@ from habit.library.spec import Provenance
 from habit.library.using import budget_of
 from habit.resources import Resources
 from habit.run import Run, plain
+from habit.sandbox.session import Sandbox
 from habit.schedulers.habit import Chosen
 from habit.syntax import parse
 
@@ -120,7 +124,12 @@ async def _tried(
         return f"on the new input it answers {found} and the right answer is {_as_json(expected)}"
     record = await (await resources.store()).run(run.id)
     recorded = replace(await record_run(record, resources), answer=expected)
-    rehearsed = await rehearse(sandbox, source, recorded, breakage.parameters)
+    try:
+        rehearsed = await rehearse(sandbox, source, recorded, breakage.parameters)
+        if source != breakage.habit.source:
+            await _must_be_learned(sandbox, source, recorded, breakage)
+    except CannotLearn as refusal:
+        return refusal.reason
     contract = contract_for(candidate.spec, facts)
     case = replace(
         await case_of(sandbox, source, recorded, dict(breakage.parameters), rehearsed, contract),
@@ -150,6 +159,13 @@ async def _tried(
     return ""
 
 
+async def _must_be_learned(sandbox: Sandbox, source: str, run: RecordedRun, breakage: Breakage) -> None:
+    """Raises CannotLearn when new code has the answer, or anything else of the new input, by heart."""
+    habit, values = breakage.habit, breakage.parameters
+    must_hold_nothing_read(source, run, values, contracts=habit.spec.contracts, before=habit.source)
+    await must_depend(sandbox, source, run, values)
+
+
 def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:
     """The habit with the new code; it takes the new layout of input beside the old ones."""
     old = breakage.habit.spec
@@ -157,6 +173,8 @@ def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:
         [breakage.context],
         answer_type=old.answer_type,
         answers=[plain(breakage.run.answer)],
+        operation=old.intent.operation,
+        parameters=[breakage.parameters],
         closed=_goes_by_place(source),
     )
     fits_already = any(

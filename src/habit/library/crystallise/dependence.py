@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from habit.contexts.context import Context
@@ -19,21 +20,50 @@ from habit.library.rehearsal import ReplySource, stage
 from habit.library.same import same_answer
 from habit.sandbox.session import LlmRequest, Sandbox
 
+_FAILED = object()
+"""Stands for the answer of code that gives none."""
 _MOST_BYTES = 1 << 20
 """Inputs above this are cut before they are changed: dependence shows on a part as well."""
 
 
 async def must_depend(sandbox: Sandbox, source: str, run: RecordedRun, values: Mapping[str, Any]) -> None:
     """Raises CannotLearn when ``source`` gives the answer of ``run`` on every other input too."""
-    for context, replies in _others(run):
-        async with stage(sandbox, context, run.returns.check) as here:
-            rehearsed = await here.play(source, values, replies)
-        if rehearsed.result.status != "answered" or not same_answer(run.returns, rehearsed.answer, run.answer):
-            return
+    others: list[tuple[Context, ReplySource]] = list(_others(run))
+    for given in (values, *_exchanged(values)):
+        known = _AnyReply(run.exchanges)
+        first = run.answer if given is values else await _answer(sandbox, source, run, run.context, given, known)
+        if first is _FAILED:
+            continue
+        for context, replies in others:
+            other = await _answer(sandbox, source, run, context, given, replies)
+            if other is _FAILED or not same_answer(run.returns, other, first):
+                return
     raise CannotLearn(
         "its code gives the same answer whatever the input holds",
         "ask again for an answer that code computes from `context`",
     )
+
+
+async def _answer(
+    sandbox: Sandbox,
+    source: str,
+    run: RecordedRun,
+    context: Context,
+    values: Mapping[str, Any],
+    replies: ReplySource,
+) -> Any:
+    """What ``source`` answers, or that it fails."""
+    async with stage(sandbox, context, run.returns.check) as here:
+        rehearsed = await here.play(source, values, replies)
+    return rehearsed.answer if rehearsed.result.status == "answered" else _FAILED
+
+
+def _exchanged(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The parameters with two of one type in each other's place: *less than* is false of most inputs, and then *more
+    than* shows what they hold."""
+    for one, other in combinations(values, 2):
+        if type(values[one]) is type(values[other]):
+            yield {**values, one: values[other], other: values[one]}
 
 
 def _others(run: RecordedRun) -> Iterator[tuple[Context, ReplySource]]:

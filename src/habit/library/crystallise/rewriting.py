@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,13 +10,9 @@ from habit.calls.returns import Returns
 from habit.errors import BudgetExceeded, CallFailed
 from habit.library.checks.examine import examine
 from habit.library.checks.report import Report
+from habit.library.crystallise.anew import must_hold_nothing_read
 from habit.library.crystallise.asking import ask_once, unfenced
-from habit.library.crystallise.composing import is_carried
 from habit.library.crystallise.dependence import must_depend
-from habit.library.crystallise.evidence import Evidence
-from habit.library.crystallise.judging import Judge
-from habit.library.crystallise.levels import Levels
-from habit.library.crystallise.literals import Literals
 from habit.library.crystallise.recording import RecordedRun
 from habit.library.crystallise.refusal import CannotLearn
 from habit.library.crystallise.rehearsing import rehearse
@@ -64,7 +59,7 @@ async def _tried(
     if not report.green:
         raise CannotLearn(report.troubles()[0], remedy)
     for run, given in zip(runs, values, strict=True):
-        _must_hold_nothing_read(habit.source, run)
+        must_hold_nothing_read(habit.source, run, given, contracts=habit.spec.contracts)
         await rehearse(sandbox, habit.source, run, given)
         await must_depend(sandbox, habit.source, run, given)
     if lost := set(before.held) - set(report.held):
@@ -74,16 +69,3 @@ async def _tried(
         raise CannotLearn(more, remedy)
     ceiling = report.ceiling or habit.spec.ceiling
     return replace(habit, spec=habit.spec.model_copy(update={"ceiling": ceiling})), report
-
-
-def _must_hold_nothing_read(source: str, run: RecordedRun) -> None:
-    """Raises CannotLearn when a literal comes from the input, or says again what is a parameter."""
-    program = [node for node in ast.parse(source).body if not is_carried(node)]
-    evidence = Evidence(run.query, run.context, run.answer)
-    literals = Literals(program)
-    levels = Levels(program, context_is_list=isinstance(run.context.value(), list))
-    judge = Judge(literals, levels, evidence)
-    for site in literals.sites:
-        verdict = judge.judge(site)
-        if verdict.kind == "reject":
-            raise CannotLearn(f"{site.node.value!r:.60} {verdict.reason}", "the code stays as it was")
