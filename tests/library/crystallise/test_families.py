@@ -136,7 +136,8 @@ async def test_a_name_that_will_not_do_is_not_taken(sandbox: Sandbox) -> None:
 REWRITES = {
     "same": ("return sum(row['sender'] == sender for row in table(context))", ""),
     "wrong": ("return len(table(context))", "it answers 12 instead of 2"),
-    "written down": ("return sum(row['sender'] == 'bob' for row in table(context)) if sender else 2", "bob"),
+    "written down": ("return sum(row['sender'] == sender for row in table(context)) if sender else 2", "2 is the answer"),
+    "for one value": ("return sum(row['sender'] == 'bob' for row in table(context))", "'bob' is the value of sender"),
     "a file": ("return len(open('x').read())", "open"),
 }
 
@@ -153,6 +154,7 @@ async def test_a_rewrite_is_kept_only_if_all_checks_pass(sandbox: Sandbox, kind:
     assert learned.report.green
     assert (line in learned.habit.source) == (reason == "")
     assert len(learned.rejected) == (reason != "")
+    assert all(reason in one for one in learned.rejected)
 
 
 async def test_a_call_made_while_learning_is_not_replayed(sandbox: Sandbox) -> None:
