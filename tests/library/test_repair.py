@@ -153,3 +153,17 @@ async def test_code_that_only_the_contract_kept_from_the_input_is_tried_before_a
     candidate = Repository.open(bench.library).candidate("count-label").habit
     assert (candidate.source, len(candidate.cases)) == (MENDED, 2)
     assert [contract.kind for contract in candidate.spec.contracts] == ["text", "json"]
+
+
+async def test_what_is_repaired_takes_the_input_that_it_was_repaired_for(bench: LibraryBench) -> None:
+    marked = MONDAY.replace("\n", "\r\n")  # the same columns: only the line ends are others
+    model = Model(lambda prompt: afresh("csv", "spam"))
+    async with bench.engine(model) as engine:
+        run = await engine.ask("How many messages are spam?", marked, returns=int)
+        await engine.settled()
+        assert (run.answer, run.habit) == (2, None)
+        assert "not about this input" in run.why
+        assert model.repairs_asked == []
+        bench.approve(Repository.open(bench.library).candidate("count-label").habit)
+        again = await engine.ask("How many messages are spam?", marked, returns=int)
+    assert (again.answer, again.habit) == (2, "count-label@2")

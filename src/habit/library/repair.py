@@ -62,7 +62,9 @@ class Breakage:
     clause: str
     """What was violated, or why the habit gave up."""
     ran: bool = True
-    """Whether the habit's code was run on this input, and gave up; else its contract kept it from that."""
+    """Whether the habit's code was run on this input; else its contract kept it from that."""
+    disputed: bool = False
+    """Whether the habit gave another answer, in which case a person must say who is right."""
 
 
 async def repair(breakage: Breakage, resources: Resources, repository: Repository, ask: Asking) -> Notice:
@@ -149,11 +151,14 @@ async def _tried(
         report = await examine(sandbox, whole, mutants=0)
     if not report.green:
         return report.troubles()[0]
-    if whole.spec.policy == "pure-and-green":
+    settles = whole.spec.policy == "pure-and-green" and not breakage.disputed
+    if settles:
         report = await examine(sandbox, whole)
 
     def propose() -> None:
-        settle(repository, repository.propose(whole), report)
+        proposed = repository.propose(whole)
+        if settles:
+            settle(repository, proposed, report)
 
     await anyio.to_thread.run_sync(propose)
     return ""
@@ -177,13 +182,9 @@ def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:
         parameters=[breakage.parameters],
         closed=_goes_by_place(source),
     )
-    fits_already = any(
-        (one.kind, one.shape, one.fields) == (new_layout.kind, new_layout.shape, new_layout.fields)
-        for one in old.contracts
-    )
     spec = old.model_copy(
         update={
-            "also": old.also if fits_already else (*old.also, new_layout),
+            "also": old.also if breakage.ran else (*old.also, new_layout),
             "provenance": Provenance(
                 runs=tuple(dict.fromkeys((*old.provenance.runs, breakage.run.id, written.id))),
                 model=old.provenance.model,

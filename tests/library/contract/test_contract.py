@@ -307,6 +307,18 @@ def test_a_line_pattern_is_always_safe_and_fits_its_lines(lines: list[str]) -> N
 
 
 @pytest.mark.parametrize(
+    ("lines", "pattern"),
+    [
+        ([f"2026-0{n}-11 ok" for n in range(1, 7)], r"\d{4}\-\d{2}\-\d{2}\ ok"),
+        ([f"took {n} ms of {n * 111} at 09:{n:02}" for n in range(1, 7)], r"took\ \d++\ ms\ of\ \d++\ at\ \d{2}:\d{2}"),
+    ],
+    ids=["dates", "numbers"],
+)
+def test_only_numbers_filled_up_with_zeros_are_of_one_width(lines: list[str], pattern: str) -> None:
+    assert line_pattern(lines) == pattern
+
+
+@pytest.mark.parametrize(
     "pattern", ["(a+)+$", "a*", "(?:x|y)", r"\d+\d+", ".*", "a{1000}", r"\w++", "a|b", "[a-z]+", "\\"]
 )
 def test_a_pattern_that_could_take_forever_is_never_tried(pattern: str) -> None:

@@ -212,6 +212,19 @@ answer([label for reply in replies for label in reply].count("spam"))
         elsewhere=(OTHER_MESSAGES, {"wanted_label": "ham"}, 2),
     ),
     Script(
+        "count by a label that every question has a word of",
+        "How many tickets are of the kind question?",
+        TICKETS,
+        [
+            "kinds = [recursive_llm('What kind of ticket is it?', t['text'], returns=['question', 'complaint', 'other']) "
+            "for t in context]\nanswer(sum(kind == 'question' for kind in kinds))",
+        ],
+        1,
+        leaf=lambda question, text: "question" if "?" in text else "complaint" if "late" in text else "other",
+        parameters={"label": "question"},
+        elsewhere=(TICKETS, {"label": "complaint"}, 1),
+    ),
+    Script(
         "count by label, a map and a Counter",
         "How many of the messages are ham?",
         MESSAGES,

@@ -136,7 +136,10 @@ async def test_a_name_that_will_not_do_is_not_taken(sandbox: Sandbox) -> None:
 REWRITES = {
     "same": ("return sum(row['sender'] == sender for row in table(context))", ""),
     "wrong": ("return len(table(context))", "it answers 12 instead of 2"),
-    "written down": ("return sum(row['sender'] == sender for row in table(context)) if sender else 2", "2 is the answer"),
+    "written down": (
+        "return sum(row['sender'] == sender for row in table(context)) if sender else 2",
+        "2 is the answer",
+    ),
     "for one value": ("return sum(row['sender'] == 'bob' for row in table(context))", "'bob' is the value of sender"),
     "a file": ("return len(open('x').read())", "open"),
 }

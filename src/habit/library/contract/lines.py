@@ -54,8 +54,10 @@ def _kind(run: str) -> str:
 
 def _atom(kind: str, runs: Sequence[str]) -> str:
     if kind == "digits":
-        lengths = {len(run) for run in runs}
-        return rf"\d{{{lengths.pop()}}}" if len(lengths) == 1 else r"\d++"
+        # Numbers that happen to be of one length are of another tomorrow, unless they are filled up with zeros.
+        width = len(runs[0])
+        fixed = width > 1 and (len(set(runs)) == 1 or any(run.startswith("0") for run in runs))
+        return rf"\d{{{width}}}" if fixed and all(len(run) == width for run in runs) else r"\d++"
     if kind != "letters":
         return re.escape(kind)
     if len(set(runs)) == 1:

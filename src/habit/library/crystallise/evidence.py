@@ -62,10 +62,13 @@ class Evidence:
 
     # -- the question ------------------------------------------------------------------------------------------------
 
-    def in_query(self, text: str) -> Found | None:
-        """Where the question says ``text``: to the letter, in another case, or in another inflection."""
+    def in_query(self, text: str, *, is_label: bool = False) -> Found | None:
+        """Where the question says ``text``: to the letter, in another case, or in another inflection.
+
+        Words that every question has say nothing, unless they are a label: *question* is one of *complaint* and so on.
+        """
         words = WORD.findall(text)
-        if not words or all(word.lower() in STOP_WORDS for word in words):
+        if not words or (not is_label and all(word.lower() in STOP_WORDS for word in words)):
             return None
         exact = re.search(rf"(?<![^\W_]){re.escape(text)}(?![^\W_])", self.query)
         exact = exact or re.search(rf"(?<![^\W_]){re.escape(text)}(?![^\W_])", self.query, re.IGNORECASE)

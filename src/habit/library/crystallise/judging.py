@@ -75,7 +75,8 @@ class Judge:
             return self._choice(text)
         if evidence.is_marker(text):
             return FORMAT
-        if found := evidence.in_query(text):
+        is_label = text.lower() not in _EXEMPT and any(text in labels for labels in self._literals.choices)
+        if found := evidence.in_query(text, is_label=is_label):
             return Verdict("lift", found)
         if evidence.is_format(text):
             return FORMAT

@@ -139,7 +139,7 @@ class _Lifter:
             return site.node.value
         evidence = self._evidences[run]
         said = list(WORD.finditer(site.text))
-        if evidence.in_query(site.text):
+        if found and evidence.in_query(site.text, is_label=True) == found:
             return site.text[said[0].start() : said[-1].end()]
         return next(
             (
