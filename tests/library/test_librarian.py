@@ -26,6 +26,7 @@ from support.library_bench import (
     MENDED,
     MONDAY,
     RECORDS,
+    SOURCE,
     TUESDAY,
     LibraryBench,
     Model,
@@ -75,13 +76,51 @@ async def test_shadows_that_keep_disagreeing_suspend_the_version(bench: LibraryB
 async def test_a_disagreement_long_ago_does_not_count(bench: LibraryBench) -> None:
     answers = ["answer(99)", *[afresh("csv", "ham")] * 4, "answer(99)"]
     model = Model(lambda prompt: answers.pop(0))
-    async with bench.engine(model, shadow=1.0) as engine:
+    async with bench.engine(model, shadow=1.0, no_repair=True) as engine:
         for _ in range(6):
             run = await engine.ask("How many messages are ham?", TUESDAY, returns=int)
             await engine.settled()
             assert run.habit == "count-label@1"
     assert bench.outcomes().count("disagreed") == 2
     assert Repository.open(bench.library).habits()
+
+
+GREEDY = SOURCE.replace('row["text"]', 'row["text"].removeprefix("win ")')
+"""A scheduler that does not show the model what a message begins with."""
+
+
+def mending(prompt: str) -> str:
+    return f"answer({SOURCE!r})" if "Mend a Python program" in prompt else afresh("csv", "spam")
+
+
+@pytest.mark.parametrize("policy", ["review", "pure-and-green"])
+async def test_a_shadow_that_disagrees_opens_a_repair_that_waits_for_a_person(bench: LibraryBench, policy: str) -> None:
+    quiet = "from,text\nbob,see you at noon\nann,a prize\n"
+    bench.approve(replace(count_label(GREEDY, monday=quiet, policy=policy), version=None))
+    model = Model(mending)
+    async with bench.engine(model, shadow=1.0) as engine:
+        run = await engine.ask("How many messages are spam?", MONDAY, returns=int)
+        await engine.settled()
+    assert (run.answer, run.habit) == (0, "count-label@2")
+    assert bench.outcomes() == ["hit", "disagreed"]
+    (asked,) = model.repairs_asked
+    assert "it answers 0, and a program written afresh disagrees" in asked
+    assert "the right answer is 2" in asked
+    repository = Repository.open(bench.library)
+    assert [habit.version for habit in repository.habits()] == [2]
+    candidate = repository.candidate("count-label").habit
+    assert (candidate.source, [case.expected for case in candidate.cases.values()]) == (SOURCE, [0, 2])
+    assert candidate.spec.also == ()
+
+
+async def test_a_shadow_of_a_version_that_is_not_in_use_opens_no_repair(bench: LibraryBench) -> None:
+    bench.approve(replace(count_label(MENDED), version=None))
+    model = Model(root_by({"": "answer(99)"}))
+    async with bench.engine(model, shadow=1.0) as engine:
+        await engine.use("count-label", TUESDAY, parameters={"label": "ham"}, version=1)
+        await engine.settled()
+    assert bench.outcomes() == ["hit", "disagreed"]
+    assert model.repairs_asked == []
 
 
 async def test_only_the_version_that_was_used_is_suspended(bench: LibraryBench) -> None:

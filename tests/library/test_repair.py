@@ -81,8 +81,19 @@ async def test_a_repair_comes_as_a_candidate_with_both_cases(bench: LibraryBench
         (READ, "'ann' is a value that was read in the input"),
         (ONE_LABEL, "'spam' is the value of label in one question"),
     ],
-    ids=["old case", "new input", "import", "endless", "raises", "no code", "unchanged"]
-    + ["the answer", "a position", "a value", "a parameter"],
+    ids=[
+        "old case",
+        "new input",
+        "import",
+        "endless",
+        "raises",
+        "no code",
+        "unchanged",
+        "the answer",
+        "a position",
+        "a value",
+        "a parameter",
+    ],
 )
 async def test_what_does_not_do_is_told_and_tried_once_more(bench: LibraryBench, program: str, why: str) -> None:
     model = repairer(program, MENDED)

@@ -188,22 +188,22 @@ class LibraryLibrarian:
         if same:
             return
         ended.tell(Notice(f"{used.full_name} and a fresh scheduler disagree", reason))
+        in_use = await anyio.to_thread.run_sync(self._is_in_use, used)
         since = await anyio.to_thread.run_sync(lambda: self.repository().restored(used.name))
         shadows = [use for use in uses if use.version == used.version and use.outcome in ("agreed", "disagreed")]
         shadows = [use for use in shadows if use.at > since]  # whoever rolled back knew of those before
         failed = sum(use.outcome == "disagreed" for use in shadows[-SHADOWS_LOOKED_AT:])
-        if failed >= SHADOWS_THAT_FAIL:
+        if failed >= SHADOWS_THAT_FAIL and in_use:
             why = f"{failed} of its last {min(len(shadows), SHADOWS_LOOKED_AT)} shadow runs disagreed"
-            if await anyio.to_thread.run_sync(self._suspend, used, why):
-                ended.tell(Notice(f"{used.full_name} is suspended, because {why}; see: habit stats {used.name}"))
+            await anyio.to_thread.run_sync(self.repository().suspend, used.name, why)
+            ended.tell(Notice(f"{used.full_name} is suspended, because {why}; see: habit stats {used.name}"))
+        if in_use and not self._resources.settings.no_repair:
+            clause = f"it answers {str(plain(run.answer))[:80]}, and a program written afresh disagrees"
+            await self._mend(ended, ask, used.name, used.version, used.parameters, fresh, clause, disputed=True)
 
-    def _suspend(self, used: Chosen, why: str) -> bool:
-        """Suspend the version that was used; False where another is in use, or none."""
-        active = {habit.name: habit.version for habit in self.repository().habits()}
-        if active.get(used.name) != used.version:
-            return False
-        self.repository().suspend(used.name, why)
-        return True
+    def _is_in_use(self, used: Chosen) -> bool:
+        """Whether the version that was used is the active one; it may have been named, or suspended meanwhile."""
+        return any((habit.name, habit.version) == (used.name, used.version) for habit in self.repository().habits())
 
     async def aclose(self) -> None:
         """Close the evidence."""
@@ -216,10 +216,25 @@ class LibraryLibrarian:
             name, parameters, clause = choice.chosen.name, choice.chosen.parameters, ended.gave_up
         else:
             name, parameters, clause = choice.drift.partition("@")[0], choice.parameters, ended.run.why
+        ran = choice.chosen is not None
+        await self._mend(ended, ask, name, None, parameters, ended.run, clause, ran=ran)
+
+    async def _mend(
+        self,
+        ended: Ended,
+        ask: Asking,
+        name: str,
+        version: int | None,
+        parameters: Mapping[str, Any],
+        fresh: Run,
+        clause: str,
+        **how: bool,
+    ) -> None:
+        """Open a repair by the answer of the ``fresh`` scheduler; ``how`` goes to Breakage."""
         repository = await anyio.to_thread.run_sync(self.repository)
-        habit = await anyio.to_thread.run_sync(repository.get, name)
-        breakage = Breakage(habit, await ended.context(), parameters, ended.run, clause, ran=choice.chosen is not None)
+        habit = await anyio.to_thread.run_sync(repository.get, name, version)
         ended.tell(Notice(f"Repairing {habit.label}", clause))
+        breakage = Breakage(habit, await ended.context(), parameters, fresh, clause, **how)
         ended.tell(await repair(breakage, self._resources, repository, ask))
 
 

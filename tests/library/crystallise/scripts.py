@@ -216,8 +216,9 @@ answer([label for reply in replies for label in reply].count("spam"))
         "How many tickets are of the kind question?",
         TICKETS,
         [
-            "kinds = [recursive_llm('What kind of ticket is it?', t['text'], returns=['question', 'complaint', 'other']) "
-            "for t in context]\nanswer(sum(kind == 'question' for kind in kinds))",
+            "labels = ['question', 'complaint', 'other']\n"
+            "kinds = [recursive_llm('What kind of ticket is it?', t['text'], returns=labels) for t in context]\n"
+            "answer(sum(kind == 'question' for kind in kinds))",
         ],
         1,
         leaf=lambda question, text: "question" if "?" in text else "complaint" if "late" in text else "other",
