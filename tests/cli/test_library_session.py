@@ -137,6 +137,10 @@ def test_from_a_question_to_a_habit_that_is_mended(office: Office, own_place: Pa
     assert office.roots_since(before) == 0
     assert (hit.json["usage"]["root"]["calls"], hit.json["usage"]["leaf"]["calls"]) == (0, 5)
 
+    again = habit("learn", "last")
+    assert again.code == 2
+    assert "was answered by the habit count-label@1; learn from a run that" in again.err
+
     other = office.ask("Which sender has the most spam?", "inbox-tuesday.csv", "str")
     assert other.json["habit"] is None
     assert other.json["answer"] in ("ann", "cid")
@@ -155,7 +159,9 @@ def test_from_a_question_to_a_habit_that_is_mended(office: Office, own_place: Pa
     green = habit("test")
     assert green.code == 0, green.out + green.err
 
-    assert habit("review", "count-label").code == 0
+    page = habit("review", "count-label")
+    assert page.code == 0
+    assert page.out.count("Without it: ") == 2  # the run that wrote the repair answered nobody
     assert habit("approve", "count-label").code == 0
     for path, spam in (("inbox-new-format.json", 1), ("inbox-monday.csv", 2)):
         mended = office.ask("How many messages are spam?", path)

@@ -38,7 +38,7 @@ def _text(stream: Stream) -> str:
 def test_it_says_how_a_question_is_answered_for_which_there_is_no_habit(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = _stderr(monkeypatch, terminal=False)
     progress = Progress()
-    progress.on_event(SchedulerChosen(None, "the library is empty"))
+    progress.on_event(SchedulerChosen(None, "the library is empty."))
     progress.on_event(SchedulerChosen(None, "the library is empty; it is short prose", "direct"))
     assert _text(screen).splitlines() == [
         "No habit: the library is empty. The model writes a program.",

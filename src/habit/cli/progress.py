@@ -80,9 +80,9 @@ class Progress:
                     self._above(note_line, f"Answering with the habit {event.habit} ({event.why}).")
                 elif event.why:
                     how = _AFRESH.get(event.scheduler, _AFRESH["rlm"])
-                    self._above(note_line, f"No habit: {event.why}. {how}")
+                    self._above(note_line, f"No habit: {event.why.removesuffix('.')}. {how}")
             case HabitGaveUp():
-                self.warn(f"{event.habit} gave up: {event.why}. The model writes a program afresh.")
+                self.warn(f"{event.habit} gave up: {event.why.removesuffix('.')}. The model writes a program afresh.")
             case CellStarted():
                 self.cells += 1
                 if self._verbose:

@@ -11,7 +11,18 @@ import click
 
 from habit.cli import completing, options
 from habit.cli.history import iso, no_pager_flag
-from habit.cli.output import coloured, is_live, note_line, one_line, visible, warning_line, width_of, write, write_json
+from habit.cli.output import (
+    coloured,
+    count_of,
+    is_live,
+    note_line,
+    one_line,
+    visible,
+    warning_line,
+    width_of,
+    write,
+    write_json,
+)
 from habit.cli.pager import write_paged
 from habit.errors import UsageError
 
@@ -177,6 +188,8 @@ def _cost(settings: Settings, runs: tuple[str, ...]) -> list[str]:
             record = read_journal(settings, lambda store, run=run: store.run(run))  # type: ignore[misc]
         except HabitError:
             continue  # it was learned on another machine
+        if record.is_aside:
+            continue  # it wrote a repair, and answered nobody
         usage = (record.result or {}).get("usage") or {}
         root, leaf = usage.get("root") or {}, usage.get("leaf") or {}
         usd = f", ${usage['usd']:.4f}" if usage.get("usd") else ""
@@ -190,7 +203,7 @@ def _cost(settings: Settings, runs: tuple[str, ...]) -> list[str]:
 def _calls(*tallies: dict[str, int]) -> str:
     calls = sum(tally.get("calls", 0) for tally in tallies)
     tokens = sum(tally.get("input_tokens", 0) + tally.get("output_tokens", 0) for tally in tallies)
-    return f"{calls:,} calls, {tokens:,} tokens"
+    return f"{count_of(calls, 'call')}, {count_of(tokens, 'token')}"
 
 
 def _write_html(path: str, facts: Facts) -> None:

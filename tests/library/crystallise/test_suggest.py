@@ -12,7 +12,7 @@ def run(number: int, query: str, *, answer: Any = 1, tokens: int = 5_000, digest
     usage = {
         "usd": 0.02,
         "root": {"calls": 3, "input_tokens": tokens, "output_tokens": 0},
-        "leaf": {"calls": 0, "input_tokens": tokens, "output_tokens": 0},
+        "leaf": {"calls": 3, "input_tokens": tokens, "output_tokens": 0},
     }
     result = {"answer": answer, "usage": usage, "seconds": 2.0}
     context = {"kind": "text", "digest": digest or str(number), "files": [[f"/in/{number}.csv", "0"]]}
@@ -34,10 +34,19 @@ def test_families_are_ranked_by_what_they_would_have_saved() -> None:
     assert worth[0].command == "habit learn run-5 run-4"
     assert worth[0].saved_tokens == 90_000
     assert worth[1].saved_usd == 0.01
+    assert worth[1].saved_seconds == 1.0
     assert {family.query: family.against for family in others} == {
         "How many messages are spam?": "asked once",
         "Which 5 cities sold the least?": "asked once",
     }
+
+
+def test_what_a_habit_answered_is_saved_already() -> None:
+    hit = run(2, "How many messages are from Bob?", tokens=0)
+    assert hit.result is not None
+    hit.result["habit"] = "count-by-sender@1"  # type: ignore[index]
+    worth, others = suggestions([run(1, "How many messages are from Ann?"), hit])
+    assert (worth, [family.against for family in others]) == ([], ["asked once"])
 
 
 def test_what_is_not_worth_learning_is_said() -> None:

@@ -76,6 +76,11 @@ async def learn(
     for record in records:
         if record.strategy not in ("rlm", "auto"):
             raise CannotLearn(f"run {record.id} was not answered by a program of its own", "learn from another run")
+        if habit := (record.result or {}).get("habit"):
+            raise CannotLearn(
+                f"run {record.id} was answered by the habit {habit}",
+                "learn from a run that a program of its own answered",
+            )
     runs = [await record_run(record, resources) for record in records]
     sandbox = await resources.sandbox(records[0].settings["sandbox"])
     slices = [await _sliced(sandbox, run) for run in runs]

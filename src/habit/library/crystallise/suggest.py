@@ -54,8 +54,8 @@ class Family:
 
     @property
     def saved_seconds(self) -> float:
-        """Seconds of all runs but the first, by the share of root calls in them."""
-        return sum(float((run.result or {}).get("seconds") or 0.0) for run in self.runs[:-1])
+        """Seconds of all runs but the first, by the share of root calls in all calls."""
+        return sum(_root_seconds(run) for run in self.runs[:-1])
 
     @property
     def to_learn(self) -> Sequence[RunRecord]:
@@ -93,6 +93,8 @@ def suggestions(runs: Sequence[RunRecord], learned: Collection[str] = ()) -> tup
     for run in sorted(runs, key=lambda one: one.started, reverse=True):
         if run.status != "answered" or run.strategy not in ("rlm", "auto") or run.is_aside:
             continue
+        if (run.result or {}).get("habit"):
+            continue  # it was saved already
         for family in families:
             if _is_of(run, family[0]):
                 family.append(run)
@@ -140,6 +142,12 @@ def _tally(run: RunRecord, role: str) -> int:
 
 def _root_tokens(run: RunRecord) -> int:
     return _tally(run, "root")
+
+
+def _root_seconds(run: RunRecord) -> float:
+    usage: Any = (run.result or {}).get("usage") or {}
+    root, leaf = (int((usage.get(role) or {}).get("calls", 0)) for role in ("root", "leaf"))
+    return float((run.result or {}).get("seconds") or 0.0) * root / max(root + leaf, 1)
 
 
 def _root_usd(run: RunRecord) -> float | None:
