@@ -193,12 +193,10 @@ class CallsAhead:
 
     async def _write_off(self, ahead: Ahead) -> None:
         """Keep the reply of one that nobody asked for; other runs may, or this one when it is resumed."""
-        sending, key = ahead.sending, ahead.call.key
+        sending = ahead.sending
         if not sending.attempts:
             return
         self.wasted += 1
-        wanted = None if ahead.wanted_as is None else -1 - ahead.wanted_as
-        if sending.reply is not None and (ahead.kept_as is None or wanted not in (None, ahead.kept_as)):
-            number = self._numbers.in_vain(key, ahead.wanted_as)
+        if sending.reply is not None and ahead.kept_as is None:
             with suppress(CallFailed):
-                await self._records.keep(ahead.call, number, sending, kept_as=ahead.kept_as)
+                await self._records.keep(ahead.call, self._numbers.in_vain(ahead.call.key, ahead.wanted_as), sending)
