@@ -21,7 +21,7 @@ def test_the_program_of_a_family_finds_the_truth(family: Family) -> None:
     for seed in range(20):
         data, rng = make_dataset(seed), random.Random(seed)
         given = family.draw(rng, data)
-        form = rng.choice(family.formats)
+        form = rng.choice(family.all_formats)
         answers: list[Any] = []
         names: dict[str, Any] = {
             "context": family.context(data, form),

@@ -16,8 +16,8 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
-Format = Literal["csv", "semicolons", "json-lines", "records", "log"]
-FORMATS: tuple[Format, ...] = ("csv", "semicolons", "json-lines", "records", "log")
+Format = Literal["csv", "semicolons", "json-lines", "records", "log", "bars"]
+FORMATS: tuple[Format, ...] = ("csv", "semicolons", "json-lines", "records", "log", "bars")
 
 LABELS: Mapping[str, Sequence[str]] = {
     "complaint": (
@@ -124,11 +124,13 @@ class Dataset:
                 return rows
             case "log":
                 return "".join(f"{line.shown()}\n" for line in self.log)
+            case "bars":
+                return "".join(f"{line.date} | {line.level} | {line.component} | {line.text}\n" for line in self.log)
 
-    def with_users(self) -> dict[str, str]:
+    def with_users(self, form: Format = "csv") -> dict[str, str]:
         """Two tables: the messages, and where their users live."""
         users = [{"user": user, "city": city} for user, city in sorted(self.cities.items())]
-        return {"messages.csv": self.rendered("csv"), "users.csv": _table(users, ",")}
+        return {"messages.csv": self.rendered(form), "users.csv": _table(users, ";" if form == "semicolons" else ",")}
 
     def with_replies(self) -> dict[str, str]:
         """Two tables: the messages, and which of them answer which."""

@@ -32,6 +32,10 @@ READ: Mapping[Format, str] = {
         "names = ['date', 'level', 'component', 'text']\n"
         "rows = [dict(zip(names, found.groups())) for found in found_lines if found]"
     ),
+    "bars": (
+        "names = ['date', 'level', 'component', 'text']\n"
+        "rows = [dict(zip(names, line.split(' | ', 3))) for line in context.splitlines() if line.strip()]"
+    ),
 }
 """Code that reads each format into ``rows``."""
 
@@ -52,6 +56,8 @@ class Family:
     code: str
     """What the model computes from ``rows`` before it answers with ``found``; ``{parameters}`` as Python literals."""
     formats: Sequence[Format] = ("csv", "json-lines", "records")
+    changed: Format | None = None
+    """What its inputs change to in mid-stream, where that is none of ``formats``."""
     tables: Literal["", "users", "replies"] = ""
     """Which table the input has beside that of the messages; it is then two tables by file name."""
     kind: Kind = "aggregation"
@@ -69,7 +75,7 @@ class Family:
         """The input that the question is about."""
         match self.tables:
             case "users":
-                return dataset.with_users()
+                return dataset.with_users(form)
             case "replies":
                 return dataset.with_replies()
             case "":
@@ -82,7 +88,20 @@ class Family:
 
     def read(self, form: Format) -> str:
         """The code that reads an input into ``rows`` and what else there is."""
-        return READ_TABLES[self.tables] if self.tables else READ[form]
+        if not self.tables:
+            return READ[form]
+        code = READ_TABLES[self.tables]
+        return code.replace("']))", "']), delimiter=';')") if form == "semicolons" else code
+
+    @property
+    def later(self) -> Format:
+        """The format that its inputs have from the middle of a stream on."""
+        return self.changed or self.formats[-1]
+
+    @property
+    def all_formats(self) -> Sequence[Format]:
+        """Every format that its inputs may have."""
+        return tuple(dict.fromkeys((*self.formats, self.later)))
 
     def recognised(self, question: str) -> dict[str, Any] | None:
         """The parameters of a question that is put in one of the family's ways."""
@@ -257,6 +276,7 @@ FAMILIES: tuple[Family, ...] = (
         "mine = [row for row in rows if city_of[row['user']] == {city}]\n"
         f"found = sum({LABELLED} == {{label}} for row in mine)",
         formats=("csv",),
+        changed="semicolons",
         tables="users",
     ),
     Family(
@@ -273,6 +293,7 @@ FAMILIES: tuple[Family, ...] = (
         "SELECT count(*) FROM log WHERE level = :level AND component = :component",
         "found = len([row for row in rows if row['level'] == {level} and row['component'] == {component}])",
         formats=("log",),
+        changed="bars",
     ),
     Family(
         "extract-thing",

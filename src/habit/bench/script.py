@@ -189,10 +189,14 @@ def _parted(prompt: str) -> tuple[str, str]:
     return prompt, ""
 
 
+_CHANGED = re.compile(r"(?m)^\| (?:id;|\S+ \| )")
+"""A first line as the description of an input shows it, of those that change in mid-stream."""
+
+
 def _form(family: Family, start: str) -> Format:
     """The format of an input, as its description tells."""
     if family.tables or len(family.formats) == 1:
-        return family.formats[0]
+        return family.later if _CHANGED.search(start) else family.formats[0]
     if "separated by semicolon" in start:
         return "semicolons"
     if "JSON Lines" in start:

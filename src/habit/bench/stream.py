@@ -84,7 +84,7 @@ def make_stream(
         if near and number % near == near - 1:
             family = misses.get(family.name, family)
         dataset = make_dataset(seed * 100_003 + number, size)
-        form = family.formats[len(family.formats) - 1 if drift and number >= length // 2 else 0]
+        form = family.later if drift and number >= length // 2 else family.formats[0]
         questions.append(Question(family, dataset, form, family.draw(rng, dataset)))
     return questions
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from habit.contexts.context import Context
@@ -153,10 +154,14 @@ class Evidence:
 
     @cached_property
     def _columns(self) -> Sequence[str]:
-        if not isinstance(self._value, str):
-            return ()
-        table = find_table(self._value[:200_000].removeprefix("\ufeff").splitlines()[:200])
-        return [name.strip() for name in table.header] if table and table.header else ()
+        """The columns of a table, or of those among texts by name."""
+        texts = self._value.values() if isinstance(self._value, dict) else [self._value]
+        tables = [
+            find_table(text[:200_000].removeprefix("\ufeff").splitlines()[:200])
+            for text in islice(texts, _MANY_KEYS)
+            if isinstance(text, str)
+        ]
+        return [name.strip() for table in tables if table and table.header for name in table.header]
 
     @cached_property
     def _keys(self) -> frozenset[str]:
