@@ -193,7 +193,8 @@ class Execution:
         if choice.why:
             await self._note(**choice.to_json())
         if chosen is None and self._job.strategy == "habit":
-            raise RunFailed(f"No habit answers this: {choice.why}; let the model write a program with --strategy auto.")
+            why = choice.why.removesuffix(".")
+            raise RunFailed(f"No habit answers this: {why}; let the model write a program with --strategy auto.")
         if self._job.librarian is not None:
             self._tell(SchedulerChosen(chosen.full_name if chosen else None, choice.why, self._afresh))
         if chosen is None:

@@ -233,6 +233,8 @@ def test_several_runs_must_share_a_format() -> None:
         (CSV, str, ["ada"], {"operation": "extract"}, ["not_empty", "in_context"]),
         (RECORDS, str, ["made up"], {"operation": "extract"}, ["not_empty"]),
         (CSV, str, ["ham"], {"operation": "top", "labels": {"label": ["ham", "spam"]}}, ["one_of"]),
+        (CSV, str, ["ham"], {"operation": "top", "choices": [("ham", "spam")]}, ["one_of"]),
+        (CSV, str, ["ada"], {"operation": "top", "choices": [("ham", "spam")]}, ["not_empty", "in_context"]),
         (
             CSV,
             list[str],

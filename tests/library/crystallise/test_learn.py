@@ -10,7 +10,7 @@ from habit.sandbox.session import Sandbox
 
 from .bench import answered, use
 from .memorised import MEMORISED
-from .scripts import SCRIPTS, Script
+from .scripts import SCRIPTS, TICKETS, Script, topic
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
@@ -36,3 +36,15 @@ async def test_what_was_memorised_never_becomes_a_habit(sandbox: Sandbox, script
         with pytest.raises(CannotLearn) as refusal:
             await learn(engine.resources, ["last"], mutants=0)
     assert "does not run by itself" not in str(refusal.value)
+
+
+async def test_an_answer_that_leaf_calls_choose_is_one_of_their_labels(sandbox: Sandbox) -> None:
+    code = """labels = ['delivery', 'refund', 'crash', 'other']
+kinds = Counter(recursive_llm('Topic?', ticket['text'], returns=labels) for ticket in context)
+answer(kinds.most_common(1)[0][0])"""
+    script = Script("", "Which topic is the most common?", TICKETS, [code], "delivery", returns=str, leaf=topic)
+    async with answered(sandbox, script) as engine:
+        learned = await learn(engine.resources, ["last"], mutants=0)
+    assert learned.habit.spec.contract.postconditions == (
+        {"rule": "one_of", "values": ["delivery", "refund", "crash", "other"]},
+    )

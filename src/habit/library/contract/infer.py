@@ -35,6 +35,7 @@ def infer_contract(
     answer_type: Returns,
     answers: Sequence[Any],
     labels: Mapping[str, Sequence[str]] | None = None,
+    choices: Collection[Sequence[str]] = (),
     operation: str = "",
     uses: Collection[str] | None = None,
     by_name: bool = False,
@@ -44,12 +45,12 @@ def infer_contract(
 ) -> Contract:
     """The contract that all ``contexts`` satisfy, with postconditions that all ``answers`` satisfy.
 
-    ``labels`` names columns or keys whose values the habit takes for a closed set, with that set. ``operation`` is the
-    kind of question (Intent.operation): without one, nothing is promised that follows from it. ``uses`` names the
-    columns or keys that the scheduler needs (None: all of them); ``by_name`` says that it takes cells by their name
-    rather than by their place; ``closed``, that it goes through the keys of JSON records. ``parameters`` are those of
-    each run. Raises UsageError when the contexts have too little in common, ValueError when an answer is not of
-    ``answer_type``.
+    ``labels`` names columns or keys whose values the habit takes for a closed set, with that set; ``choices`` are the
+    sets of labels that its leaf calls choose from, which an answer may be one of. ``operation`` is the kind of question
+    (Intent.operation): without one, nothing is promised that follows from it. ``uses`` names the columns or keys that
+    the scheduler needs (None: all of them); ``by_name`` says that it takes cells by their name rather than by their
+    place; ``closed``, that it goes through the keys of JSON records. ``parameters`` are those of each run. Raises
+    UsageError when the contexts have too little in common, ValueError when an answer is not of ``answer_type``.
     """
     facts = [observe(context) for context in contexts]
     if not facts:
@@ -73,7 +74,7 @@ def infer_contract(
         marks=tuple(sorted(frozenset().union(*(one.marks for one in facts)))),
         line_pattern=_pattern(facts),
         bytes=(1, max(_TIMES_LARGER * max(one.bytes for one in facts), _ALWAYS_FINE)),
-        postconditions=tuple(_promises(facts, checked, known, operation, parameters)),
+        postconditions=tuple(_promises(facts, checked, [*known.values(), *choices], operation, parameters)),
         format_literals=tuple(format_literals),
     )
 
@@ -125,7 +126,7 @@ def _pattern(facts: Sequence[Facts]) -> str:
 def _promises(
     facts: Sequence[Facts],
     answers: Sequence[Any],
-    labels: Mapping[str, tuple[str, ...]],
+    labels: Sequence[Sequence[str]],
     operation: str,
     parameters: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
@@ -138,7 +139,7 @@ def _promises(
     texts = _all(answers, str)
     lists = bool(answers) and all(isinstance(one, list) and all(isinstance(x, str) for x in one) for one in answers)
     chosen = operation in _CHOOSING and (texts or lists)
-    proposed += [{"rule": "one_of", "values": list(values)} for values in labels.values() if chosen]
+    proposed += [{"rule": "one_of", "values": list(values)} for values in labels if chosen]
     if operation in _TAKING and (texts or lists) and not any(holds(rule, answers[0], facts[0]) for rule in proposed):
         proposed += [{"rule": "not_empty"}] if all(answers) else []
         proposed.append({"rule": "in_context"})

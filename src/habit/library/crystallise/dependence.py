@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 from habit.contexts.context import Context
@@ -24,6 +24,9 @@ _FAILED = object()
 """Stands for the answer of code that gives none."""
 _MOST_BYTES = 1 << 20
 """Inputs above this are cut before they are changed: dependence shows on a part as well."""
+
+_MOST_CHOICES = 4
+"""Replies that are tried in the place of all replies."""
 
 
 async def must_depend(sandbox: Sandbox, source: str, run: RecordedRun, values: Mapping[str, Any]) -> None:
@@ -70,6 +73,9 @@ def _others(run: RecordedRun) -> Iterator[tuple[Context, ReplySource]]:
     recorded = list(run.exchanges)
     if any(_opposite(exchange) is not None for exchange in recorded):
         yield run.context, _Opposites(recorded)
+    choices = dict.fromkeys(choice for exchange in recorded for choice in _choices(exchange))
+    for choice in islice(choices, _MOST_CHOICES):
+        yield run.context, _Always(recorded, choice)
     value = run.context.value()
     if isinstance(value, str):
         value = value[:_MOST_BYTES]
@@ -150,6 +156,25 @@ class _Opposites(_AnyReply):
     def take(self, request: LlmRequest) -> Exchange | None:
         known = super().take(request)
         return known and (_opposite(known) or known)
+
+
+class _Always(_AnyReply):
+    """One reply to all that may be replied to with it: the most common of several is then this one."""
+
+    def __init__(self, recorded: Sequence[Exchange], reply: Any) -> None:
+        super().__init__(recorded)
+        self._reply = reply
+
+    def take(self, request: LlmRequest) -> Exchange | None:
+        known = super().take(request)
+        if known is None or known.reason or self._reply not in _choices(known):
+            return known
+        return Exchange(known.query, known.context, known.schema, self._reply)
+
+
+def _choices(exchange: Exchange) -> Sequence[Any]:
+    """What may be replied, where there are choices between texts or numbers."""
+    return [choice for choice in (exchange.schema or {}).get("enum") or () if isinstance(choice, (str, int, float))]
 
 
 def _opposite(exchange: Exchange) -> Exchange | None:

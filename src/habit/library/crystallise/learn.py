@@ -24,6 +24,7 @@ from habit.library.crystallise.description import Description
 from habit.library.crystallise.description import describe as describe_question
 from habit.library.crystallise.evidence import Evidence
 from habit.library.crystallise.lifting import Lifted, lift
+from habit.library.crystallise.literals import Literals
 from habit.library.crystallise.plain import program_of, returns_in
 from habit.library.crystallise.recording import RecordedRun, record_run
 from habit.library.crystallise.refusal import CannotLearn
@@ -144,6 +145,7 @@ async def _candidate(
         answers=[run.answer for run in runs],
         operation=draft.words.operation,
         parameters=lifted.values,
+        choices=dict.fromkeys(Literals(lifted.program).choices),
         format_literals=[value for value in lifted.format_literals if isinstance(value, (str, int, float))],
         **_columns_used(lifted),
     )
