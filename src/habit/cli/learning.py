@@ -23,12 +23,27 @@ if TYPE_CHECKING:
 @click.option("--name", default=None, metavar="NAME", help="What to call it (default: from the question).")
 @click.option("--rewrite", is_flag=True, help="Let a model write the code more cleanly; kept only if all checks pass.")
 @click.option("--describe", is_flag=True, help="Let a model name and describe it, in one call.")
+@click.option(
+    "--format-literal",
+    "format_literals",
+    multiple=True,
+    metavar="TEXT",
+    help="A text of the input that belongs to its format, and so may stay in the code; once for each.",
+)
 @options.library_option
 @options.model_options
 @options.budget_options
 @options.journal_option
 @options.json_flag
-def learn(refs: tuple[str, ...], name: str | None, rewrite: bool, describe: bool, as_json: bool, **flags: Any) -> int:
+def learn(
+    refs: tuple[str, ...],
+    name: str | None,
+    rewrite: bool,
+    describe: bool,
+    format_literals: tuple[str, ...],
+    as_json: bool,
+    **flags: Any,
+) -> int:
     """Make a candidate habit of RUN, an id, a unique prefix of one, or last; of several runs, what they have in common.
 
     The code that reaches the answer is kept, what the question says becomes a parameter, and what was copied from the
@@ -48,7 +63,9 @@ def learn(refs: tuple[str, ...], name: str | None, rewrite: bool, describe: bool
         from habit.library.repository import Repository
         from habit.library.review.policy import settle
 
-        learned = await learn_from(engine.resources, refs, name=name, rewrite=rewrite, describe=describe)
+        learned = await learn_from(
+            engine.resources, refs, name=name, rewrite=rewrite, describe=describe, format_literals=format_literals
+        )
         repository = await anyio.to_thread.run_sync(Repository.init, settings.library)
         candidate = await anyio.to_thread.run_sync(repository.propose, learned.habit)
         return learned, candidate, await anyio.to_thread.run_sync(settle, repository, candidate, learned.report)

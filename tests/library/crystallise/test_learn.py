@@ -48,3 +48,23 @@ answer(kinds.most_common(1)[0][0])"""
     assert learned.habit.spec.contract.postconditions == (
         {"rule": "one_of", "values": ["delivery", "refund", "crash", "other"]},
     )
+
+
+async def test_a_text_that_is_declared_part_of_the_format_may_stay(sandbox: Sandbox) -> None:
+    lines = "JOB backup OK\nJOB mail FAILED code 3\nJOB index OK\nJOB sync OK\nJOB feed FAILED code 9\n"
+    code = "answer(sum('FAILED' in line for line in context.splitlines()))"
+    script = Script("", "How many jobs went wrong?", lines, [code], 2)
+    async with answered(sandbox, script) as engine:
+        with pytest.raises(CannotLearn, match="'FAILED' was copied from the input"):
+            await learn(engine.resources, ["last"], mutants=0)
+        learned = await learn(engine.resources, ["last"], mutants=0, format_literals=["FAILED"])
+    assert "FAILED" in learned.habit.spec.contract.format_literals
+    assert learned.report.green
+
+
+async def test_an_answer_that_is_declared_part_of_the_format_is_refused(sandbox: Sandbox) -> None:
+    code = "answer('bob' if context else '')"
+    script = Script("", "Who wrote twice?", TICKETS, [code], "bob", returns=str)
+    async with answered(sandbox, script) as engine:
+        with pytest.raises(CannotLearn, match="the same answer whatever"):
+            await learn(engine.resources, ["last"], mutants=0, format_literals=["bob"])

@@ -62,11 +62,13 @@ async def learn(
     name: str | None = None,
     rewrite: bool = False,
     describe: bool = False,
+    format_literals: Sequence[str] = (),
     mutants: int = MOST_MUTANTS,
 ) -> Learned:
     """Make a candidate of the runs ``refs``, which are of one family, and try so many ``mutants``. Raises CannotLearn.
 
-    Without ``rewrite`` and ``describe`` no model is asked.
+    Without ``rewrite`` and ``describe`` no model is asked. ``format_literals`` are texts of the input that somebody
+    declares to belong to its format: they may stay in the code, and the contract says so.
     """
     if name is not None and not (NAME.fullmatch(name) and len(name) <= MOST_NAME_CHARS):
         raise UsageError(f"{name!r} is no name for a habit: use lower-case words joined by hyphens.")
@@ -86,7 +88,7 @@ async def learn(
     sandbox = await resources.sandbox(records[0].settings["sandbox"])
     slices = [await _sliced(sandbox, run) for run in runs]
     runs = [one.run for one in slices]
-    draft = _draft([one.program for one in slices], runs)
+    draft = _draft([one.program for one in slices], runs, format_literals)
     rejected: list[str] = []
     if describe:
         source = draft.source(runs[0])
@@ -125,12 +127,15 @@ class _Draft:
         return compose(self.lifted.program, self.parameters, returns=returns, summary=self.words.summary)
 
 
-def _draft(programs: Sequence[Sequence[ast.stmt]], runs: Sequence[RecordedRun]) -> _Draft:
+def _draft(
+    programs: Sequence[Sequence[ast.stmt]], runs: Sequence[RecordedRun], format_literals: Sequence[str]
+) -> _Draft:
     """What ``programs`` have in common. Raises CannotLearn."""
     must_be_alike(programs, [run.record.id for run in runs])
     if len({run.returns.name for run in runs}) > 1:
         raise CannotLearn("the runs were asked for answers of different types", "learn from runs of one type")
-    lifted = lift(programs, [Evidence(run.query, run.context, run.answer) for run in runs])
+    lifted = lift(programs, [Evidence(run.query, run.context, run.answer, format_literals) for run in runs])
+    lifted = replace(lifted, format_literals=list(dict.fromkeys([*lifted.format_literals, *format_literals])))
     return _Draft(lifted, describe_question(lifted.phrasings[0], runs[0].query, lifted.parameters))
 
 
