@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from habit import Run
@@ -9,6 +11,7 @@ from habit.library.repository import Repository
 from support.library_bench import (
     MENDED,
     MONDAY,
+    QUERY,
     RECORDS,
     SOURCE,
     TUESDAY,
@@ -178,3 +181,27 @@ async def test_what_is_repaired_takes_the_input_that_it_was_repaired_for(bench: 
         bench.approve(Repository.open(bench.library).candidate("count-label").habit)
         again = await engine.ask("How many messages are spam?", marked, returns=int)
     assert (again.answer, again.habit) == (2, "count-label@2")
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["context[0] == '['", "context.lstrip()[:1] in ('[', '{')", "not context.splitlines()[0].startswith('from,text')"],
+)
+async def test_a_repair_may_tell_layouts_apart_by_how_inputs_begin(bench: LibraryBench, told: str) -> None:
+    program = f"""import csv
+import io
+import json
+
+def scheduler(context, recursive_llm, *, label):
+    if {told}:
+        texts = [row["body"] for row in json.loads(context)]
+    else:
+        texts = [row["text"] for row in csv.DictReader(io.StringIO(context))]
+    return sum(recursive_llm({QUERY!r}, text, returns=["spam", "ham"]) == label for text in texts)
+"""
+    fresh = afresh("records", "spam").replace("in context", "in __import__('json').loads(context)")
+    model = Model(lambda prompt: f"answer({program!r})" if "Mend a Python program" in prompt else fresh)
+    async with bench.engine(model) as engine:
+        run = await engine.ask("How many messages are spam?", json.dumps(RECORDS), returns=int)
+    assert (run.answer, run.habit) == (1, None)
+    assert bench.told[-1].startswith("A repair of count-label@1 passes"), bench.told
