@@ -16,10 +16,9 @@ from habit.library.crystallise.evidence import STOP_WORDS, WORD, Evidence, Found
 from habit.library.crystallise.levels import Levels
 from habit.library.crystallise.literals import Literals, Site
 from habit.library.crystallise.scopes import words
+from habit.library.crystallise.sniffing import tells_layouts_apart
 
 Kind = Literal["lift", "format", "own", "reject"]
-_MOST_SNIFFED = 1_000
-"""Characters, or records, of the beginning of an input by which its layout is told."""
 _UNITS = frozenset(
     {0.5, 2, 3, 4, 7, 10, 12, 24, 30, 60, 100, 365, 1000, 1024, 3600, 86400, 1e6, 1e9, 0.01, 0.001, 1024**2}
 )
@@ -186,7 +185,7 @@ class Judge:
         if isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.USub):
             value, parent = -value, site.parents[1]
         outer = next((one for one in site.parents if not isinstance(one, (ast.UnaryOp, ast.BinOp))), parent)
-        if isinstance(parent, (ast.Slice, ast.Subscript)) and self._tells_layouts_apart(site, value):
+        if isinstance(parent, (ast.Slice, ast.Subscript)) and tells_layouts_apart(site, value, self._evidence):
             return KEEP
         if isinstance(parent, ast.Slice):
             return self._bound(site, parent, value)
@@ -212,36 +211,6 @@ class Judge:
         if isinstance(parent, ast.Dict) and len(parent.values) >= 7 and value <= 31 and value == int(value):
             return KEEP  # names of months and days
         return Verdict("reject", reason="is a number that neither the question nor the format explains")
-
-    def _tells_layouts_apart(self, site: Site, value: float) -> bool:
-        """Whether the beginning of the input is only compared with what belongs to a format: ``context[0] == "{"``."""
-        parents = list(site.parents)
-        at = next(number for number, outer in enumerate(parents) if isinstance(outer, ast.Subscript))
-        index = parents[at].slice  # type: ignore[attr-defined]
-        from_the_start = isinstance(index, ast.Slice) and index.lower is None and index.step is None
-        if not 0 <= value <= _MOST_SNIFFED or (value != 0 and not from_the_start):
-            return False
-        for inner, outer in zip(parents[at:], parents[at + 1 :], strict=False):
-            match outer:
-                case ast.Attribute(attr="strip" | "lstrip" | "rstrip" | "lower" | "upper"):
-                    continue
-                case ast.Call(args=[]):
-                    continue
-                case ast.Attribute(attr="startswith" | "endswith"):
-                    continue
-                case ast.Call(func=ast.Attribute(attr="startswith" | "endswith"), args=[told]) if inner is outer.func:
-                    return self._is_of_a_format(told)
-                case ast.Compare(left=left, comparators=others):
-                    return all(self._is_of_a_format(side) for side in (left, *others) if side is not inner)
-            return False
-        return False
-
-    def _is_of_a_format(self, node: ast.expr) -> bool:
-        """Whether a text has no words but the names of columns and keys."""
-        if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
-            return all(self._is_of_a_format(item) for item in node.elts)
-        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        return is_text and all(self._evidence.is_named(word) for word in WORD.findall(ast.literal_eval(node)))
 
     def _is_position(self, site: Site) -> bool:
         """Whether it is part of an index into the records that is the same at each use: ``rows[len(rows) // 2]``."""
