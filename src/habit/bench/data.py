@@ -16,8 +16,8 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
-Format = Literal["csv", "semicolons", "json-lines", "records", "log", "bars"]
-FORMATS: tuple[Format, ...] = ("csv", "semicolons", "json-lines", "records", "log", "bars")
+Format = Literal["csv", "semicolons", "json-lines", "records", "log", "tail"]
+FORMATS: tuple[Format, ...] = ("csv", "semicolons", "json-lines", "records", "log", "tail")
 
 LABELS: Mapping[str, Sequence[str]] = {
     "complaint": (
@@ -124,13 +124,13 @@ class Dataset:
                 return rows
             case "log":
                 return "".join(f"{line.shown()}\n" for line in self.log)
-            case "bars":
-                return "".join(f"{line.date} | {line.level} | {line.component} | {line.text}\n" for line in self.log)
+            case "tail":
+                return "".join(f"{x.text} | {x.date} {x.level} [{x.component}]\n" for x in self.log)
 
     def with_users(self, form: Format = "csv") -> dict[str, str]:
         """Two tables: the messages, and where their users live."""
         users = [{"user": user, "city": city} for user, city in sorted(self.cities.items())]
-        return {"messages.csv": self.rendered(form), "users.csv": _table(users, ";" if form == "semicolons" else ",")}
+        return {"messages.csv": self.rendered(form), "users.csv": _table(users, ",")}
 
     def with_replies(self) -> dict[str, str]:
         """Two tables: the messages, and which of them answer which."""

@@ -32,9 +32,11 @@ READ: Mapping[Format, str] = {
         "names = ['date', 'level', 'component', 'text']\n"
         "rows = [dict(zip(names, found.groups())) for found in found_lines if found]"
     ),
-    "bars": (
-        "names = ['date', 'level', 'component', 'text']\n"
-        "rows = [dict(zip(names, line.split(' | ', 3))) for line in context.splitlines() if line.strip()]"
+    "tail": (
+        "import re\nline_form = re.compile(r'(.*) \\| (\\S+) (\\w+) \\[(\\w+)\\]')\n"
+        "found_lines = [line_form.match(line) for line in context.splitlines()]\n"
+        "names = ['text', 'date', 'level', 'component']\n"
+        "rows = [dict(zip(names, found.groups())) for found in found_lines if found]"
     ),
 }
 """Code that reads each format into ``rows``."""
@@ -91,7 +93,7 @@ class Family:
         if not self.tables:
             return READ[form]
         code = READ_TABLES[self.tables]
-        return code.replace("']))", "']), delimiter=';')") if form == "semicolons" else code
+        return code.replace("']))", "']), delimiter=';')", 1) if form == "semicolons" else code
 
     @property
     def later(self) -> Format:
@@ -293,7 +295,7 @@ FAMILIES: tuple[Family, ...] = (
         "SELECT count(*) FROM log WHERE level = :level AND component = :component",
         "found = len([row for row in rows if row['level'] == {level} and row['component'] == {component}])",
         formats=("log",),
-        changed="bars",
+        changed="tail",
     ),
     Family(
         "extract-thing",

@@ -36,7 +36,7 @@ _TELLS: Mapping[Format, str] = {
     "semicolons": "isinstance(context, str) and context.startswith('id;')",
     "json-lines": "isinstance(context, str) and context.startswith('{')",
     "records": "isinstance(context, list)",
-    "bars": "isinstance(context, str) and ' | ' in context",
+    "tail": "isinstance(context, str) and ' | ' in context",
     "log": "isinstance(context, str)",
 }
 """How a program tells the formats apart, in the order in which it asks."""

@@ -18,6 +18,7 @@ from habit.bench.data import CITIES, LABELS, Dataset, LogLine, Message
 from habit.bench.sized import label_of
 
 _LOG = re.compile(r"(\d\S+) (\w+) \[(\w+)\] (.*)")
+_TAIL = re.compile(r"(.*) \| (\d\S+) (\w+) \[(\w+)\]")
 _NUMBERED = re.compile(r"\[\d+\] (?=\{)")
 
 
@@ -58,6 +59,10 @@ class Reader:
         elif found := _LOG.fullmatch(line):
             if not self.misreads():
                 self.log.append(LogLine(*found.groups()))
+        elif found := _TAIL.fullmatch(line):
+            if not self.misreads():
+                text, date, level, component = found.groups()
+                self.log.append(LogLine(date, level, component, text))
         else:
             fields = next(csv.reader([line], delimiter=";" if line.count(";") >= 4 else ","), [])
             if len(fields) == 5 and fields[3].isdecimal():

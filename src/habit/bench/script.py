@@ -189,7 +189,7 @@ def _parted(prompt: str) -> tuple[str, str]:
     return prompt, ""
 
 
-_CHANGED = re.compile(r"(?m)^\| (?:id;|\S+ \| )")
+_CHANGED = re.compile(r"(?m)^\| (?:id;|.+ \| \d)")
 """A first line as the description of an input shows it, of those that change in mid-stream."""
 
 
