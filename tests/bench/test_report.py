@@ -10,8 +10,10 @@ import pytest
 
 from habit.bench.chances import mcnemar, wilson
 from habit.bench.outcome import Outcome
-from habit.bench.pages import html_of, markdown_of, write_report
-from habit.bench.report import Page, report_of, size_text
+from habit.bench.report.columns import size_text
+from habit.bench.report.page import report_of
+from habit.bench.report.parts import Page
+from habit.bench.report.rendering import html_of, markdown_of, write_report
 from support.outcomes import an_outcome
 
 SIZES = (10_000, 100_000, 1_000_000)

@@ -261,8 +261,8 @@ def report(folders: tuple[str, ...], to: str | None, html: bool) -> None:
     With --to FOLDER also plots (SVG) and a page that holds everything; plots need the extra bench.
     """
     from habit.bench.outcome import read_outcomes
-    from habit.bench.pages import html_of, markdown_of, write_report
-    from habit.bench.report import report_of
+    from habit.bench.report.rendering import html_of, markdown_of, write_report
+    from habit.bench.report.page import report_of
 
     outcomes = [one for folder in folders for one in read_outcomes(Path(folder))]
     if not outcomes:
