@@ -81,6 +81,21 @@ def test_a_barrier_says_who_takes_the_replies() -> None:
     ]
 
 
+def test_a_batch_says_what_all_were_asked_and_what_each_saw() -> None:
+    asked = "Which kind is it?\n\n<text>\n{}\n</text>"
+    shown = ["the kettle leaks", "the kettle is fine", f"the lamp {'flickers ' * 99}"]
+    together = [call(0.1 * n, prompt=(("system", "s"), ("user", asked.format(text)))) for n, text in enumerate(shown)]
+    [batch] = batches([*together[::-1]])
+    assert batch.sees == "Which kind is it? <text>"
+    assert batch.each_sees[:2] == ["the kettle leaks </text>", "the kettle is fine </text>"]
+    assert batch.each_sees[2].startswith("the lamp flickers")
+    assert len(batch.each_sees[2]) == 100
+    [alone] = batches(together[:1])
+    assert (alone.sees, alone.each_sees) == ("Which kind is it? <text> the kettle leaks </text>", [])
+    unlike = [call(0.0, prompt=(("user", "one"),)), call(0.1, prompt=(("user", "only"),)), call(0.2, prompt=())]
+    assert [list(each.each_sees) for each in batches(unlike)] == [["one", "only", ""]]
+
+
 def test_bookkeeping_is_what_carries_earlier_steps() -> None:
     start, step = "q" * 800, "o" * 900
     first = root(0.0, 1, "s" * 200, start)

@@ -16,6 +16,8 @@ from habit.journal.records import CallRecord, CellRecord
 
 _TELLING = 16
 """Characters of a line below which it is no sign that a prompt holds an earlier reply."""
+_SHOWN = 100
+"""Characters of a prompt that tell what it is about."""
 _SAME_START = 1_000
 """Characters by which the question of a root prompt is known again, whatever was folded into it."""
 
@@ -72,7 +74,9 @@ class Batch:
     ahead: int
     """Calls that ran ahead and were never asked for."""
     sees: str
-    """What the first of them was asked, its beginning."""
+    """What they were all asked, its beginning."""
+    each_sees: Sequence[str]
+    """What each of several was shown of its own, its beginning, in the order in which they went out."""
     then: str
     """The barrier: who takes the replies."""
 
@@ -117,6 +121,7 @@ def batches(calls: Sequence[CallRecord]) -> list[Batch]:
 
 def _batch(group: Sequence[CallRecord], following: Sequence[CallRecord] | None) -> Batch:
     first = group[0]
+    sees, each_sees = _seen(group)
     return Batch(
         session=first.session,
         cell=first.cell,
@@ -129,9 +134,30 @@ def _batch(group: Sequence[CallRecord], following: Sequence[CallRecord] | None) 
         failed=sum(call.reply is None for call in group),
         from_journal=sum(call.cached_from is not None for call in group),
         ahead=sum(call.unasked for call in group),
-        sees=" ".join(first.prompt[-1][1][:400].split())[:100] if first.prompt else "",
+        sees=sees,
+        each_sees=each_sees,
         then=_barrier(first, following[0] if following else None),
     )
+
+
+def _seen(group: Sequence[CallRecord]) -> tuple[str, list[str]]:
+    """(what all prompts of a batch begin with, what each goes on with); of one prompt the beginning alone."""
+    texts = [call.prompt[-1][1] if call.prompt else "" for call in group]
+    if len(texts) == 1:
+        return _beginning(texts[0]), []
+    own = texts[0].rfind("\n", 0, _shared(texts)) + 1
+    return _beginning(texts[0][:own] or texts[0]), [_beginning(text[own:]) for text in texts]
+
+
+def _shared(texts: Sequence[str]) -> int:
+    """Characters with which all of them begin: as many as the first and the last in the alphabet share."""
+    first, last = min(texts), max(texts)
+    alike = (one == other for one, other in zip(first, last, strict=False))
+    return next((place for place, same in enumerate(alike) if not same), len(first))
+
+
+def _beginning(text: str) -> str:
+    return " ".join(text[: 4 * _SHOWN].split())[:_SHOWN]
 
 
 def _barrier(call: CallRecord, following: CallRecord | None) -> str:
