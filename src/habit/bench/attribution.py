@@ -16,7 +16,7 @@ import anyio.to_thread
 from habit.bench.counterfactual import Again, Oracle, chosen_by, made_again
 from habit.bench.families import Family
 from habit.bench.large import EVERY
-from habit.bench.oracle import OracleModel
+from habit.bench.oracle import oracle_about
 from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.calls.provider import Provider
@@ -60,7 +60,7 @@ async def attribute(
 def truth_about(question: Question) -> Oracle:
     """Right replies to leaf calls that ``question`` leads to: about one message, or the question itself about a part
     of the input."""
-    model = OracleModel()
+    model = oracle_about(question)
 
     async def reply(call: Call) -> str | None:
         prompt = call.messages[-1].content if len(call.messages) < 3 else call.messages[1].content

@@ -25,7 +25,11 @@ from habit.bench.report.parts import Plot, Section, Table
 
 def grid_sections(who: str | int | float, mark: str, outcomes: Sequence[Outcome]) -> list[Section]:
     """Of the grids among ``outcomes``, which ``who`` answered; ``mark`` begins the names of plots."""
-    grid = [one for one in outcomes if one.part == "grid"]
+    made, real = ([one for one in outcomes if one.part == part] for part in ("grid", "real"))
+    return [*_sections(who, mark, made), *_sections(f"{who}, real texts", f"{mark}-real", real)]
+
+
+def _sections(who: str | int | float, mark: str, grid: Sequence[Outcome]) -> list[Section]:
     if not grid:
         return []
     return [
@@ -45,6 +49,7 @@ def grid_sections(who: str | int | float, mark: str, outcomes: Sequence[Outcome]
             ],
         ),
         Section(f"By kind and family: {who}", tables=[_by_family(str(who), grid)]),
+        *_by_family_and_size(str(who), grid),
         Section(f"The same questions, side by side: {who}", tables=[_pairs(str(who), grid)]),
     ]
 
@@ -95,6 +100,21 @@ def _by_family(who: str, outcomes: Sequence[Outcome]) -> Table:
     return Table(who, ("kind", "family", "strategy", *RIGHT, *COSTS), rows)
 
 
+def _by_family_and_size(who: str, outcomes: Sequence[Outcome]) -> list[Section]:
+    """Each family at each size, where that says more than the tables of families and of sizes."""
+    if len({one.family for one in outcomes}) < 2 or len({one.size for one in outcomes}) < 2:
+        return []
+    rows = [
+        [str(family), size_text(int(size)), str(strategy), *rightness(each), *costs(each)]
+        for family, of_family in grouped(outcomes, lambda one: one.family).items()
+        for size, sized in grouped(of_family, lambda one: one.size).items()
+        for strategy, each in grouped(sized, strategy_of).items()
+    ]
+    return [
+        Section(f"By family and size: {who}", tables=[Table(who, ("family", "size", "strategy", *RIGHT, *COSTS), rows)])
+    ]
+
+
 def _pairs(who: str, outcomes: Sequence[Outcome]) -> Table:
     """Two strategies on the questions that both were asked."""
     asked = {name: {one.question_key: one for one in mine} for name, mine in grouped(outcomes, strategy_of).items()}
@@ -106,9 +126,7 @@ def _pairs(who: str, outcomes: Sequence[Outcome]) -> Table:
         counts = Counter((one.right, other.right) for one, other in pairs)
         alone, other_alone = counts[True, False], counts[False, True]
         ratios = [
-            own_tokens(other) / own_tokens(one)
-            for one, other in pairs
-            if one.right and other.right and own_tokens(one)
+            own_tokens(other) / own_tokens(one) for one, other in pairs if one.right and other.right and own_tokens(one)
         ]
         rows.append(
             [

@@ -25,11 +25,13 @@ def report_of(outcomes: Sequence[Outcome], *, commands: Sequence[str] = ()) -> P
 
 def _introduction(told: Sequence[Outcome]) -> list[str]:
     asked = [one for one in told if one.part != "learning"]
-    grid = sum(one.part == "grid" for one in asked)
+    grid, real = (sum(one.part == part for one in asked) for part in ("grid", "real"))
+    about_real = f", {real:,} about real texts" if real else ""
     learning = len(told) - len(asked)
     text = [
-        f"{len(asked):,} questions: {grid:,} of a grid, {len(asked) - grid:,} of streams; and {learning:,} asked to "
-        "learn habits from, whose cost is counted with the first use of the habit (extra tokens)."
+        f"{len(asked):,} questions: {grid:,} of a grid{about_real}, {len(asked) - grid - real:,} of streams; and "
+        f"{learning:,} asked to learn habits from, whose cost is counted with the first use of the habit "
+        "(extra tokens)."
     ]
     if any(one.oracle for one in told):
         text.append(

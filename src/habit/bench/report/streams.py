@@ -17,8 +17,14 @@ NUMBERS = (1, 5, 20, 100)
 def stream_sections(who: str | int | float, mark: str, outcomes: Sequence[Outcome]) -> list[Section]:
     """Of the streams among ``outcomes``, which ``who`` answered; ``mark`` begins the names of plots."""
     stream = [one for one in outcomes if one.part == "stream"]
-    if not stream:
-        return []
+    by_length = grouped(stream, lambda one: one.stream)
+    if len(by_length) < 2:
+        return [_section(str(who), mark, stream)] if stream else []
+    return [_section(f"{who}, streams of {length}", f"{mark}-{length}", mine) for length, mine in by_length.items()]
+
+
+def _section(who: str, mark: str, stream: Sequence[Outcome]) -> Section:
+    """Of streams that have as many questions each."""
     rows, reached, repeated = [], [], []
     lines: dict[str, dict[str, list[tuple[float, float]]]] = {"tokens": {}, "right": {}}
     for strategy, mine in grouped(stream, strategy_of).items():
@@ -31,22 +37,20 @@ def stream_sections(who: str | int | float, mark: str, outcomes: Sequence[Outcom
         lines["right"][str(strategy)] = _line(_sums(_by_number(mine, lambda one: float(one.right))))
     numbers = [f"{number}" for number in NUMBERS]
     near = [one for one in stream if one.near]
-    return [
-        Section(
-            f"Questions that recur: {who}",
-            [f"Streams: {len({one.seed for one in stream})}. By habits: answered by a habit of the library."],
-            [
-                Table(str(who), ("strategy", *RIGHT, "by habits", *COSTS), rows),
-                Table(f"{who}: tokens spent after so many questions, all together", ("strategy", *numbers), reached),
-                Table(f"{who}: tokens of a family's first, fifth … question", ("strategy", *numbers), repeated),
-                *([_near_misses(str(who), near)] if near else []),
-            ],
-            [
-                Plot(f"{mark}-stream-tokens", f"Tokens spent: {who}", "questions", "tokens", lines["tokens"]),
-                Plot(f"{mark}-stream-right", f"Right answers: {who}", "questions", "right", lines["right"]),
-            ],
-        )
-    ]
+    return Section(
+        f"Questions that recur: {who}",
+        [f"Streams: {len({one.seed for one in stream})}. By habits: answered by a habit of the library."],
+        [
+            Table(who, ("strategy", *RIGHT, "by habits", *COSTS), rows),
+            Table(f"{who}: tokens spent after so many questions, all together", ("strategy", *numbers), reached),
+            Table(f"{who}: tokens of a family's first, fifth … question", ("strategy", *numbers), repeated),
+            *([_near_misses(who, near)] if near else []),
+        ],
+        [
+            Plot(f"{mark}-stream-tokens", f"Tokens spent: {who}", "questions", "tokens", lines["tokens"]),
+            Plot(f"{mark}-stream-right", f"Right answers: {who}", "questions", "right", lines["right"]),
+        ],
+    )
 
 
 def _near_misses(who: str, outcomes: Sequence[Outcome]) -> Table:

@@ -18,14 +18,19 @@ def noise_sections(outcomes: Sequence[Outcome]) -> list[Section]:
     grid = [one for one in outcomes if one.part == "grid" and one.oracle]
     if len({one.noise for one in grid}) < 2:
         return []
-    rows, lines = [], {}
+    rows, scores, shares = [], {}, {}
     for strategy, mine in grouped(grid, strategy_of).items():
         by_noise = grouped(mine, lambda one: one.noise)
         rows += [[str(strategy), f"{noise:g}", *rightness(each)] for noise, each in by_noise.items()]
-        lines[str(strategy)] = [(float(noise), fmean(one.score for one in each)) for noise, each in by_noise.items()]
+        scores[str(strategy)] = [(float(noise), fmean(one.score for one in each)) for noise, each in by_noise.items()]
+        shares[str(strategy)] = [(float(noise), fmean(one.right for one in each)) for noise, each in by_noise.items()]
     who = "oracle (a script, no model)"
-    plot = Plot("noise", f"Score against noise: {who}", "share of leaf replies that are wrong", "mean score", lines)
-    return [Section(f"Noise: {who}", tables=[Table(who, ("strategy", "noise", *RIGHT), rows)], plots=[plot])]
+    noise_label = "share of leaf replies that are wrong"
+    plots = [
+        Plot("noise-right", f"Right answers against noise: {who}", noise_label, "share of right answers", shares),
+        Plot("noise", f"Score against noise: {who}", noise_label, "mean score", scores),
+    ]
+    return [Section(f"Noise: {who}", tables=[Table(who, ("strategy", "noise", *RIGHT), rows)], plots=plots)]
 
 
 def wrong_sections(outcomes: Sequence[Outcome]) -> list[Section]:
