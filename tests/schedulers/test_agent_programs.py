@@ -32,7 +32,7 @@ def use(tool: str, **arguments: Any) -> str:
     return f"```json {tool}\n{json.dumps(arguments)}\n```"
 
 
-PATTERNS = ["u1", "^line 7", "(", "", "[a-z]+=(\\w+)", "nowhere", "$", "'); answer('owned'); ('"]
+PATTERNS = ["u1", "^line 7", "(", "", "[a-z]+=(\\w+)", "nowhere", "$", "x'); answer('owned'); ('"]
 SLICES = ["1", "1-2", "3-1", "9", "x"]
 NO_CALLS = ["I think so.", "", use("look"), "```json search\n{broken\n```", '{"tool": "count"}', "```json\n"]
 
