@@ -31,7 +31,7 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
-	$(BIN)/python benchmarks/amortisation.py
+	$(BIN)/python benchmarks/amortisation.py --latency 0.3
 
 # Needs uv; the lock covers every supported Python, with hashes, for all extras that the tests and the demo use.
 lock:

@@ -13,6 +13,7 @@ from habit.calls.kernel import Kernel
 from habit.calls.retry import RetryPolicy
 from habit.errors import BudgetExceeded, CallFailed
 from habit.journal.memory import MemoryStore
+from habit.journal.records import CallRecord
 from habit.journal.replay import Recording
 from support.fakes import FakeProvider, ask, memory_store, transient
 
@@ -112,13 +113,15 @@ async def test_a_resumed_run_counts_what_was_wasted_and_takes_it_when_it_asks() 
     assert (resumed.usage.calls, resumed.usage.wasted_calls, resumed.ledger.spent.calls) == (2, 2, 2)
     async with resumed.running():
         await resumed.call(ask("one"))
-        assert (await resumed.call(ask("two"))).cached
+        assert (await resumed.call(ask("two"))).text == "re: two"
         resumed.ahead.start(ask("three"))  # known already
         resumed.ahead.start(ask("four"))
         await anyio.wait_all_tasks_blocked()
     assert [call.messages[0].content for call in provider.sent] == ["one", "two", "three", "four"]
     assert recording.unused() == []
-    assert resumed.usage.wasted_calls == 3
+    assert (resumed.usage.calls, resumed.usage.speculated_calls, resumed.usage.wasted_calls) == (4, 3, 2)
+    assert ("two", 0, "re: two") in await records(store)
+    assert ("two", -1, "re: two") not in await records(store)
 
 
 async def test_a_call_that_failed_ahead_is_made_anew() -> None:
@@ -159,8 +162,62 @@ async def test_what_the_run_was_waiting_for_when_it_was_stopped_is_there_when_it
             await kernel.call(ask("one"))
     assert await records(store) == [("one", -1, "re: one")]
     resumed = await kernel_for(provider, store, recording=Recording.for_resume(await store.calls("run")))
-    assert (await resumed.call(ask("one"))).cached
-    assert len(provider.sent) == 1
+    assert (await resumed.call(ask("one"))).text == "re: one"
+    assert (len(provider.sent), resumed.usage.wasted_calls, resumed.ledger.spent.calls) == (1, 0, 1)
+
+
+async def test_a_reply_that_waits_to_be_asked_for_is_written_down_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("habit.calls.ahead.UNWRITTEN_SECONDS", 0)
+    provider, store = FakeProvider(), await memory_store("run")
+    kernel = await kernel_for(provider, store, use_cache=False)
+    async with kernel.running():
+        for text in ("one", "one", "two"):
+            kernel.ahead.start(ask(text))
+        await anyio.wait_all_tasks_blocked()
+        written = await records(store)
+        assert sorted(written) == [("one", -2, "re: one"), ("one", -1, "re: one"), ("two", -1, "re: two")]
+        killed = Recording.for_resume(await store.calls("run"))  # as it would find it after kill -9
+        await kernel.call(ask("one"))
+        assert sorted(await records(store), key=lambda record: record[:2])[1:] == [
+            ("one", 0, "re: one"),
+            ("two", -1, "re: two"),
+        ]
+    assert (kernel.usage.calls, kernel.usage.wasted_calls, kernel.ledger.spent.calls) == (3, 2, 3)
+    assert len(await records(store)) == 3
+    store = await memory_store("run")
+    for record in killed.unasked:
+        await store.add_call(record)
+    resumed = await kernel_for(provider, store, recording=killed, use_cache=False)
+    async with resumed.running():
+        for text in ("one", "one", "two"):
+            resumed.ahead.start(ask(text))  # known already
+        for text in ("one", "one", "two"):
+            await resumed.call(ask(text))
+    assert (len(provider.sent), resumed.usage.calls, resumed.usage.wasted_calls) == (3, 3, 0)
+    assert sorted(await records(store)) == [("one", 0, "re: one"), ("one", 1, "re: one"), ("two", 0, "re: two")]
+
+
+async def test_a_reply_is_not_adopted_while_it_is_being_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SlowStore(MemoryStore):
+        gate = anyio.Event()
+
+        async def add_call(self, call: CallRecord, *, instead_of: int | None = None) -> None:
+            await self.gate.wait()
+            await super().add_call(call, instead_of=instead_of)
+
+    monkeypatch.setattr("habit.calls.ahead.UNWRITTEN_SECONDS", 0)
+    store = SlowStore()
+    for run in (await memory_store("run"))._runs.values():
+        await store.add_run(run)
+    kernel = await kernel_for(FakeProvider(), store)
+    async with kernel.running(), anyio.create_task_group() as group:
+        kernel.ahead.start(ask("one"))
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(kernel.call, ask("one"))
+        await anyio.wait_all_tasks_blocked()
+        store.gate.set()
+    assert await records(store) == [("one", 0, "re: one")]
+    assert kernel.usage.wasted_calls == 0
 
 
 async def test_a_tight_budget_lets_nothing_run_ahead_and_nobody_is_refused_for_it() -> None:

@@ -41,7 +41,7 @@ async def test_the_journal_has_the_reply_before_the_caller():
 
 async def test_a_journal_that_cannot_be_written_stops_the_call():
     class FullDisk(MemoryStore):
-        async def add_call(self, call: object) -> None:
+        async def add_call(self, call: object, *, instead_of: int | None = None) -> None:
             raise JournalError("the disk is full")
 
     kernel = await kernel_for(FakeProvider(), store=FullDisk(), use_cache=False)
@@ -245,10 +245,10 @@ async def test_a_reply_that_has_arrived_is_recorded_even_if_the_caller_is_cancel
         writing = anyio.Event()
         go_on = anyio.Event()
 
-        async def add_call(self, call):
+        async def add_call(self, call, *, instead_of=None):
             self.writing.set()
             await self.go_on.wait()
-            await super().add_call(call)
+            await super().add_call(call, instead_of=instead_of)
 
     store = SlowStore()
     for run in (await memory_store("run"))._runs.values():

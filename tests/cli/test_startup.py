@@ -25,6 +25,11 @@ except SystemExit:
     assert done.stderr.splitlines()[-1] == "[]"
 
 
+def test_the_package_is_the_command_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "habit", "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"habit {package.__version__}\n")
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -322,6 +322,18 @@ async def test_a_reply_that_ran_ahead_in_vain_is_remembered_after_one_that_was_a
     assert [call.unasked for call in await store.calls("ahead")] == [True, True]
 
 
+async def test_a_reply_that_ran_ahead_is_moved_to_the_number_it_is_asked_for_under(store: Store) -> None:
+    for run_id in ("ahead", "other"):
+        await store.add_run(a_run(run_id))
+        await store.add_call(a_call(run=run_id, occurrence=-1, reply=run_id))
+    await store.add_call(a_call(run="ahead", occurrence=0, reply="ahead"), instead_of=-1)
+    assert [(call.occurrence, call.reply) for call in await store.calls("ahead")] == [(0, "ahead")]
+    assert [(call.occurrence, call.reply) for call in await store.calls("other")] == [(-1, "other")]
+    found = await store.remember(key_of("first"), 0, role="leaf")
+    assert found is not None
+    assert found.run == "ahead"
+
+
 async def test_an_empty_reply_is_a_reply(store: Store) -> None:
     await store.add_run(RUN)
     await store.add_call(a_call(reply=""))

@@ -3,7 +3,8 @@
 A call ahead is paid for like any other: it holds a reservation, waits for its turn at the provider, is counted in the
 usage and charged to every budget. What sets it apart is that it has no occurrence number. It gets one when the run
 asks for the very same call and so *adopts* it; the journal has it under that number before the reply is used. A call
-that nobody adopts is *written off* at the end: journalled with a negative number, which no replay ever asks for.
+that nobody adopts is *written off* at the end: journalled with a negative number, which no replay ever asks for. So is
+a reply that has waited for a while, until it is adopted: a run that is killed must not pay for it again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from habit.calls.sending import Sender, Sending
 from habit.errors import CallFailed
 from habit.tasks import task_group
 
+UNWRITTEN_SECONDS = 0.5
+"""How long a reply nobody has asked for may be in memory alone; most are asked for sooner, and written once."""
+
 
 @dataclass(eq=False)
 class Ahead:
@@ -37,6 +41,10 @@ class Ahead:
     """At the provider it goes after all that somebody waits for, until the run asks for it."""
     wanted_as: int | None = None
     """The number under which the run asked for it, and then was stopped before it had the reply."""
+    kept_as: int | None = None
+    """The negative number under which the journal has it already."""
+    keeping: anyio.Lock = field(default_factory=anyio.Lock)
+    """Held while it is written down, so that it is not adopted meanwhile."""
 
     @property
     def is_usable(self) -> bool:
@@ -110,23 +118,31 @@ class CallsAhead:
         waiting = self._waiting[call.key]
         waiting.append(ahead)
         self._coming.append(ahead)
-        self._group.start_soon(self._run, ahead, len(waiting) - 1)
+        expected = self._numbers.upcoming([call.key] * len(waiting))[-1]
+        self._group.start_soon(self._run, ahead, expected)
         return ahead
 
-    async def adopt(self, call: Call, occurrence: int) -> Sending | None:
-        """The reply of such a call that was started ahead, waited for if need be; None when there is none to be had."""
+    def used_after_all(self) -> None:
+        """One that was written off before this run was interrupted has been asked for."""
+        self.wasted -= 1
+        self.adopted += 1
+
+    async def adopt(self, call: Call, occurrence: int) -> Ahead | None:
+        """Such a call that was started ahead, its reply waited for if need be; None when there is none to be had."""
         while waiting := self._waiting.get(call.key):
             ahead = waiting.popleft()
             ahead.early.need()
             try:
                 await ahead.over.wait()
+                async with ahead.keeping:
+                    pass
             except BaseException:
                 ahead.wanted_as = occurrence
                 waiting.appendleft(ahead)  # paid for, and nobody's
                 raise
             if ahead.is_usable:
                 self.adopted += 1
-                return ahead.sending
+                return ahead
             self._of_no_use.append(ahead)
         return None
 
@@ -139,9 +155,11 @@ class CallsAhead:
         self._change.set()
         self._change = anyio.Event()
 
-    async def _run(self, ahead: Ahead, nth: int) -> None:
+    async def _run(self, ahead: Ahead, expected: tuple[str | None, int]) -> None:
+        """Send one, and write its reply down if it has to wait; ``expected`` is what the run is going to ask for."""
         try:
-            await self._send(ahead, nth)
+            if not await self._numbers.is_known(expected):
+                await self._send(ahead)
         finally:
             ahead.over.set()
             waiting = self._waiting[ahead.call.key]
@@ -149,12 +167,13 @@ class CallsAhead:
                 waiting.remove(ahead)
                 self._of_no_use.append(ahead)
             self.tell()
+        if ahead in waiting:
+            await anyio.sleep(UNWRITTEN_SECONDS)
+            await self._keep(ahead)
 
-    async def _send(self, ahead: Ahead, nth: int) -> None:
-        """Send one, as the nth with its key that nobody adopted yet, if that is of use and no budget is tight."""
+    async def _send(self, ahead: Ahead) -> None:
+        """Send one, if no budget is tight."""
         call = ahead.call
-        if await self._numbers.is_known(self._numbers.upcoming([call.key] * (nth + 1))[nth]):
-            return
         try:
             measured = await self._sender.measure(call)
         except CallFailed:
@@ -164,12 +183,20 @@ class CallsAhead:
             with self._sender.sending(hold) as ahead.sending:
                 await self._sender.send(call, measured, hold, ahead.sending, ahead.early)
 
+    async def _keep(self, ahead: Ahead) -> None:
+        """Write its reply down, unless it was adopted; it still may be."""
+        async with ahead.keeping:
+            if ahead in self._waiting[ahead.call.key]:
+                number = self._numbers.in_vain(ahead.call.key)
+                await self._records.keep(ahead.call, number, ahead.sending)
+                ahead.kept_as = number
+
     async def _write_off(self, ahead: Ahead) -> None:
         """Keep the reply of one that nobody asked for; other runs may, or this one when it is resumed."""
         sending = ahead.sending
         if not sending.attempts:
             return
         self.wasted += 1
-        if sending.reply is not None:
+        if sending.reply is not None and ahead.kept_as is None:
             with suppress(CallFailed):
                 await self._records.keep(ahead.call, self._numbers.in_vain(ahead.call.key, ahead.wanted_as), sending)

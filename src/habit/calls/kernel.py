@@ -125,7 +125,7 @@ class Kernel:
         try:
             reply = (
                 self._records.take(call, occurrence)
-                or await self._records.remember(call, occurrence)
+                or await self._paid_for(call, occurrence)
                 or await self._live(call, occurrence, final, waits)
             )
             return reply
@@ -139,12 +139,21 @@ class Kernel:
             else:
                 self._on_event(CallEnded(call, occurrence, failed))
 
-    async def _live(self, call: Call, occurrence: int, final: bool, waits: Callable[[], None]) -> Reply:
-        """Ask the model, with everything written down before anyone may use it."""
+    async def _paid_for(self, call: Call, occurrence: int) -> Reply | None:
+        """The reply for which nothing more has to be sent: to the same call that ran ahead, now or before this run was
+        interrupted, or that another run made."""
         with self._account.away():
             ahead = await self.ahead.adopt(call, occurrence)
             if ahead is not None:
-                return await self._records.keep(call, occurrence, ahead)
+                return await self._records.keep(call, occurrence, ahead.sending, kept_as=ahead.kept_as)
+        reply = await self._records.take_ahead(call, occurrence)
+        if reply is not None:
+            self.ahead.used_after_all()
+            return reply
+        return await self._records.remember(call, occurrence)
+
+    async def _live(self, call: Call, occurrence: int, final: bool, waits: Callable[[], None]) -> Reply:
+        """Ask the model, with everything written down before anyone may use it."""
         waits()
         try:
             measured = await self._sender.measure(call)

@@ -39,6 +39,8 @@ class Records:
         self._replay = replay
         self._stopped_by = stopped_by
         self._use_cache = use_cache
+        unasked = recording.unasked if recording is not None and not replay else ()
+        self._ahead = {(record.key, record.occurrence): record for record in unasked if record.reply is not None}
 
     @contextmanager
     def stopped_by(self, limit: str | None) -> Iterator[None]:
@@ -60,16 +62,7 @@ class Records:
         paid = self._count(record)
         if record.reply is None:
             raise CallFailed(record.error, reason=record.error_reason or "server")
-        return Reply(
-            record.reply,
-            record.input_tokens,
-            record.output_tokens,
-            record.usd,
-            record.finish,
-            record.seconds,
-            cached=not paid,
-            cache_read_tokens=record.cache_read_tokens,
-        )
+        return _reply_of(record, cached=not paid)
 
     def take_session(self, session: str) -> list[str]:
         """Count the calls of ``session`` that nobody will ask again as if they had been; gives their keys."""
@@ -95,13 +88,24 @@ class Records:
         self._account.meter.cached(known.input_tokens)
         return reply
 
-    async def keep(self, call: Call, occurrence: int, sending: Sending) -> Reply:
-        """Write down how the sending of a call went, and give its reply. Raises its CallFailed."""
+    async def take_ahead(self, call: Call, occurrence: int) -> Reply | None:
+        """The reply to ``call`` that this run got ahead before it was interrupted, as one that it has asked for now."""
+        record = self._ahead.pop((call.key, -1 - occurrence), None)
+        if record is None:
+            return None
+        asked = replace(record, occurrence=occurrence, session=call.session, cell=call.cell)
+        with anyio.CancelScope(shield=True):
+            await self._store.add_call(asked, instead_of=record.occurrence)
+        return _reply_of(record, cached=False)
+
+    async def keep(self, call: Call, occurrence: int, sending: Sending, *, kept_as: int | None = None) -> Reply:
+        """Write down how the sending of a call went, and give its reply; ``kept_as`` is the number under which it was
+        written down already, which it then has no more. Raises its CallFailed."""
         if sending.failure is not None:
             await self.keep_failure(call, occurrence, sending.failure, sending)
             raise sending.failure
         record = self._record(call, occurrence, sending.reply, sending.began)
-        await self._write(replace(record, attempts=sending.attempts, waited=sending.waited))
+        await self._write(replace(record, attempts=sending.attempts, waited=sending.waited), kept_as)
         assert sending.reply is not None
         return sending.reply
 
@@ -155,9 +159,22 @@ class Records:
             finish=reply.finish if reply else "stop",
         )
 
-    async def _write(self, record: CallRecord) -> None:
+    async def _write(self, record: CallRecord, kept_as: int | None = None) -> None:
         """Durable even when the caller is being cancelled."""
         with anyio.CancelScope(shield=True):
-            await self._store.add_call(record)
-        if record.attempts:
+            await self._store.add_call(record, instead_of=kept_as)
+        if record.attempts and kept_as is None:
             self._account.ledger.recorded(record.usd or 0.0, record.started)
+
+
+def _reply_of(record: CallRecord, *, cached: bool) -> Reply:
+    return Reply(
+        record.reply or "",
+        record.input_tokens,
+        record.output_tokens,
+        record.usd,
+        record.finish,
+        record.seconds,
+        cached=cached,
+        cache_read_tokens=record.cache_read_tokens,
+    )

@@ -51,10 +51,13 @@ class MemoryStore:
         cells.pop((cell.session, cell.index), None)  # so that the new one comes last among equal start times
         cells[cell.session, cell.index] = kept_cell(cell)
 
-    async def add_call(self, call: CallRecord) -> None:
+    async def add_call(self, call: CallRecord, *, instead_of: int | None = None) -> None:
         """Add a call, or replace a failed one."""
         self._known(call.run)
         calls = self._calls[call.run]
+        if instead_of is not None:
+            calls.pop((call.key, instead_of), None)
+            self._remembered.get((call.key, instead_of), {}).pop(call.run, None)
         earlier = calls.get((call.key, call.occurrence))
         if earlier is not None and earlier.reply is not None:
             return

@@ -65,12 +65,15 @@ def insert_cell(db: sqlite3.Connection, cell: CellRecord) -> None:
     db.execute(f"INSERT OR REPLACE INTO cells (run, {_CELL}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", values)
 
 
-def insert_call(db: sqlite3.Connection, call: CallRecord) -> None:
-    """Add a call, in place of a failed one with the same key and occurrence; a reply is never replaced."""
+def insert_call(db: sqlite3.Connection, call: CallRecord, instead_of: int | None = None) -> None:
+    """Add a call, in place of a failed one with the same key and occurrence, and of whatever the run has of it under
+    the number ``instead_of``; a reply is never replaced otherwise."""
     number = _run_number(db, call.run)
     key = pack(call.key)
     same = "run = ? AND key = ? AND occurrence = ?"
     db.execute(f"DELETE FROM calls WHERE {same} AND reply IS NULL", (number, key, call.occurrence))
+    if instead_of is not None:
+        db.execute(f"DELETE FROM calls WHERE {same}", (number, key, instead_of))
     values = (
         number,
         key,

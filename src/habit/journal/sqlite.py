@@ -66,9 +66,9 @@ class SqliteStore:
         """Add a cell, or replace it."""
         await self._writer.run(lambda db: rows.insert_cell(db, cell))
 
-    async def add_call(self, call: CallRecord) -> None:
+    async def add_call(self, call: CallRecord, *, instead_of: int | None = None) -> None:
         """Add a call, or replace a failed one. It is written even when the caller is cancelled while it waits."""
-        await self._writer.run(lambda db: rows.insert_call(db, call))
+        await self._writer.run(lambda db: rows.insert_call(db, call, instead_of))
 
     async def remember(self, key: str, occurrence: int, *, role: str) -> RememberedReply | None:
         """A reply of any earlier run to the same call."""

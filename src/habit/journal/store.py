@@ -24,8 +24,9 @@ class Store(Protocol):
         """Add a cell; the same (run, session, index) again replaces it (a resumed run re-executes its cells)."""
         ...
 
-    async def add_call(self, call: CallRecord) -> None:
-        """Add a call; the same (run, key, occurrence) again replaces a failed one."""
+    async def add_call(self, call: CallRecord, *, instead_of: int | None = None) -> None:
+        """Add a call; the same (run, key, occurrence) again replaces a failed one. With ``instead_of``, the record of
+        the same call under that number goes, at the same moment."""
         ...
 
     async def remember(self, key: str, occurrence: int, *, role: str) -> RememberedReply | None:
