@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,6 +56,13 @@ def test_calls_that_overlap_went_out_together() -> None:
     assert found[0].input_tokens == 40
 
 
+def test_calls_that_waited_for_their_turn_together_are_a_batch_however_few_are_sent_at_once() -> None:
+    one_line = [call(float(n), waited=n - 0.01 * n) for n in range(5)]
+    [batch] = batches(one_line[::-1])
+    assert (batch.calls, round(batch.seconds, 1)) == (5, 5.0)
+    assert [one.calls for one in batches([call(float(n)) for n in range(5)])] == [1] * 5
+
+
 def test_replies_from_the_journal_are_a_batch() -> None:
     known = [call(float(n), 0.0, cached_from="other", attempts=0) for n in range(5)]
     [batch] = batches(known)
@@ -79,6 +86,25 @@ def test_a_barrier_says_who_takes_the_replies() -> None:
         "session 0 has its answer",
         "the run has its answer",
     ]
+
+
+def test_a_batch_says_what_all_were_asked_and_what_each_saw() -> None:
+    asked = "Which kind is it?\n\n<text>\n{}\n</text>"
+    shown = ["the kettle leaks", "the kettle is fine", f"the lamp {'flickers ' * 99}"]
+    together = [call(0.1 * n, prompt=(("system", "s"), ("user", asked.format(text)))) for n, text in enumerate(shown)]
+    [batch] = batches([*together[::-1]])
+    assert batch.sees == "Which kind is it? <text>"
+    assert batch.each_sees[:2] == ["the kettle leaks </text>", "the kettle is fine </text>"]
+    assert batch.each_sees[2].startswith("the lamp flickers")
+    assert len(batch.each_sees[2]) == 100
+    [alone] = batches(together[:1])
+    assert (alone.sees, alone.each_sees) == ("Which kind is it? <text> the kettle leaks </text>", [])
+    loop = batches([replace(one, started=9.0 * n) for n, one in enumerate(together)])
+    assert [(one.sees, one.each_sees[0][:8]) for one in loop] == [
+        ("Which kind is it? <text>", text) for text in ("the kett", "the kett", "the lamp")
+    ]
+    unlike = [call(0.0, prompt=(("user", "one"),)), call(0.1, prompt=(("user", "only"),)), call(0.2, prompt=())]
+    assert [list(each.each_sees) for each in batches(unlike)] == [["one", "only", ""]]
 
 
 def test_bookkeeping_is_what_carries_earlier_steps() -> None:
@@ -162,9 +188,11 @@ def test_whatever_the_records_every_call_is_in_one_batch_and_the_chain_fits(reco
     assert known.bookkeeping_tokens <= sum(record.input_tokens for record in records)
 
 
-async def test_a_run_of_code_is_accounted_for_in_the_same_way() -> None:
+@pytest.mark.parametrize("concurrency", [64, 1])
+async def test_a_run_of_code_is_accounted_for_in_the_same_way(concurrency: int) -> None:
     code = "found = recursive_llm_map('Which?', [str(n) for n in range(9)])\nprint(found)"
     model = ScriptedProvider([block(code), block("answer('x')")], leaf=lambda prompt: "a reply long enough to tell")
+    model.concurrency = concurrency
     store = MemoryStore()
     settings = Settings(model="scripted", no_journal=True, speculate=0)
     async with Engine(settings, store=store, models=ScriptedModels(model)) as engine:
@@ -174,4 +202,4 @@ async def test_a_run_of_code_is_accounted_for_in_the_same_way() -> None:
     assert (known.root_calls, known.leaf_calls, known.peak_prompt_tokens) == (2, 9, run.peak_prompt_tokens)
     assert known.bookkeeping_tokens > 0
     roles = [batch.role for batch in batches(await store.calls(run.id))]
-    assert [role for role, _ in groupby(roles)] == ["root", "leaf", "root"]
+    assert roles == ["root", "leaf", "root"]

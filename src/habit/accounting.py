@@ -16,6 +16,8 @@ from habit.journal.records import CallRecord, CellRecord
 
 _TELLING = 16
 """Characters of a line below which it is no sign that a prompt holds an earlier reply."""
+_SHOWN = 100
+"""Characters of a prompt that tell what it is about."""
 _SAME_START = 1_000
 """Characters by which the question of a root prompt is known again, whatever was folded into it."""
 
@@ -72,7 +74,9 @@ class Batch:
     ahead: int
     """Calls that ran ahead and were never asked for."""
     sees: str
-    """What the first of them was asked, its beginning."""
+    """What they were asked, its beginning; where their cell asked the same of several, that alone."""
+    each_sees: Sequence[str]
+    """What each was shown of its own, where its cell asked the same of several: its beginning."""
     then: str
     """The barrier: who takes the replies."""
 
@@ -106,17 +110,20 @@ def account(calls: Sequence[CallRecord], cells: Sequence[CellRecord]) -> Orchest
 def batches(calls: Sequence[CallRecord]) -> list[Batch]:
     """The run as batches, in the order in which they went out."""
     groups = _groups(calls)
+    asked = _asked_by_cells(calls)
     following: dict[str, list[CallRecord]] = {}
     made: list[Batch] = []
     for group in reversed(groups):
         session = group[0].session
-        made.append(_batch(group, following.get(session)))
+        made.append(_batch(group, following.get(session), asked.get((session, group[0].cell), 0)))
         following[session] = group
     return made[::-1]
 
 
-def _batch(group: Sequence[CallRecord], following: Sequence[CallRecord] | None) -> Batch:
-    first = group[0]
+def _batch(group: Sequence[CallRecord], following: Sequence[CallRecord] | None, asked: int) -> Batch:
+    """``asked`` is how many characters of its prompts are the same in all of the cell."""
+    first, began = group[0], min(call.started for call in group)
+    several = first.role == "leaf" and (asked > 0 or len(group) > 1)
     return Batch(
         session=first.session,
         cell=first.cell,
@@ -125,13 +132,38 @@ def _batch(group: Sequence[CallRecord], following: Sequence[CallRecord] | None) 
         input_tokens=sum(call.input_tokens for call in group),
         largest_prompt=max(call.input_tokens for call in group),
         output_tokens=sum(call.output_tokens for call in group),
-        seconds=max(_end(call) for call in group) - first.started,
+        seconds=max(_end(call) for call in group) - began,
         failed=sum(call.reply is None for call in group),
         from_journal=sum(call.cached_from is not None for call in group),
         ahead=sum(call.unasked for call in group),
-        sees=" ".join(first.prompt[-1][1][:400].split())[:100] if first.prompt else "",
+        sees=_beginning(_told(first)[: asked or None]),
+        each_sees=[_beginning(_told(call)[asked:]) for call in group] if several else [],
         then=_barrier(first, following[0] if following else None),
     )
+
+
+def _asked_by_cells(calls: Sequence[CallRecord]) -> dict[tuple[str, int], int]:
+    """With how many characters, of whole lines, the prompts of all leaf calls of a cell begin alike."""
+    prompts: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for call in calls:
+        if call.role == "leaf":
+            prompts[call.session, call.cell].append(_told(call))
+    return {cell: each[0].rfind("\n", 0, _shared(each)) + 1 for cell, each in prompts.items() if len(each) > 1}
+
+
+def _told(call: CallRecord) -> str:
+    return call.prompt[-1][1] if call.prompt else ""
+
+
+def _shared(texts: Sequence[str]) -> int:
+    """Characters with which all of them begin: as many as the first and the last in the alphabet share."""
+    first, last = min(texts), max(texts)
+    alike = (one == other for one, other in zip(first, last, strict=False))
+    return next((place for place, same in enumerate(alike) if not same), len(first))
+
+
+def _beginning(text: str) -> str:
+    return " ".join(text[: 4 * _SHOWN].split())[:_SHOWN]
 
 
 def _barrier(call: CallRecord, following: CallRecord | None) -> str:
@@ -149,19 +181,20 @@ def _barrier(call: CallRecord, following: CallRecord | None) -> str:
 
 
 def _groups(calls: Iterable[CallRecord]) -> list[list[CallRecord]]:
-    """Calls of one session and cell whose times overlap, directly or through others, in the order they began.
+    """Calls of one session and cell whose times overlap, directly or through others, in the order they were asked for;
+    those overlap that were under way or waited for their turn at the same time.
 
     Replies from the journal took no time: those of one cell, one after the other, are taken for one group.
     """
     by_session: dict[str, list[list[CallRecord]]] = defaultdict(list)
     ends: dict[str, float] = {}
-    for call in sorted(calls, key=lambda each: each.started):
+    for call in sorted(calls, key=lambda each: (each.asked, each.started)):
         groups = by_session[call.session]
         last = groups[-1] if groups else None
         together = (
             last is not None
             and (last[0].role, last[0].cell) == (call.role, call.cell)
-            and (call.started < ends[call.session] or (call.seconds == 0 and last[-1].seconds == 0))
+            and (call.asked < ends[call.session] or (call.seconds == 0 and last[-1].seconds == 0))
         )
         if together and last is not None:
             last.append(call)
@@ -170,7 +203,7 @@ def _groups(calls: Iterable[CallRecord]) -> list[list[CallRecord]]:
             ends[call.session] = 0.0
         ends[call.session] = max(ends[call.session], _end(call))
     found = [group for groups in by_session.values() for group in groups]
-    return sorted(found, key=lambda group: group[0].started)
+    return sorted(found, key=lambda group: min(call.started for call in group))
 
 
 def _conversations(root: Sequence[CallRecord]) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """The rule by which ``auto`` asks in one call: short prose is read, and everything else is worked on by a program.
 
-Measured in docs/comparison.md. It decides by the question and the input alone, before anything is asked, and is kept in
-the record of the run, so that resume and replay go the same way.
+Measured in docs/decisions/one-call.md. It decides by the question and the input alone, before anything is asked, and is
+kept in the record of the run, so that resume and replay go the same way.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from habit.bench.attribution import attribute, understood
+from habit.bench.attribution import attribute, part_of_the_truth, understood
 from habit.bench.counterfactual import Again, Chooses, made_again
 from habit.bench.data import LABELS, make_dataset
 from habit.bench.families import FAMILIES, READ, family
@@ -151,6 +151,19 @@ async def test_child_runs_keep_their_programs_while_their_leafs_are_put_right(sa
     assert (run.depth, run.answer != question.truth) == (1, True)
     fault = await attribute(asked.engine, run.id, question)
     assert (fault.who, fault.certain) == ("leaf", True)
+
+
+def test_a_message_whose_text_is_part_of_anothers_is_no_part_of_what_a_leaf_saw() -> None:
+    first, second, *_ = COUNT.dataset.messages
+    longer = replace(second, text=f"{first.text} (2)", label=first.label)
+    question = replace(
+        COUNT, dataset=replace(COUNT.dataset, messages=(first, longer)), parameters={"label": first.label}
+    )
+    rows = {one.id: one.text for one in (first, longer)}
+    assert part_of_the_truth(question, f"{question.text}\n{longer.id},{rows[longer.id]}\n") == "1"
+    assert part_of_the_truth(question, f"{question.text}\n{rows}\n") == "2"
+    assert part_of_the_truth(question, f"{question.text}\n{first.text}\n") == "1"  # without ids, by its text
+    assert part_of_the_truth(question, question.text) == "0"
 
 
 async def test_a_root_that_read_wrong_replies_is_judged_by_what_right_ones_lead_it_to(sandbox: CPythonSandbox) -> None:

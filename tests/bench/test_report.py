@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from habit.bench.chances import mcnemar, wilson
 from habit.bench.outcome import Outcome
-from habit.bench.pages import html_of, markdown_of, write_report
-from habit.bench.report import Page, report_of, size_text
+from habit.bench.report.columns import size_text
+from habit.bench.report.page import report_of
+from habit.bench.report.parts import Page
+from habit.bench.report.rendering import html_of, markdown_of, write_report
 from support.outcomes import an_outcome
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -84,6 +87,15 @@ def test_each_size_and_strategy_has_a_row() -> None:
     assert found[6][2:6] == ["4", "0 %", "0–49", "0.00"]
 
 
+def test_each_family_has_a_row_for_each_size() -> None:
+    other = [replace(one, key=f"other {one.key}", family="threat", right=False, score=0.0) for one in grid()]
+    found = {tuple(row[:3]): row[3:7] for row in rows(report_of([*grid(), *other]), "By family and size")}
+    assert len(found) == 2 * len(SIZES) * 3
+    assert found["code", "100 kB", "agent"] == ["4", "75 %", "30–95", "0.75"]
+    assert found["threat", "100 kB", "agent"] == ["4", "0 %", "0–49", "0.00"]
+    assert not any("By family and size" in one.title for one in report_of(grid()).sections)
+
+
 def test_growth_is_told_as_multiples_of_the_smallest() -> None:
     found = rows(report_of(grid()), "By size", 1)
     assert ["agent", "root tokens", "1.00", "10.00", "100.00"] in found
@@ -122,6 +134,17 @@ def test_streams_are_told_by_their_numbers() -> None:
     ]
 
 
+def test_streams_of_other_lengths_are_told_apart() -> None:
+    longer = [replace(one, key=f"longer {one.key}", stream=60, root_tokens=70) for one in stream()]
+    page = report_of([*stream(), *longer])
+    shorter, apart = [one for one in page.sections if one.title.startswith("Questions that recur")]
+    assert apart.title.endswith(", streams of 60")
+    assert [row[:3] for row in shorter.tables[1].rows] == [["rlm", "1,000", "5,000"], ["auto", "1,000", "1,000"]]
+    assert [row[:3] for row in apart.tables[1].rows] == [["rlm", "70", "350"], ["auto", "70", "350"]]
+    names = [plot.name for section in page.sections for plot in section.plots]
+    assert len(set(names)) == len(names) == 4
+
+
 def test_habits_that_answered_near_misses_are_counted() -> None:
     taken = ["sum@1", "largest@1", "rlm", "sum-of-all@2"]
     told = [
@@ -154,6 +177,17 @@ def test_the_oracle_is_named_in_every_title_and_on_every_plot() -> None:
     assert not any("a script that knows" in text for text in report_of(grid()).text)
     noise = rows(page, "Noise")
     assert [row[:2] for row in noise[:2]] == [["direct", "0"], ["direct", "0.1"]]
+
+
+def test_accuracy_and_score_are_drawn_against_noise() -> None:
+    told = [
+        an_outcome(key=f"{noise} {seed}", oracle=True, noise=noise, seed=seed, right=right, score=1.0 if right else 0.5)
+        for noise in (0.0, 0.1)
+        for seed, right in enumerate((True, not noise))
+    ]
+    section = next(one for one in report_of(told).sections if one.title.startswith("Noise"))
+    plots = {plot.name: plot.lines for plot in section.plots}
+    assert plots == {"noise-right": {"rlm": [(0.0, 1.0), (0.1, 0.5)]}, "noise": {"rlm": [(0.0, 1.0), (0.1, 0.75)]}}
 
 
 def test_several_benches_are_told_together_and_each_outcome_once() -> None:

@@ -83,6 +83,21 @@ async def test_a_habit_is_learned_once_and_its_cost_is_with_its_first_use(start:
     assert learning.root_tokens > 0
 
 
+def test_what_a_habit_is_learned_from_is_told_for_each_question_of_the_grid() -> None:
+    plan = Plan(LARGE[:3], (2_000, 4_000), ("rlm", "habit"), seeds=2, noises=(0.0, 0.1))
+    items = list(plan.items())
+    learning = [one for one in items if one.part == "learning"]
+    assert len(learning) == 3 * 2 * 2 * LEARNING_ATTEMPTS
+    for item in items:
+        if item.strategy == "habit":
+            mine = [
+                one
+                for one in learning
+                if (one.family, one.library, one.noise) == (item.family, item.library, item.noise)
+            ]
+            assert list(plan.learning_of(item)) == mine
+
+
 async def test_a_second_start_asks_nothing_again(start: Callable[..., Any], tmp_path: Path) -> None:
     _, first = await start(GRID)
     asked: list[Progress] = []
@@ -112,6 +127,7 @@ async def test_a_stream_goes_on_with_its_library(start: Callable[..., Any], tmp_
     ways = [[(one.number, one.strategy, one.answered_by, one.answer) for one in each] for each in (whole, again)]
     assert ways[0] == ways[1]
     assert any(one.answered_by.startswith("sum-by-user@") for one in again)
+    assert {one.stream for one in again} == {4}
 
 
 async def test_what_was_learned_before_a_kill_is_not_taken_for_known_before(

@@ -250,6 +250,27 @@ def test_show_a_run_that_continues_another_one_with_what_was_folded(habit: InPro
     assert [cell["folded"] for cell in habit("show", "last", "--json").json["cell_records"]] == [0, 1, 1, 0, 6, 2, 6]
 
 
+def test_a_large_batch_tells_what_some_of_its_calls_saw(habit: InProcess, own_place: Path) -> None:
+    async def fill() -> None:
+        store = await SqliteStore.open(JOURNAL)
+        try:
+            await store.add_run(_record("20260101-000000-aa", "Which?", 1767225600.0))
+            for number in range(7):
+                asked = (("user", f"Which?\n\n<text>\nline {number}\n</text>"),)
+                await store.add_call(
+                    _call("20260101-000000-aa", number, "leaf", prompt=asked, started=1000.0 + number / 9)
+                )
+        finally:
+            await store.aclose()
+
+    anyio.run(fill)
+    told = habit("show", "last", "--batches", "--no-pager").out
+    assert "   saw: Which? <text>\n      1. line 0 </text>\n" in told
+    assert "      5. line 4 </text>\n      … and 2 more, each of which --json tells\n" in told
+    [batch] = habit("show", "last", "--batches", "--json").json["batches"]
+    assert batch["each_sees"] == [f"line {number} </text>" for number in range(7)]
+
+
 def test_show_tells_what_orchestration_cost_and_the_batches(habit: InProcess, journal: str) -> None:
     shown = habit("show", "20260101-000000-aa", "--no-pager").out
     assert "orchestration\n" in shown

@@ -111,6 +111,7 @@ async def test_an_older_journal_is_brought_up_to_date_with_everything_in_it(jour
     with closing(sqlite3.connect(journal_path)) as db:
         db.execute("ALTER TABLE cells DROP COLUMN folded")
         db.execute("ALTER TABLE calls DROP COLUMN cache_read_tokens")
+        db.execute("ALTER TABLE calls DROP COLUMN waited")
         db.execute("UPDATE meta SET value = '1' WHERE name = 'format'")
         db.execute("PRAGMA user_version=1")
         db.commit()

@@ -28,6 +28,7 @@ SLICE_CHARS = 36_000
 
 _NOTES = re.compile(r"Notes: (\{.*\})")
 _FOUND = re.compile(r"(?m)^page [\d,]+: (.*)$")
+_PART = re.compile(r"(?m)^pages? [\d-]+: (\d+)$")
 _PAGES = re.compile(r"on ([\d,]+) pages of at most ([\d,]+) characters")
 
 
@@ -52,6 +53,8 @@ def next_step(family: Family, given: Mapping[str, Any], state: State, told: str)
         return _survey(_BY_SURVEY[name], given, state, told)
     if name in ("thread-starter", "thread-thing"):
         return _climb(name, given, state, told)
+    if name not in _BY_SEARCH:
+        return _parts(family, given, state, told)
     tool, pattern, conclude = _BY_SEARCH[name]
     if not state:
         return {"looked for": True}, (tool, {"pattern": pattern(given)})
@@ -78,22 +81,46 @@ def _survey(
     if not state:
         return {"at": 0}, ("peek", {})
     if "pages" not in state:
-        found = _PAGES.search(told)
-        assert found is not None, told[:200]
-        pages, chars = (int(number.replace(",", "")) for number in found.groups())
-        state = {"at": 1, "pages": pages, "each": max(1, SLICE_CHARS // chars), "sums": {}}
+        state = {**_paged(told), "sums": {}}
         if "city" in given:
             return {**state, "asks who lives there": True}, ("search", {"pattern": f",{given['city']}$"})
     elif state.pop("asks who lives there", False):
         state["users"] = sorted(lines(told).cities)
     else:
         state["sums"] = added(state["sums"], told)
-    starts = list(range(state["at"], state["pages"] + 1, state["each"]))[:AT_ONCE]
-    if not starts:
+    slices = _next_slices(state)
+    if not slices:
         return state, _answer(conclude(given, state))
-    slices = [f"{start}-{min(start + state['each'] - 1, state['pages'])}" for start in starts]
-    state["at"] = starts[-1] + state["each"]
     return state, ("recursive_llm", {"query": SURVEYS[which(given)].query, "slices": slices})
+
+
+def _parts(family: Family, given: Mapping[str, Any], state: State, told: str) -> tuple[State, Step]:
+    """Put a question about a number to every slice, and add up the replies."""
+    if not state:
+        return {"at": 0}, ("peek", {})
+    if "pages" not in state:
+        state = {**_paged(told), "sum": 0}
+    else:
+        state["sum"] += sum(map(int, _PART.findall(told)))
+    slices = _next_slices(state)
+    if not slices:
+        return state, _answer(state["sum"])
+    return state, ("recursive_llm", {"query": family.question(given), "slices": slices})
+
+
+def _paged(told: str) -> State:
+    """Where to begin, from what ``peek`` tells of the pages."""
+    found = _PAGES.search(told)
+    assert found is not None, told[:200]
+    pages, chars = (int(number.replace(",", "")) for number in found.groups())
+    return {"at": 1, "pages": pages, "each": max(1, SLICE_CHARS // chars)}
+
+
+def _next_slices(state: State) -> list[str]:
+    """The slices that come next, of which the state takes note; none at the end."""
+    starts = list(range(state["at"], state["pages"] + 1, state["each"]))[:AT_ONCE]
+    state["at"] = starts[-1] + state["each"] if starts else state["at"]
+    return [f"{start}-{min(start + state['each'] - 1, state['pages'])}" for start in starts]
 
 
 def _climb(name: str, given: Mapping[str, Any], state: State, told: str) -> tuple[State, Step]:

@@ -16,9 +16,10 @@ import anyio.to_thread
 
 from habit import __version__
 from habit.bench.oracle import NAME as ORACLE
-from habit.bench.oracle import OracleModel, OracleModels
+from habit.bench.oracle import OracleModel, OracleModels, oracle_about
 from habit.bench.outcome import digest_of
 from habit.bench.plan import Item
+from habit.bench.tasks import Question
 from habit.calls.provider import Provider
 from habit.config import Settings
 from habit.engine import Engine
@@ -133,10 +134,10 @@ class Arms:
             self._opened[name] = Arm(await self._stack.enter_async_context(engine), repository, self.told(settings))
         return self._opened[name]
 
-    def about(self, item: Item) -> None:
+    def about(self, item: Item, question: Question) -> None:
         """Take the script that misreads as much as ``item`` says: the same texts, whichever way it is asked."""
         if self.oracle:
-            self._scripted.model = OracleModel(latency=self.latency, noise=item.noise, seed=item.seed)
+            self._scripted.model = oracle_about(question, latency=self.latency, noise=item.noise, seed=item.seed)
 
     def _library_of(self, item: Item) -> str:
         """Its folder: streams of different settings never share one."""

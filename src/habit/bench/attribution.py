@@ -6,6 +6,7 @@ parameters, then the format of the input. What mends the answer was at fault; th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ import anyio.to_thread
 from habit.bench.counterfactual import Again, Oracle, chosen_by, made_again
 from habit.bench.families import Family
 from habit.bench.large import EVERY
-from habit.bench.oracle import OracleModel
+from habit.bench.oracle import oracle_about
 from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.calls.provider import Provider
@@ -60,7 +61,7 @@ async def attribute(
 def truth_about(question: Question) -> Oracle:
     """Right replies to leaf calls that ``question`` leads to: about one message, or the question itself about a part
     of the input."""
-    model = OracleModel()
+    model = oracle_about(question)
 
     async def reply(call: Call) -> str | None:
         prompt = call.messages[-1].content if len(call.messages) < 3 else call.messages[1].content
@@ -73,9 +74,14 @@ def truth_about(question: Question) -> Oracle:
 
 
 def part_of_the_truth(question: Question, prompt: str) -> str:
-    """The answer to ``question`` if the messages in ``prompt`` were all there are; ``nothing`` where there is none."""
-    data = question.dataset
-    there = replace(data, messages=tuple(one for one in data.messages if one.text in prompt))
+    """The answer to ``question`` if the messages in ``prompt`` were all there are; ``nothing`` where there is none.
+
+    They are known by their ids, or where the prompt has none by their texts, one of which may be a part of another.
+    """
+    data, told = question.dataset, prompt.replace(question.text, "")
+    words = set(re.findall(r"\w+", told))
+    by_id = tuple(one for one in data.messages if one.id in words)
+    there = replace(data, messages=by_id or tuple(one for one in data.messages if one.text in told))
     try:
         value = question.family.truth(there, question.parameters)
     except (StopIteration, ValueError):

@@ -14,6 +14,7 @@ import anyio.lowlevel
 from habit.bench.families import Family
 from habit.bench.large import EVERY
 from habit.bench.script import Script, tokens_of, tokens_said
+from habit.bench.tasks import Question
 from habit.calls.budget import Budget
 from habit.calls.call import Call, Message, Reply
 from habit.calls.provider import Provider
@@ -66,6 +67,15 @@ class OracleModel:
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+
+def oracle_about(question: Question, *, latency: float = 0.0, noise: float = 0.0, seed: int = 0) -> OracleModel:
+    """The script for ``question``: where its texts are none of the bench's own, it is told what they mean."""
+    family = question.family
+    if family in EVERY:
+        return OracleModel(latency=latency, noise=noise, seed=seed)
+    families, labels = (*EVERY, family), question.dataset.labels
+    return OracleModel(latency=latency, noise=noise, seed=seed, families=families, labels=labels)
 
 
 class OracleModels:

@@ -17,7 +17,8 @@ from habit.errors import HabitError, UsageError
 
 SCHEMA = 1
 FILE = "outcomes.jsonl"
-Part = Literal["grid", "stream", "learning"]
+Part = Literal["grid", "real", "stream", "learning"]
+"""``real`` is a grid of questions about real texts."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Outcome:
     wasted_calls: int
     run: str
     """Its id in the journal beside this file."""
+    stream: int = 0
+    """Questions of its stream; 0 in a grid, and where an older version wrote it down."""
     near: str = ""
     """Of a near-miss: the family that it almost is."""
     learned: str = ""

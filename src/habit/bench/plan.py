@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
 from habit.bench.families import FAMILIES, Family
 from habit.bench.large import LARGE
 from habit.bench.outcome import Part, digest_of
+from habit.bench.realdata import PlannedReal, RealSet, plan_real
 from habit.bench.stream import make_stream
 from habit.bench.tasks import SIZES, Planned, Question, plan_questions
 
@@ -35,6 +36,8 @@ class Item:
     number: int | None = None
     library: str = ""
     """Which library it is asked with: a name that questions with the same one share; empty for none."""
+    stream: int = 0
+    """Questions of its stream; 0 in a grid."""
 
     @property
     def family(self) -> Family:
@@ -62,6 +65,8 @@ class Plan:
     stream_strategies: Sequence[str] = STREAM_STRATEGIES
     near: int = 8
     """Every so manieth question of a stream is a near-miss; 0 for none."""
+    real: Sequence[RealSet] = ()
+    """Sets of real texts, asked about as the families are."""
 
     def items(self) -> Iterator[Item]:
         """All of them; of learning as many attempts as there may be."""
@@ -75,16 +80,29 @@ class Plan:
     def _grid(self, noise: float, seed: int) -> Iterator[Item]:
         if not self.sizes:
             return
-        library = f"grid-{min(self.sizes)}-{seed}"
-        if "habit" in self.strategies:
-            for attempt in range(1, LEARNING_ATTEMPTS + 1):
-                other = seed + attempt * _SEEDS_APART
-                for planned in plan_questions(self.families, [min(self.sizes)], [other]):
-                    yield Item("learning", "rlm", noise, planned, seed, library=library)
-        for planned in plan_questions(self.families, sorted(self.sizes), [seed]):
-            for strategy in self.strategies:
-                mine = library if strategy == "habit" else ""
-                yield Item("grid", strategy, noise, planned, seed, library=mine)
+        sizes, library = sorted(self.sizes), f"grid-{min(self.sizes)}-{seed}"
+        asked = [*plan_questions(self.families, sizes, [seed]), *plan_real(self.real, sizes, seed)]
+        items = [
+            Item("real" if isinstance(planned, PlannedReal) else "grid", strategy, noise, planned, seed)
+            for planned in asked
+            for strategy in self.strategies
+        ]
+        items = [replace(item, library=library) if item.strategy == "habit" else item for item in items]
+        for attempts in zip(*(self.learning_of(item) for item in items if self.is_first_use(item)), strict=True):
+            yield from attempts
+        yield from items
+
+    def is_first_use(self, item: Item) -> bool:
+        """Whether a habit is learned for ``item``, because it is the first of a grid that is to be answered by one."""
+        return item.strategy == "habit" and item.part != "stream" and item.planned.size == min(self.sizes)
+
+    def learning_of(self, item: Item) -> Iterator[Item]:
+        """What may be asked, in this order, so that a habit is learned for ``item``: as many as there may be tries."""
+        for attempt in range(1, LEARNING_ATTEMPTS + 1):
+            assert isinstance(item.planned, Planned)
+            other = item.planned.seed + attempt * _SEEDS_APART
+            another = replace(item.planned, size=min(self.sizes), seed=other)
+            yield replace(item, part="learning", strategy="rlm", planned=another)
 
     def _stream(self, noise: float, seed: int) -> Iterator[Item]:
         if not self.stream:
@@ -93,7 +111,7 @@ class Plan:
         for number, question in enumerate(_stream_of(self.stream, seed, tuple(self.stream_families), self.near)):
             for strategy in self.stream_strategies:
                 mine = library if strategy == "auto" else ""
-                yield Item("stream", strategy, noise, question, seed, number, mine)
+                yield Item("stream", strategy, noise, question, seed, number, mine, self.stream)
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,7 @@
 """Real texts with known labels, where somebody has them: read from a folder, never copied, and no part of this package.
 
 The folder is HABIT_DATA, else ``../shared/data``. Each set gives one family: how many texts of an input have a label.
+``habit bench --real`` asks about them.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from habit.bench.data import Dataset, Format, Message
 from habit.bench.families import Family
 from habit.bench.large import KINDS_OF_REPLIES, packed
-from habit.bench.tasks import Question
+from habit.bench.tasks import Planned, Question
 from habit.errors import UsageError
 
 Labelled = list[tuple[str, str]]
@@ -33,7 +35,7 @@ class Texts(Dataset):
 
     def rendered(self, form: Format) -> Any:
         """Lines of JSON, whatever the form."""
-        return "".join(json.dumps({"id": one.id, "text": one.text}) + "\n" for one in self.messages)
+        return "".join(_line(one.id, one.text) for one in self.messages)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class RealSet:
     """One set of texts."""
 
     name: str
-    files: Sequence[str]
+    files: tuple[str, ...]
     """Below the folder."""
     read: Callable[[Sequence[Path]], Labelled]
     phrasing: str
@@ -69,14 +71,14 @@ def _log(files: Sequence[Path]) -> Labelled:
 
 
 def _loghub(system: str) -> RealSet:
-    files = [f"loghub/{system}_2k.{rest}" for rest in ("log", "events.csv", "templates.csv")]
+    files = tuple(f"loghub/{system}_2k.{rest}" for rest in ("log", "events.csv", "templates.csv"))
     return RealSet(f"real-{system.lower()}", files, _log, f"How many of the {system} lines are of the form {{label}}?")
 
 
 SETS: tuple[RealSet, ...] = (
-    RealSet("real-sms", ["sms_spam/sms.tsv"], _sms, "How many of the short messages are {label}?"),
-    RealSet("real-banking", ["banking77/test.csv"], _banking, "How many of the bank's customers ask about {label}?"),
-    RealSet("real-clinc", ["clinc150/test_and_oos.json"], _clinc, "How many of the requests are about {label}?"),
+    RealSet("real-sms", ("sms_spam/sms.tsv",), _sms, "How many of the short messages are {label}?"),
+    RealSet("real-banking", ("banking77/test.csv",), _banking, "How many of the bank's customers ask about {label}?"),
+    RealSet("real-clinc", ("clinc150/test_and_oos.json",), _clinc, "How many of the requests are about {label}?"),
     _loghub("OpenSSH"),
     _loghub("Apache"),
 )
@@ -87,22 +89,82 @@ def data_folder() -> Path:
     return Path(os.environ.get("HABIT_DATA") or Path("..", "shared", "data"))
 
 
-def real_question(real: RealSet, *, texts: int = 200, seed: int = 0, folder: Path | None = None) -> Question:
-    """A question about so many texts of ``real``, drawn by ``seed``. Raises UsageError where the set is not there."""
-    place = folder or data_folder()
-    files = [place / name for name in real.files]
+def real_question(
+    real: RealSet, *, texts: int = 200, size: int | None = None, seed: int = 0, folder: Path | None = None
+) -> Question:
+    """A question about so many texts of ``real``, or texts of ``size`` bytes, drawn by ``seed``.
+
+    Raises UsageError where the set is not there.
+    """
+    known = _texts_of(real, folder or data_folder())
+    rng = random.Random(f"{real.name}/{seed}")
+    chosen = rng.sample(known, min(texts, len(known)) if size is None else len(known))
+    messages = [Message(f"t{number}", "", "", 0, text, label) for number, (text, label) in enumerate(chosen, 1)]
+    dataset = Texts(seed, tuple(messages if size is None else _filling(messages, size)), {}, ())
+    labels = _labels(known)
+    return Question(_family(real, labels), dataset, "json-lines", {"label": rng.choice(labels)}, size=size, seed=seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedReal(Planned):
+    """A question about real texts that are not drawn yet."""
+
+    real: RealSet
+
+    def question(self) -> Question:
+        """Draw them."""
+        return real_question(self.real, size=self.size, seed=self.seed)
+
+
+def plan_real(sets: Sequence[RealSet], sizes: Sequence[int], seed: int) -> Iterator[PlannedReal]:
+    """A question for each set and size in bytes that it has texts for.
+
+    Raises UsageError where a set is not there, or has not even enough for the smallest of ``sizes``.
+    """
+    known = {real.name: _texts_of(real, data_folder()) for real in sets}
+    there = {
+        name: sum(len(_line(f"t{number}", text)) for number, (text, _) in enumerate(texts, 1))
+        for name, texts in known.items()
+    }
+    for real in sets if sizes else ():
+        if there[real.name] < min(sizes):
+            raise UsageError(
+                f"{real.name} has {there[real.name]:,} bytes of texts: give a smaller one of --sizes, or leave it out."
+            )
+    for size in sizes:
+        for real in sets:
+            if size <= there[real.name]:
+                yield PlannedReal(_family(real, _labels(known[real.name])), "json-lines", size, seed, real=real)
+
+
+@lru_cache(maxsize=16)
+def _texts_of(real: RealSet, folder: Path) -> Labelled:
+    """The texts of the commonest labels, each once. Raises UsageError."""
+    files = [folder / name for name in real.files]
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
         raise UsageError(f"{missing} is not there: set HABIT_DATA to the folder that has it, or leave {real.name} out.")
-    rng = random.Random(f"{real.name}/{seed}")
     known = list({" ".join(text.split()): label for text, label in real.read(files)}.items())
-    common = Counter(label for _, label in known).most_common(_MOST_LABELS)
-    labels = sorted(label for label, _ in common)
-    chosen = [one for one in known if one[1] in labels]
-    chosen = rng.sample(chosen, min(texts, len(chosen)))
-    messages = [Message(f"t{number}", "", "", 0, text, label) for number, (text, label) in enumerate(chosen, 1)]
-    dataset = Texts(seed, tuple(messages), {}, ())
-    return Question(_family(real, labels), dataset, "json-lines", {"label": rng.choice(labels)}, seed=seed)
+    common = dict(Counter(label for _, label in known).most_common(_MOST_LABELS))
+    return [one for one in known if one[1] in common]
+
+
+def _labels(known: Labelled) -> list[str]:
+    return sorted({label for _, label in known})
+
+
+def _filling(messages: Sequence[Message], size: int) -> Iterator[Message]:
+    """As many as an input of ``size`` bytes has, give or take one."""
+    written = 0
+    for message in messages:
+        if written >= size:
+            return
+        written += len(_line(message.id, message.text))
+        yield message
+
+
+def _line(number: str, text: str) -> str:
+    return json.dumps({"id": number, "text": text}) + "\n"
 
 
 def _counted(data: Dataset, given: Mapping[str, Any]) -> int:

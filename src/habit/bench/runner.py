@@ -179,7 +179,7 @@ class Bench:
         question = await anyio.to_thread.run_sync(item.question)
         truth, context = await anyio.to_thread.run_sync(lambda: (question.truth, question.context))
         arm = await self._arms.arm(item)
-        self._arms.about(item)
+        self._arms.about(item, question)
         began = time.perf_counter()
         run = await self._left_over(arm, question)
         if run is None:
@@ -256,25 +256,16 @@ class Bench:
             tokens += tokens_used(usage)
             usd = None if usd is None or usage["usd"] is None else usd + usage["usd"]
         seconds = outcome.extra_seconds
-        if item.strategy == "habit" and self._is_first_use(item):
-            for learned in self._learning_of(item):
-                tokens += learned.tokens
-                usd = None if usd is None or learned.usd is None else usd + learned.usd
-                seconds += learned.seconds + learned.extra_seconds
+        for learned in self._learning_of(item) if self.plan.is_first_use(item) else ():
+            tokens += learned.tokens
+            usd = None if usd is None or learned.usd is None else usd + learned.usd
+            seconds += learned.seconds + learned.extra_seconds
         return replace(outcome, extra_tokens=tokens, usd=usd, extra_seconds=round(seconds, 3))
-
-    def _is_first_use(self, item: Item) -> bool:
-        return item.planned.size == min(self.plan.sizes)
 
     def _learning_of(self, item: Item) -> list[Outcome]:
         """What was asked so that a habit of the item's family could be learned."""
-        keys = {
-            self.key_of(one)
-            for one in self.plan.items()
-            if one.part == "learning"
-            and (one.family.name, one.seed, one.noise) == (item.family.name, item.seed, item.noise)
-        }
-        return [one for key, one in self._log.outcomes.items() if key in keys]
+        keys = map(self.key_of, self.plan.learning_of(item))
+        return [self._log.outcomes[key] for key in keys if key in self._log.outcomes]
 
 
 def _is_unreachable(run: Run, calls: Sequence[CallRecord]) -> bool:
@@ -296,6 +287,7 @@ def _outcome_of(run: Run, item: Item, question: Question, truth: object) -> Outc
         form=question.form,
         seed=item.seed,
         number=item.number,
+        stream=item.stream,
         part=item.part,
         strategy=item.strategy,
         model="",

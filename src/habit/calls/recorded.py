@@ -105,7 +105,7 @@ class Records:
             await self.keep_failure(call, occurrence, sending.failure, sending)
             raise sending.failure
         record = self._record(call, occurrence, sending.reply, sending.began)
-        await self._write(replace(record, attempts=sending.attempts), kept_as)
+        await self._write(replace(record, attempts=sending.attempts, waited=sending.waited), kept_as)
         assert sending.reply is not None
         return sending.reply
 
@@ -113,10 +113,10 @@ class Records:
         self, call: Call, occurrence: int, failure: CallFailed, sending: Sending | None = None
     ) -> None:
         """Write down a call that failed for good, or that was never sent."""
-        reply, began, attempts = (sending.reply, sending.began, sending.attempts) if sending else (None, time.time(), 0)
-        record = self._record(call, occurrence, reply, began)
+        sending = sending or Sending(began=time.time())
+        record = self._record(call, occurrence, sending.reply, sending.began)
         record = replace(record, reply=None, error=str(failure), error_reason=failure.reason)
-        await self._write(replace(record, attempts=attempts))
+        await self._write(replace(record, attempts=sending.attempts, waited=sending.waited))
 
     def _not_recorded(self, call: Call) -> ReplayMismatch | BudgetExceeded:
         if self._stopped_by is not None:

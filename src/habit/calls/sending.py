@@ -28,6 +28,8 @@ class Sending:
     """Requests that have left."""
     began: float = 0.0
     """Unix seconds."""
+    waited: float = 0.0
+    """Seconds for its turn, before it began."""
     reply: Reply | None = None
     """What came back; for a failed call what it was billed for, if anything."""
     failure: CallFailed | None = None
@@ -97,7 +99,8 @@ class Sender:
                 self.out.add(hold)
                 for tell in tuple(self.on_leave):
                     tell()
-                sending.began, clock = time.time(), time.perf_counter()
+                sending.began, asked, clock = time.time(), clock, time.perf_counter()
+                sending.waited = clock - asked
             sending.attempts += 1
             return await provider.request(call)
 

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from habit.accounting import Batch, Orchestration
 from habit.cli.output import count_of, one_line
 
+_MOST_SHOWN = 5
+"""Calls of a batch of which is told what each saw."""
+
 
 def batches_text(batches: Sequence[Batch]) -> str:
     """One paragraph for each batch: which calls went out together, what they saw, what barrier followed."""
@@ -47,10 +50,13 @@ def _paragraph(number: int, batch: Batch) -> str:
         if batch.calls == 1
         else f"{batch.input_tokens:,} tokens in, at most {batch.largest_prompt:,} each"
     )
+    left = len(batch.each_sees) - _MOST_SHOWN
     lines = [
         f"{number}. {count_of(batch.calls, f'{batch.role} call')}{where}{cell}: {size}, {batch.output_tokens:,} out, "
         f"{batch.seconds:.2f} s{noted}",
         f"   saw: {one_line(batch.sees)}",
+        *(f"      {place}. {one_line(own)}" for place, own in enumerate(batch.each_sees[:_MOST_SHOWN], 1)),
+        *([f"      … and {left:,} more, each of which --json tells"] if left > 0 else []),
         f"   then {batch.then}",
     ]
     return "\n".join(depth + line for line in lines)

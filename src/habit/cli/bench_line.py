@@ -85,7 +85,7 @@ class BenchLine:
 
 
 def _item_text(item: Item) -> str:
-    from habit.bench.report import size_text
+    from habit.bench.report.columns import size_text
 
     where = f"question {item.number + 1} of a stream" if item.number is not None else ""
     size = size_text(item.planned.size) if item.planned.size else ""
@@ -95,7 +95,7 @@ def _item_text(item: Item) -> str:
 
 
 def _outcome_text(outcome: Outcome) -> str:
-    from habit.bench.report import size_text
+    from habit.bench.report.columns import size_text
 
     right = "right" if outcome.right else f"wrong ({outcome.status})"
     by = f" by {outcome.answered_by}" if "@" in outcome.answered_by else ""

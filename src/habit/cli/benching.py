@@ -91,6 +91,12 @@ def _kinds() -> list[str]:
     return sorted({family.kind for family in _families()})
 
 
+def _real_names() -> list[str]:
+    from habit.bench.realdata import SETS
+
+    return [real.name.removeprefix("real-") for real in SETS]
+
+
 def _strategies() -> list[str]:
     from habit.bench.plan import STRATEGIES
 
@@ -110,6 +116,7 @@ def _stream_strategies() -> list[str]:
 @click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="S", help="Seconds each of its calls takes.")
 @click.option("--families", type=_List(str, _family_names), default=None, metavar="F,…", help="Only these families.")
 @click.option("--kinds", type=_List(str, _kinds), default=None, metavar="K,…", help="Only families of these kinds.")
+@click.option("--real", type=_List(str, _real_names), default="", metavar="S,…", help="Sets of real texts as well.")
 @click.option(
     "--sizes", type=_List(_size), default="10kB,100kB,1MB,10MB", metavar="N,…", help="Of the inputs; '' for no grid."
 )
@@ -189,15 +196,18 @@ def _run(given: dict[str, Any]) -> int:
 def _plan(given: dict[str, Any]) -> Plan:
     """The plan that the flags make; they are taken out of ``given``."""
     from habit.bench.plan import Plan
+    from habit.bench.realdata import SETS
 
     names, kinds = given.pop("families"), given.pop("kinds")
     families = [
         one for one in _families() if (names is None or one.name in names) and (kinds is None or one.kind in kinds)
     ]
-    if not families:
+    real = [SETS[_real_names().index(name)] for name in given.pop("real")]
+    if not families and not real:
         raise UsageError("No family is of these names and kinds: leave out --families or --kinds.")
     return Plan(
         families=families,
+        real=real,
         sizes=given.pop("sizes"),
         strategies=given.pop("strategies"),
         seeds=given.pop("seeds"),
@@ -261,8 +271,8 @@ def report(folders: tuple[str, ...], to: str | None, html: bool) -> None:
     With --to FOLDER also plots (SVG) and a page that holds everything; plots need the extra bench.
     """
     from habit.bench.outcome import read_outcomes
-    from habit.bench.pages import html_of, markdown_of, write_report
-    from habit.bench.report import report_of
+    from habit.bench.report.page import report_of
+    from habit.bench.report.rendering import html_of, markdown_of, write_report
 
     outcomes = [one for folder in folders for one in read_outcomes(Path(folder))]
     if not outcomes:

@@ -90,6 +90,13 @@ class CallRecord:
     """The run whose reply was reused, when nothing was sent."""
     cache_read_tokens: int = 0
     """Of the input tokens, those that the provider took from its prompt cache."""
+    waited: float = 0.0
+    """Seconds for which it waited for its turn before it was sent."""
+
+    @property
+    def asked(self) -> float:
+        """When it was asked for: calls of one map are asked for together, however few may be sent at once."""
+        return self.started - self.waited
 
     @property
     def unasked(self) -> bool:

@@ -1,8 +1,8 @@
-"""The journal's tables, format 3, and the way there from older formats; docs/journal.md explains every column."""
+"""The journal's tables, format 4, and the way there from older formats; docs/journal.md explains every column."""
 
 from __future__ import annotations
 
-FORMAT = 3
+FORMAT = 4
 """Stored as ``PRAGMA user_version``; a journal with a higher number was written by a newer Habit."""
 APPLICATION_ID = 0x48626974
 """``Habt`` in ASCII (``PRAGMA application_id``): tells a journal from any other SQLite file."""
@@ -70,6 +70,7 @@ TABLES = (
         attempts INTEGER NOT NULL,
         cached_from,
         cache_read_tokens INTEGER NOT NULL DEFAULT 0,
+        waited REAL NOT NULL DEFAULT 0,
         UNIQUE (key, occurrence, run)
     )""",
     "CREATE INDEX calls_by_run ON calls (run)",
@@ -80,5 +81,6 @@ UPGRADES: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE cells ADD COLUMN folded INTEGER NOT NULL DEFAULT 0",),
     # A negative ``calls.occurrence`` means something from now on.
     2: ("ALTER TABLE calls ADD COLUMN cache_read_tokens INTEGER NOT NULL DEFAULT 0",),
+    3: ("ALTER TABLE calls ADD COLUMN waited REAL NOT NULL DEFAULT 0",),
 }
 """What takes a journal from each older format to the next one."""

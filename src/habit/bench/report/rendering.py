@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from habit.bench.plots import plot_lines
-from habit.bench.report import Page, Plot, Table
+from habit.bench.report.parts import Page, Plot, Table
 from habit.errors import UsageError
 
 _STYLE = """

@@ -1,0 +1,1 @@
+"""What the outcomes of benches say together: tables and plots of costs and of what was right."""
