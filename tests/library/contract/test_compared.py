@@ -52,7 +52,7 @@ def test_what_is_plain_to_see(body: str, found: set[Compared]) -> None:
         "label = label[:3]\nreturn sum(row['kind'] == label for row in context)",
         "return [row for row in context for label in labels[1:] if row['kind'] == label]",
         "def of(label):\n    return [row for row in context if row['kind'] == label]\nreturn of('x')",
-        "if context:\n    one = label\nelse:\n    one = 'none'\nreturn sum(row['kind'] == one for row in context)",
+        "if context:\n    one = 'none'\nelse:\n    one = label\nreturn sum(row['kind'] == one for row in context)",
         "return sum(recursive_llm('kind?', row['text']) == label for row in context)",
         "return sum(row['kind'].split('/')[0] == label for row in context)",
     ],
