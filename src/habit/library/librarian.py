@@ -25,6 +25,7 @@ from habit.librarian import Asking, Ended
 from habit.library.contract import Facts, contract_for, observe, violated, violations_throughout
 from habit.library.evidence import Evidence, Outcome, Use
 from habit.library.habit import Habit
+from habit.library.labels import unknown_label
 from habit.library.match import Match, Matcher
 from habit.library.repair import Breakage, repair
 from habit.library.repository import Repository
@@ -90,6 +91,9 @@ class LibraryLibrarian:
         broken = await anyio.to_thread.run_sync(throughout, abandon_on_cancel=True)
         if broken:
             return _drifted(habit, parameters, broken[0])
+        unknown = await anyio.to_thread.run_sync(unknown_label, habit, parameters, facts, abandon_on_cancel=True)
+        if unknown:
+            return Choice(None, unknown, parameters=parameters)
         use = await anyio.to_thread.run_sync(self._chosen, habit, parameters, facts)
         return Choice(use, why, parameters=parameters, phrasing=phrasing)
 

@@ -22,7 +22,7 @@ from habit.errors import RunError
 from habit.events import Notice
 from habit.librarian import Asking
 from habit.library.checks import examine
-from habit.library.contract import contract_for, infer_contract, observe
+from habit.library.contract import comparisons, contract_for, infer_contract, observe
 from habit.library.contract.places import goes_by_place
 from habit.library.crystallise.anew import must_hold_nothing_read
 from habit.library.crystallise.cutting import case_of
@@ -181,6 +181,7 @@ def _candidate(breakage: Breakage, source: str, written: Run) -> Habit:
         operation=old.intent.operation,
         parameters=[breakage.parameters],
         closed=_goes_by_place(source),
+        compared={one.column for one in comparisons(source)},
     )
     spec = old.model_copy(
         update={

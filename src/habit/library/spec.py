@@ -101,6 +101,8 @@ class RecordField(_Part):
     """Where the habit depends on a closed set of values: those it knows."""
     patterns: tuple[str, ...] = ()
     """For dates: how they are written, with digits as 9; empty where that does not matter."""
+    seen: tuple[str, ...] = ()
+    """Where the code compares it: the few values that it had in the runs learned from. An input may have others."""
 
 
 class Contract(_Part):

@@ -5,6 +5,7 @@ throughout for the one that is to be used.
 """
 
 from habit.library.contract.check import violations
+from habit.library.contract.compared import Compared, comparisons
 from habit.library.contract.facts import Facts, observe
 from habit.library.contract.infer import infer_contract
 from habit.library.contract.layouts import contract_for, violated
@@ -12,8 +13,10 @@ from habit.library.contract.postconditions import broken_postconditions
 from habit.library.contract.throughout import violations_throughout
 
 __all__ = [
+    "Compared",
     "Facts",
     "broken_postconditions",
+    "comparisons",
     "contract_for",
     "infer_contract",
     "observe",

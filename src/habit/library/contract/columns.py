@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,6 +41,8 @@ class Seen:
     """The different values, as text; None when there are more than a set of labels would have."""
     patterns: frozenset[str] = frozenset()
     """For dates: how they are written, with digits as 9."""
+    repeated: bool = False
+    """Whether each of ``values`` was there more than once."""
 
 
 def cells_seen(names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Seen, ...]:
@@ -51,8 +53,8 @@ def cells_seen(names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[See
         cells = [row[index] for row in sample if index < len(row)]
         kinds = {CELL_TYPES[kind] for cell in cells if (kind := cell_kind(cell[:400]))}
         dates = frozenset(written(cell) for cell in cells if cell.strip()) if kinds == {"date"} else frozenset()
-        values = _values(row[index] for row in rows if index < len(row))
-        found.append(Seen(name, _one_of(kinds, mixed="string"), True, values, dates))
+        values, repeated = _values(row[index] for row in rows if index < len(row))
+        found.append(Seen(name, _one_of(kinds, mixed="string"), True, values, dates, repeated))
     return tuple(found)
 
 
@@ -94,8 +96,8 @@ def _seen(name: str, values: Sequence[Any], always: bool) -> Seen:
     texts = [value for value in known if isinstance(value, str)]
     dates = frozenset(written(text) for text in texts) if kinds == {"date"} else frozenset()
     scalars = [value for value in known if isinstance(value, (str, int))]
-    labels = _values(map(str, scalars)) if len(scalars) == len(known) else None
-    return Seen(name, _one_of(kinds, mixed="any"), always, labels, dates)
+    labels, repeated = _values(map(str, scalars)) if len(scalars) == len(known) else (None, False)
+    return Seen(name, _one_of(kinds, mixed="any"), always, labels, dates, repeated)
 
 
 def type_of(value: Any) -> FieldType:
@@ -127,14 +129,15 @@ def _one_of(kinds: set[FieldType], *, mixed: FieldType) -> FieldType | Literal["
     return "string" if kinds == {"date", "string"} else mixed
 
 
-def _values(texts: Any) -> frozenset[str] | None:
-    found: set[str] = set()
+def _values(texts: Iterable[str]) -> tuple[frozenset[str] | None, bool]:
+    """The different texts, and whether each is there more than once; None when they are too many or too long."""
+    found: dict[str, bool] = {}
     for text in texts:
         if text:
-            found.add(text)
+            found[text] = text in found
             if len(found) > _MOST_VALUES or len(text) > _SHORT:
-                return None
-    return frozenset(found)
+                return None, False
+    return frozenset(found), all(found.values())
 
 
 def written(date: str) -> str:

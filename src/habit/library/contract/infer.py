@@ -20,6 +20,8 @@ still ends. Beyond that nothing of what was seen says that the habit is fit."""
 _ALWAYS_FINE = 16 << 20
 """Bytes that any code reads in about a second: small samples must not shut out ordinary inputs."""
 
+_MOST_LABELS = 12
+_LONGEST_LABEL = 40
 _COUNTING = {"count"}
 _CHOOSING = {"classify", "top"}
 _TAKING = {"extract", "list", "earliest", "latest", "top", "join"}
@@ -42,6 +44,7 @@ def infer_contract(
     closed: bool = False,
     parameters: Sequence[Mapping[str, Any]] = (),
     format_literals: Sequence[Value] = (),
+    compared: Collection[str] = (),
 ) -> Contract:
     """The contract that all ``contexts`` satisfy, with postconditions that all ``answers`` satisfy.
 
@@ -49,7 +52,8 @@ def infer_contract(
     sets of labels that its leaf calls choose from, which an answer may be one of. ``operation`` is the kind of question
     (Intent.operation): without one, nothing is promised that follows from it. ``uses`` names the columns or keys that
     the scheduler needs (None: all of them); ``by_name`` says that it takes cells by their name rather than by their
-    place; ``closed``, that it goes through the keys of JSON records. ``parameters`` are those of each run. Raises
+    place; ``closed``, that it goes through the keys of JSON records. ``parameters`` are those of each run.
+    ``compared`` names columns or keys that the code compares: of those that hold labels, the labels are noted. Raises
     UsageError when the contexts have too little in common, ValueError when an answer is not of ``answer_type``.
     """
     facts = [observe(context) for context in contexts]
@@ -68,7 +72,7 @@ def infer_contract(
         kind=first.context.kind,
         shape=first.shape,
         delimiter=first.delimiter,
-        fields=_fields(facts, known, uses),
+        fields=_fields(facts, known, uses, compared),
         ordered=not by_name,
         closed=closed and any(one.shape.removeprefix("json-text/") in _OF_KEYS for one in facts),
         marks=tuple(sorted(frozenset().union(*(one.marks for one in facts)))),
@@ -89,7 +93,10 @@ def _labels(facts: Sequence[Facts], given: Mapping[str, Sequence[str]]) -> dict[
 
 
 def _fields(
-    facts: Sequence[Facts], labels: Mapping[str, tuple[str, ...]], uses: Collection[str] | None
+    facts: Sequence[Facts],
+    labels: Mapping[str, tuple[str, ...]],
+    uses: Collection[str] | None,
+    compared: Collection[str],
 ) -> tuple[RecordField, ...]:
     tabular = facts[0].shape.removeprefix("texts/") in ("csv", "tsv")
     names = list(dict.fromkeys(seen.name for one in facts for seen in one.fields))
@@ -100,8 +107,20 @@ def _fields(
         seen = [field for one in facts if (field := one.field(name)) is not None]
         required = len(seen) == len(facts) and all(field.always for field in seen)
         required = required and (uses is None or name in uses or name.rpartition(".")[2] in uses)
-        found.append(_field(name, seen, required, labels.get(name, ())))
+        made = _field(name, seen, required, labels.get(name, ()))
+        if name in compared or name.rpartition(".")[2] in compared:
+            made = made.model_copy(update={"seen": _few(made, seen)})
+        found.append(made)
     return tuple(found)
+
+
+def _few(field: RecordField, seen: Sequence[Seen]) -> tuple[str, ...]:
+    """The values of a column of labels: few, short, each there more than once. None where it holds other text."""
+    values = [one.values for one in seen if one.values is not None and one.repeated]
+    found = frozenset().union(*values)
+    if field.type != "string" or len(values) < len(seen) or not 2 <= len(found) <= _MOST_LABELS:
+        return ()
+    return tuple(sorted(found)) if max(map(len, found)) <= _LONGEST_LABEL else ()
 
 
 def _field(name: str, seen: Sequence[Seen], required: bool, labels: tuple[str, ...]) -> RecordField:

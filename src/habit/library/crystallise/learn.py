@@ -13,7 +13,7 @@ from habit.calls.returns import Returns
 from habit.errors import UsageError
 from habit.library.checks.examine import MOST_MUTANTS, examine
 from habit.library.checks.report import Report
-from habit.library.contract import infer_contract
+from habit.library.contract import comparisons, infer_contract
 from habit.library.contract.places import goes_by_place
 from habit.library.crystallise.antiunify import must_be_alike
 from habit.library.crystallise.composing import compose
@@ -152,6 +152,7 @@ async def _candidate(
         parameters=lifted.values,
         choices=dict.fromkeys(Literals(lifted.program).choices),
         format_literals=[value for value in lifted.format_literals if isinstance(value, (str, int, float))],
+        compared={one.column for one in comparisons(source)},
         **_columns_used(lifted),
     )
     cases = {}

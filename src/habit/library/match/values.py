@@ -83,6 +83,10 @@ class ValuesOf:
             return value
         return forms.pop() if len(forms) == 1 else None
 
+    def of(self, field: str) -> frozenset[str]:
+        """The different values of a column or key, as far as they were read."""
+        return frozenset().union(*self._by_field.get(field, {}).values())
+
     @property
     def has_fields(self) -> bool:
         """Whether there are columns or keys to look in."""

@@ -204,6 +204,7 @@ def _clauses(contract: Contract) -> dict[str, str]:
         found["delimiter"] = literal(contract.delimiter, _VALUE_CHARS)
     for one in contract.fields:
         known = f", one of {', '.join(one.labels)}" if one.labels else ""
+        known += f", seen were {', '.join(literal(value, _VALUE_CHARS) for value in one.seen)}" if one.seen else ""
         found[f"field {one.name}"] = f"{one.type}{'' if one.required else ', may be missing'}{known}"
     if contract.closed:
         found["keys"] = "these alone, in this order: the code goes through all of them"
