@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Make a habit of a run, or of several of a family: a candidate to review.")
 @click.argument("refs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.runs)
-@click.option("--name", default=None, metavar="NAME", help="What to call it (default: from the question).")
+@click.option(
+    "--name",
+    default=None,
+    metavar="NAME",
+    help="What to call it (default: by a model that describes it, else from the question).",
+)
 @click.option("--rewrite", is_flag=True, help="Let a model write the code more cleanly; kept only if all checks pass.")
 @click.option(
     "--describe/--no-describe",
@@ -86,7 +91,7 @@ def learn(
     learned, candidate, version = run_on_engine(settings, work)
     code = status.ANSWERED if learned.report.green else status.FAILED
     for line in learned.rejected:
-        note_line(f"Learned without what a model proposed: {line}.")
+        note_line(f"Learned without a model's proposal: {line}.")
     if as_json:
         write_json(_as_json(learned, candidate), code=code)
         return code
@@ -183,7 +188,9 @@ def _as_text(learned: Learned) -> str:
     ]
     if report.mutation is not None:
         lines.append(f"  {report.mutation.caught} of {report.mutation.tried} mutants caught")
-    lines += [f"  asked {one.model}: {_cost(one.usage)}" for one in learned.asked]
+    lines += [
+        f"  asked {one.model}: {_cost(one.usage)}" for one in learned.asked if one.usage.calls + one.usage.cached_calls
+    ]
     return "\n".join(lines)
 
 

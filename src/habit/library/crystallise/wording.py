@@ -25,7 +25,7 @@ _PATIENCE = 60.0
 
 def offers(settings: Settings) -> bool:
     """Whether words are asked for though nobody said so: only of a model that is named, and not on this machine, where
-    they would take longer than all the rest of learning; see docs/learning.md."""
+    they would take tens of seconds; see docs/learning.md."""
     named = settings.leaf_model or settings.model
     return named is not None and not is_local(named)
 
