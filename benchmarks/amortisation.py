@@ -2,9 +2,9 @@
 
     python benchmarks/amortisation.py [--questions 240] [--seed 0] [--latency 0.0] [--shadow 0.05]
 
-Counted is everything that a question leads to: learning, tests, shadow runs, repairs and their trials. A scripted model
-stands in for a real one (see habit.bench.oracle), so that tokens and calls are exact: what is measured is the
-scheduler, not how good a model is.
+Counted is everything that a question leads to: learning (which asks no model for words), tests, shadow runs, repairs
+and their trials. A scripted model stands in for a real one (see habit.bench.oracle), so that tokens and calls are
+exact: what is measured is the scheduler, not how good a model is.
 """
 
 from __future__ import annotations

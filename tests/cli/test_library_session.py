@@ -61,11 +61,20 @@ def scheduler(context, recursive_llm, *, {name}: str) -> int:
             count += 1
     return count
 '''
+WORDS = {
+    "name": "kinds-of-messages",
+    "description": "Counts the messages of one kind; for inboxes.",
+    "summary": "How many messages are of a kind.",
+    "operation": "count",
+    "parameters": {"label": "The kind of message that is counted."},
+}
 
 
 def reply(request: Request) -> str:
     """What a good model would say; roots are told from leaves by their prompts."""
     prompt = request.prompt
+    if "Describe it for a library" in prompt:
+        return json.dumps(WORDS)
     if "Saved programs" in prompt:
         return '{"habit": "none", "parameters": {}}'
     if "spam or ham?" in prompt and "recursive_llm" not in prompt:
@@ -188,29 +197,36 @@ def test_from_a_question_to_a_habit_that_is_mended(office: Office, own_place: Pa
     assert own_place.joinpath("habits", "count-label", "SKILL.md").exists()
 
 
-def test_the_same_without_a_type_as_people_type_it(office: Office) -> None:
-    habit, model = office.habit, office.model
-    assert habit("ask", "How many messages are spam?", "inbox-monday.csv", *model).out == "2\n"
+def test_the_same_without_a_type_as_people_type_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command names a model: it is configured, and so words the habit too."""
+    habit = office.habit
+    monkeypatch.setenv("HABIT_MODEL", "mock")
+    monkeypatch.setenv("HABIT_BASE_URL", office.server.url)
+    assert habit("ask", "How many messages are spam?", "inbox-monday.csv").out == "2\n"
+    before = len(office.server.requests)
     learned = habit("learn", "last", "--name", "count-label")
     assert learned.code == 0, learned.err
+    assert "asked mock: 1 call" in learned.out
+    assert len(office.server.requests) == before + 1
+    assert WORDS["description"] in habit("review", "count-label").out
     for command in ("review", "approve"):
         done = habit(command, "count-label")
         assert done.code == 0, done.err
     before = len(office.server.requests)
-    assert habit("ask", "How many messages are ham?", "inbox-tuesday.csv", *model).out == "3\n"
+    assert habit("ask", "How many messages are ham?", "inbox-tuesday.csv").out == "3\n"
     assert office.roots_since(before) == 0
-    other = habit("ask", "Which sender has the most spam?", "inbox-tuesday.csv", *model)
+    other = habit("ask", "Which sender has the most spam?", "inbox-tuesday.csv")
     assert other.out in ("ann\n", "cid\n")
-    drifted = habit("ask", "How many messages are spam?", "inbox-new-format.json", *model)
+    drifted = habit("ask", "How many messages are spam?", "inbox-new-format.json")
     assert drifted.out == "1\n"
     assert "habit review count-label" in drifted.err
     for command in ("review", "approve"):
         done = habit(command, "count-label")
         assert done.code == 0, done.err
-    again = habit("ask", "How many messages are spam?", "inbox-new-format.json", *model, "--json").json
+    again = habit("ask", "How many messages are spam?", "inbox-new-format.json", "--json").json
     assert (again["answer"], again["habit"]) == ("1", "count-label@2")
     assert habit("test").code == 0
     assert habit("rollback", "count-label", "1").code == 0
-    used = habit("run", "count-label", "inbox-tuesday.csv", "--param", "label=ham", *model)
+    used = habit("run", "count-label", "inbox-tuesday.csv", "--param", "label=ham")
     assert used.out == "3\n"
     assert "count-label@1" in habit("explain", "last").out

@@ -57,7 +57,7 @@ async def answered_and_learned(engine: Engine, path: Path) -> tuple[Run, Learned
             if run.answer != 3 or run.usage.leaf.calls == 0:
                 verdicts.append(f"{run.answer!r} with {run.usage.leaf.calls} leaf calls")
                 continue
-            return run, await learn(engine.resources, [run.id], name="count-items", mutants=0)
+            return run, await learn(engine.resources, [run.id], name="count-items", describe=False, mutants=0)
         except (RunFailed, CannotLearn) as problem:
             verdicts.append(str(problem))
     raise AssertionError(verdicts)

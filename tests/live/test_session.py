@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -89,6 +90,9 @@ class Office:
     def ask(self, query: str, path: str) -> Result:
         return self("ask", query, path, "--model", "local", "--max-cells", "6", "--json")
 
+    def run(self, parameter: str) -> Result:
+        return self("run", "count-label", "inbox-tuesday.csv", "--param", parameter, "--model", "local")
+
 
 @pytest.fixture
 def office(local_model: Path, tmp_path: Path) -> Office:
@@ -117,7 +121,12 @@ def test_from_a_question_to_a_habit_that_takes_a_new_format(office: Office) -> N
         done = office(*command)
         assert done.code == 0, done.err
 
-    # Not "ham": this model does not know the word. Of six such messages it calls none "ham" rather than "not ham".
+    # This model does not know the word: of six such messages it calls none "ham" rather than "not ham". So it is the
+    # session that is asserted for "ham", and the answer for "spam".
+    ham = office.ask("How many messages are ham?", "inbox-tuesday.csv")
+    assert (ham.code, ham.json["habit"]) == (0, "count-label@1"), ham.err
+    assert (ham.json["usage"]["root"]["calls"], ham.json["usage"]["leaf"]["calls"]) == (0, len(TUESDAY))
+    assert 0 <= int(ham.json["answer"]) <= len(TUESDAY)
     hit = office.ask("How many messages are spam?", "inbox-tuesday.csv")
     assert (hit.code, hit.json["habit"]) == (0, "count-label@1"), hit.err
     assert (hit.json["usage"]["root"]["calls"], hit.json["usage"]["leaf"]["calls"]) == (0, len(TUESDAY))
@@ -143,5 +152,17 @@ def test_from_a_question_to_a_habit_that_takes_a_new_format(office: Office) -> N
     assert mended.json["usage"]["root"]["calls"] == 0
 
     assert office("rollback", "count-label", "1").code == 0
-    assert "count-label@2" in office("log", "count-label").out
-    assert "count-label@1" in office("stats").out
+    log = office("log", "count-label")
+    assert "count-label@2" in log.out
+    assert "rolled back" in log.out
+    stats = office("stats")
+    assert re.search(r"count-label@1\s+2 hits", stats.out), stats.out
+
+    used = office.run("label=spam")
+    name = re.search(r"it has (\w+)", used.err)
+    if used.code == 2 and name:  # what the parameter is called depends on the code that the model wrote
+        used = office.run(f"{name[1]}=spam")
+    assert (used.code, used.out.strip()) == (0, str(hit.json["answer"])), used.err
+    explained = office("explain", "last").out
+    assert "count-label@1" in explained
+    assert "it was named" in explained

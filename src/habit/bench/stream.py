@@ -165,7 +165,7 @@ async def look_after(
     known = {one.name for one in await anyio.to_thread.run_sync(repository.habits)}
     if learned and name not in known and name not in waiting:
         try:
-            found = await learn(engine.resources, [run], name=name, mutants=mutants)
+            found = await learn(engine.resources, [run], name=name, describe=False, mutants=mutants)
         except UsageError as refusal:
             return str(refusal)
         waiting[name] = await anyio.to_thread.run_sync(repository.propose, found.habit)

@@ -11,18 +11,29 @@ from habit.cli.journals import must_exist
 from habit.cli.output import count_of, note_line, one_line, visible, warning_line, write, write_json
 
 if TYPE_CHECKING:
+    from habit.calls.usage import Usage
     from habit.engine import Engine
     from habit.journal.records import RunRecord
     from habit.library.crystallise.learn import Learned
     from habit.library.crystallise.suggest import Family
     from habit.library.repository import Candidate
+    from habit.library.spec import HabitSpec
 
 
 @click.command(short_help="Make a habit of a run, or of several of a family: a candidate to review.")
 @click.argument("refs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.runs)
-@click.option("--name", default=None, metavar="NAME", help="What to call it (default: from the question).")
+@click.option(
+    "--name",
+    default=None,
+    metavar="NAME",
+    help="What to call it (default: by a model that describes it, else from the question).",
+)
 @click.option("--rewrite", is_flag=True, help="Let a model write the code more cleanly; kept only if all checks pass.")
-@click.option("--describe", is_flag=True, help="Let a model name and describe it, in one call.")
+@click.option(
+    "--describe/--no-describe",
+    default=None,
+    help="Let a model name and describe it, in one call, or not (default: if one is named that is not local).",
+)
 @click.option(
     "--format-literal",
     "format_literals",
@@ -39,7 +50,7 @@ def learn(
     refs: tuple[str, ...],
     name: str | None,
     rewrite: bool,
-    describe: bool,
+    describe: bool | None,
     format_literals: tuple[str, ...],
     as_json: bool,
     **flags: Any,
@@ -47,8 +58,9 @@ def learn(
     """Make a candidate habit of RUN, an id, a unique prefix of one, or last; of several runs, what they have in common.
 
     The code that reaches the answer is kept, what the question says becomes a parameter, and what was copied from the
-    input is refused. Nothing is asked of a model without --rewrite or --describe. Exit status: 0 when its tests are
-    green, 1 when they are not, 2 when the run can't become a habit.
+    input is refused. One call of the leaf model words what it is called and says of itself, where a model is named that
+    does not run on this machine; else, and where that fails, a default does. Exit status: 0 when its tests are green,
+    1 when they are not, 2 when the run can't become a habit.
     """
     from habit.cli.running import run_on_engine
     from habit.config import load
@@ -64,7 +76,13 @@ def learn(
         from habit.library.review.policy import settle
 
         learned = await learn_from(
-            engine.resources, refs, name=name, rewrite=rewrite, describe=describe, format_literals=format_literals
+            engine.resources,
+            refs,
+            name=name,
+            rewrite=rewrite,
+            describe=describe,
+            format_literals=format_literals,
+            library=await anyio.to_thread.run_sync(_library, settings.library),
         )
         repository = await anyio.to_thread.run_sync(Repository.init, settings.library)
         candidate = await anyio.to_thread.run_sync(repository.propose, learned.habit)
@@ -72,6 +90,8 @@ def learn(
 
     learned, candidate, version = run_on_engine(settings, work)
     code = status.ANSWERED if learned.report.green else status.FAILED
+    for line in learned.rejected:
+        note_line(f"Learned without a model's proposal: {line}.")
     if as_json:
         write_json(_as_json(learned, candidate), code=code)
         return code
@@ -129,13 +149,18 @@ def suggest(as_json: bool, **flags: Any) -> None:
 
 def _learned_runs(library: str) -> set[str]:
     """The runs that habits and candidates of the library were learned from."""
+    return {run for spec in _library(library) for run in spec.provenance.runs}
+
+
+def _library(library: str) -> list[HabitSpec]:
+    """Habits and candidates of the library."""
     from habit.library.repository import Repository
 
     repository = Repository.find(library)
     if repository is None:
-        return set()
+        return []
     habits = [*repository.habits(), *(candidate.habit for candidate in repository.candidates())]
-    return {run for habit in habits for run in habit.spec.provenance.runs}
+    return [habit.spec for habit in habits]
 
 
 def _family(family: Family) -> dict[str, Any]:
@@ -159,12 +184,22 @@ def _as_text(learned: Learned) -> str:
         f"{spec.name}: a candidate, {green}",
         f"  {spec.intent.phrasings[0]}",
         *(f"  {line}" for line in (*learned.lifted, *learned.dropped)),
-        *(f"  rejected: {line}" for line in learned.rejected),
         f"  {count_of(len(learned.habit.cases), 'case')} with {count_of(calls, 'recorded model call')}",
     ]
     if report.mutation is not None:
         lines.append(f"  {report.mutation.caught} of {report.mutation.tried} mutants caught")
+    lines += [
+        f"  asked {one.model}: {_cost(one.usage)}" for one in learned.asked if one.usage.calls + one.usage.cached_calls
+    ]
     return "\n".join(lines)
+
+
+def _cost(usage: Usage) -> str:
+    if usage.cached_calls:
+        return "nothing, the journal knew the reply"
+    money = "price unknown" if usage.usd is None else f"${usage.usd:.4f}"
+    tokens = usage.leaf.input_tokens + usage.leaf.output_tokens
+    return f"{count_of(usage.calls, 'call')}, {count_of(tokens, 'token')}, {money}"
 
 
 def _as_json(learned: Learned, candidate: Candidate) -> dict[str, Any]:
@@ -179,5 +214,6 @@ def _as_json(learned: Learned, candidate: Candidate) -> dict[str, Any]:
         "lifted": list(learned.lifted),
         "dropped": list(learned.dropped),
         "rejected": list(learned.rejected),
+        "asked": [{"model": one.model, "usage": one.usage.to_json()} for one in learned.asked],
         "report": learned.report.to_json(),
     }

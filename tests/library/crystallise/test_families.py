@@ -8,6 +8,7 @@ import pytest
 
 from habit.engine import Engine
 from habit.errors import UsageError
+from habit.library.crystallise import wording
 from habit.library.crystallise.antiunify import differing_segment
 from habit.library.crystallise.cutting import SMALL
 from habit.library.crystallise.learn import Learned, learn
@@ -131,6 +132,27 @@ async def test_a_name_that_will_not_do_is_not_taken(sandbox: Sandbox) -> None:
     learned, _ = await described(sandbox, lambda question, text: words, describe=True)
     assert learned.habit.spec.name == "count-by-sender"
     assert learned.rejected == ['"../x" is no name for a habit']
+
+
+async def test_words_that_nobody_demanded_are_asked_for_where_a_model_is_named(sandbox: Sandbox) -> None:
+    words = '{"name": "tally", "description": "", "summary": "", "operation": "sum", "parameters": {"sender": ""}}'
+    learned, strategies = await described(sandbox, lambda question, text: words, describe=None)
+    assert learned.habit.spec.name == "tally"
+    assert [(one.model, one.usage.leaf.calls) for one in learned.asked] == [("scripted", 1)]
+    assert strategies == ["learn", "rlm"]
+    learned, strategies = await described(sandbox, lambda question, text: words)
+    assert (learned.habit.spec.name, learned.asked, strategies) == ("count-by-sender", [], ["rlm"])
+
+
+async def test_words_are_waited_for_only_so_long(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wording, "_PATIENCE", 0.0)
+    async with engine_for(sandbox, provider([COUNT.format(row="row", sender="bob")], lambda q, t: "{}")) as engine:
+        await engine.ask("How many are from bob?", MESSAGES, returns=int)
+        learned = await learn(engine.resources, ["last"], mutants=0, describe=None)
+        newest = (await (await engine.store()).runs(limit=1))[0]
+    assert learned.habit.spec.name == "count-by-sender"
+    assert learned.rejected == ["the model gave no description (there was no reply within 0 seconds)"]
+    assert (newest.strategy, newest.status) == ("learn", "failed")
 
 
 REWRITES = {

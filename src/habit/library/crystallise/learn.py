@@ -16,6 +16,7 @@ from habit.library.checks.report import Report
 from habit.library.contract import comparisons, infer_contract
 from habit.library.contract.places import goes_by_place
 from habit.library.crystallise.antiunify import must_be_alike
+from habit.library.crystallise.asking import Asked, Asking
 from habit.library.crystallise.composing import compose
 from habit.library.crystallise.copied import computed
 from habit.library.crystallise.cutting import case_of
@@ -32,7 +33,7 @@ from habit.library.crystallise.rehearsing import rehearse
 from habit.library.crystallise.rewriting import rewritten
 from habit.library.crystallise.scopes import used
 from habit.library.crystallise.slicing import slice_of
-from habit.library.crystallise.wording import worded
+from habit.library.crystallise.wording import offers, worded
 from habit.library.habit import Habit
 from habit.library.rehearsal import Rehearsed
 from habit.library.spec import MOST_NAME_CHARS, NAME, Contract, HabitSpec, Intent, Parameter, Provenance
@@ -52,7 +53,9 @@ class Learned:
     dropped: Sequence[str]
     """What was left out, a line each."""
     rejected: Sequence[str] = field(default=())
-    """Proposals of the model that did not pass the checks, a line each."""
+    """What a model was asked for and could not be taken, a line each."""
+    asked: Sequence[Asked] = field(default=())
+    """The calls of a model that learning made."""
 
 
 async def learn(
@@ -61,13 +64,16 @@ async def learn(
     *,
     name: str | None = None,
     rewrite: bool = False,
-    describe: bool = False,
+    describe: bool | None = False,
     format_literals: Sequence[str] = (),
     mutants: int = MOST_MUTANTS,
+    library: Sequence[HabitSpec] = (),
 ) -> Learned:
     """Make a candidate of the runs ``refs``, which are of one family, and try so many ``mutants``. Raises CannotLearn.
 
-    Without ``rewrite`` and ``describe`` no model is asked. ``format_literals`` are texts of the input that somebody
+    Without ``rewrite`` and ``describe`` no model is asked. ``describe=None`` asks one for words where one is named that
+    does not run on this machine; whatever fails then, they are the default. Words take no name from another habit of
+    ``library``. ``format_literals`` are texts of the input that somebody
     declares to belong to its format: they may stay in the code, and the contract says so.
     """
     if name is not None and not (NAME.fullmatch(name) and len(name) <= MOST_NAME_CHARS):
@@ -89,21 +95,28 @@ async def learn(
     slices = [await _sliced(sandbox, run) for run in runs]
     runs = [one.run for one in slices]
     draft = _draft([one.program for one in slices], runs, format_literals)
+    asking = Asking(resources)
     rejected: list[str] = []
-    if describe:
-        source = draft.source(runs[0])
-        template = draft.lifted.phrasings[0]
-        draft.words, refused = await worded(resources, draft.words, template, draft.lifted.parameters, source)
-        rejected += refused
+    if describe or (describe is None and offers(resources.settings)):
+        draft.words, rejected = await worded(
+            asking,
+            draft.words,
+            draft.lifted.phrasings[0],
+            draft.lifted.parameters,
+            draft.source(runs[0]),
+            demanded=bool(describe),
+            name=name,
+            library=library,
+        )
     dropped = [note for one in slices for note in one.dropped]
     habit = await _candidate(sandbox, draft, runs, dropped, name)
     habit, report = await _examined(sandbox, habit, mutants)
     if rewrite:
-        habit, report, refusal = await rewritten(resources, sandbox, habit, report, runs, draft.lifted.values, mutants)
+        habit, report, refusal = await rewritten(asking, sandbox, habit, report, runs, draft.lifted.values, mutants)
         rejected += [refusal] if refusal else []
     relations = {"relations": tuple(report.held)}
     habit = replace(habit, spec=habit.spec.model_copy(update=relations))
-    return Learned(habit, report, draft.lifted.notes, dropped, rejected)
+    return Learned(habit, report, draft.lifted.notes, dropped, rejected, asking.asked)
 
 
 @dataclass

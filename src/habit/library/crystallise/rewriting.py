@@ -11,13 +11,12 @@ from habit.errors import BudgetExceeded, CallFailed
 from habit.library.checks.examine import examine
 from habit.library.checks.report import Report
 from habit.library.crystallise.anew import must_hold_nothing_read
-from habit.library.crystallise.asking import ask_once, unfenced
+from habit.library.crystallise.asking import Asking, unfenced
 from habit.library.crystallise.dependence import must_depend
 from habit.library.crystallise.recording import RecordedRun
 from habit.library.crystallise.refusal import CannotLearn
 from habit.library.crystallise.rehearsing import rehearse
 from habit.library.habit import Habit
-from habit.resources import Resources
 from habit.sandbox.session import Sandbox
 
 _QUERY = """Rewrite this Python program so that it is shorter and easier to read, and does exactly the same.
@@ -26,7 +25,7 @@ Standard library only, no input or output. Reply with the program alone."""
 
 
 async def rewritten(
-    resources: Resources,
+    asking: Asking,
     sandbox: Sandbox,
     habit: Habit,
     report: Report,
@@ -36,7 +35,7 @@ async def rewritten(
 ) -> tuple[Habit, Report, str]:
     """The habit as a model writes it, and the report on it; or as it was, with the reason why the proposal fell."""
     try:
-        source = unfenced(str(await ask_once(resources, _QUERY, habit.source, Returns.from_schema(None))))
+        source = unfenced(str(await asking.once(_QUERY, habit.source, Returns.from_schema(None))))
         new, seen = await _tried(sandbox, replace(habit, source=source), report, runs, values, mutants)
     except (CallFailed, BudgetExceeded) as failure:
         return habit, report, f"no rewrite was made ({failure})"
