@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -139,6 +140,9 @@ async def test_a_worker_that_says_nothing_any_more_is_replaced(monty: MontySandb
     await shown(session, "kept = 1")
     assert session.pid is not None
     os.kill(session.pid, signal.SIGSTOP)
+    with anyio.fail_after(20):
+        while Path(f"/proc/{session.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            await anyio.sleep(0.01)  # a busy machine stops it a little later
     result = await session.run_cell("kept + 1", RecordingHost())
     assert result.status in ("timeout", "error")
     assert await shown(session, "kept") == "1\n"
