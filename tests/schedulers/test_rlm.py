@@ -169,6 +169,31 @@ async def test_the_cell_limit_ends_with_the_best_answer(bench: Bench) -> None:
     assert "2 cells" in outcome.note
 
 
+async def test_a_root_that_goes_round_in_circles_is_not_asked_to_the_end(bench: Bench) -> None:
+    model = ScriptedProvider([*[block("print(missing)")] * 6, "42"])
+    outcome = await bench.ask(model, returns=int)
+    assert (outcome.status, outcome.answer, len(model.root_calls)) == ("salvaged", 42, 7)
+    assert outcome.note == "the same code came 6 times in a row, and did the same each time"
+
+
+async def test_the_same_code_that_gets_on_is_no_circle(bench: Bench) -> None:
+    step = "at = globals().get('at', 0) + 1\nprint(at)\nif at == 12:\n    answer(at)"
+    model = ScriptedProvider([block(step)] * 12)
+    assert (await bench.ask(model, returns=int)).answer == 12
+    assert not any("same code" in call.messages[-1].content for call in model.root_calls)
+
+
+async def test_the_same_code_that_gets_on_in_silence_is_no_circle(bench: Bench) -> None:
+    silent = "at = globals().get('at', 0) + 1\nif at == 12:\n    answer(at)"
+    assert (await bench.ask(ScriptedProvider([block(silent)] * 12), returns=int)).answer == 12
+
+
+async def test_a_reply_without_code_breaks_a_circle(bench: Bench) -> None:
+    circle = [block("print(1)")] * 5
+    model = ScriptedProvider([*circle, "Hm.", *circle, block("answer(1)")])
+    assert (await bench.ask(model, returns=int)).answer == 1
+
+
 async def test_a_useless_last_call_fails_the_run(bench: Bench) -> None:
     model = ScriptedProvider([block("print(1)"), "no idea"])
     with pytest.raises(RunFailed, match="limit of 1 cells"):

@@ -56,7 +56,7 @@ class AgentLoop(Rooted):
         assert isinstance(talk, ToolTalk)
         task, limit = bench.task, self.limits.max_cells
         tools = tools_for(task.returns)
-        while (left := limit - bench.cells) > 0:
+        while (left := limit - bench.cells) > 0 and not talk.is_stuck:
             reply = await self.ask_root(talk, bench)
             steps = together(read_steps(reply.text, tools)[:left])
             if not steps:

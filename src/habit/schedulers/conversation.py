@@ -17,6 +17,8 @@ from habit.schedulers.scheduler import Task
 _MOST_SCHEMA = 6_000
 """Characters of a schema that a prompt may spend on it."""
 
+MOST_REPEATS = 5
+"""After so many repeats in a row of the same code, to the same effect, a model is not asked for more of it."""
 _MOST_LINES = 80
 """Lines of a fold; older ones are only counted."""
 _LINE_CHARS = 100
@@ -40,8 +42,11 @@ class Conversation:
     def __init__(self, profile: Profile, task: Task, description: str) -> None:
         self.profile = profile
         self.task = task
-        self.last_code: tuple[str, ...] = ()
-        self.repeated = False
+        self.repeats = 0
+        """How often in a row the same code came again, and did the same."""
+        self._last: tuple[Sequence[str], Sequence[tuple[str, ...]]] = ((), ())
+        """The code of the last reply, and what it did."""
+        self._code: Sequence[str] = ()
         self.folded = 0
         """Cells that were folded away."""
         self._cells = 0
@@ -85,11 +90,19 @@ class Conversation:
         """Cells about the question at hand that were folded away."""
         return max(0, self.folded - self._cells_before)
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the model sent the same code so often, to the same effect, that more of it is of no use."""
+        return self.repeats >= MOST_REPEATS
+
+    def _forget_code(self) -> None:
+        self.repeats, self._last = 0, ((), ())
+
     def ask_another(self, task: Task) -> None:
         """Go on with another question about the same input."""
         self.task = task
         self._cells_before = self._cells
-        self.last_code, self.repeated = (), False
+        self._forget_code()
         text = self.rendered(
             "follow_up",
             given=self._lines[-1] if self._lines else "",
@@ -144,9 +157,8 @@ class Conversation:
         return f"The answer must be of type {returns.name}{shape}."
 
     def add_reply(self, text: str, codes: Sequence[str]) -> None:
-        """Note a reply with code, and whether it is the same code as before."""
-        self.repeated = tuple(codes) == self.last_code
-        self.last_code = tuple(codes)
+        """Note a reply with code."""
+        self._code = tuple(codes)
         self.messages.append(Message("assistant", text))
 
     def add_answer(self, results: Sequence[CellResult], answer: object) -> None:
@@ -160,7 +172,9 @@ class Conversation:
         output = self.outputs(results)
         last = results[-1]
         notes = [self.endings.get(last.status, "")]
-        if self.repeated and last.status != "answered":
+        before, self._last = self._last, (self._code, [_effect(one) for one in results])
+        self.repeats = self.repeats + 1 if before == self._last else 0
+        if self.repeats and last.status != "answered":
             notes.append(self.same_again)
         if cells_left <= 3:
             notes.append(self.last_steps.format(f"{cells_left} more {self.step[cells_left != 1]}"))
@@ -179,7 +193,7 @@ class Conversation:
         feedback = self.rendered("no_code", query=self.task.query)
         if cut_off:
             feedback = f"Your reply was cut off at the output limit. Be brief.\n{feedback}"
-        self.repeated = False
+        self._forget_code()
         self.messages.append(Message("assistant", text or "(empty reply)"))
         self._lines.append("a reply without code")
         self._tell(feedback)
@@ -207,7 +221,7 @@ class Conversation:
 
     def _note(self, results: Sequence[CellResult]) -> None:
         """A line for each cell, for the day it is folded."""
-        for code, result in zip(self.last_code, results, strict=False):
+        for code, result in zip(self._code, results, strict=False):
             self._cells += 1
             self._lines.append(_line(self._cells, code, result))
         self._variables = (results[-1].variables if results else "") or self._variables
@@ -236,6 +250,11 @@ def _line(number: int, code: str, result: CellResult) -> str:
     size = len(result.stdout) + result.stdout_dropped
     what = f"{result.status}, {size:,} characters printed: {_cut(printed)}" if printed else result.status
     return f"cell {number}: {_cut(telling[0])}{more} → {what}"
+
+
+def _effect(result: CellResult) -> tuple[str, ...]:
+    """What a cell did, without the number of the cell that tracebacks name."""
+    return result.status, result.stdout, result.error.strip().rpartition("\n")[2], result.variables
 
 
 def _cut(text: str, limit: int = _LINE_CHARS) -> str:

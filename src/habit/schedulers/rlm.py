@@ -37,9 +37,9 @@ class RLM(Rooted):
         return replace(task, hint="\n\n".join(filter(None, (task.hint, told))), begins=unsaid.begins)
 
     async def steps(self, talk: Conversation, bench: Workbench) -> Outcome | None:
-        """The loop: ask for code, run it, tell what it printed; until it answers or no cell is left."""
+        """The loop: ask for code, run it, tell what it printed; until it answers, is stuck, or no cell is left."""
         task, limit = bench.task, self.limits.max_cells
-        while (left := limit - bench.cells) > 0:
+        while (left := limit - bench.cells) > 0 and not talk.is_stuck:
             reply = await self.ask_root(talk, bench)
             cut_off = reply.finish == "length"
             codes = read_blocks(reply.text).runnable(cut_off=cut_off)

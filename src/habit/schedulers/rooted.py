@@ -84,7 +84,8 @@ class Rooted:
         return live.begin(Conversation, self.profile, task)
 
     async def steps(self, talk: Conversation, bench: Workbench) -> Outcome | None:
-        """Ask the root, do what it says, tell what came of it, until it answers; None when no cell is left."""
+        """Ask the root, do what it says, tell what came of it, until it answers; None when no cell is left, or
+        when it is stuck."""
         raise NotImplementedError
 
     def root_call(self, talk: Conversation, bench: Workbench) -> Call:
@@ -108,7 +109,10 @@ class Rooted:
             outcome = await self.steps(talk, Workbench(self, task, live))
             if outcome is not None:
                 return outcome
-            return await self._best_answer(talk, task, f"the limit of {self.limits.max_cells} cells is reached")
+            reason = f"the limit of {self.limits.max_cells} cells is reached"
+            if talk.is_stuck:
+                reason = f"the same code came {talk.repeats + 1} times in a row, and did the same each time"
+            return await self._best_answer(talk, task, reason)
         except CallFailed as failure:
             if failure.reason != "too_long":
                 raise
@@ -141,7 +145,7 @@ class Rooted:
     def root_sampling(self, talk: Conversation, grammar: str | None) -> Sampling:
         """How the root writes its next reply."""
         profile = self.profile
-        temperature = profile.repeat_temperature if talk.repeated else profile.root_temperature
+        temperature = profile.repeat_temperature if talk.repeats else profile.root_temperature
         return Sampling(temperature, max_tokens=profile.root_max_tokens, grammar=grammar)
 
     async def _best_answer(self, talk: Conversation, task: Task, reason: str, *, shortened: bool = False) -> Outcome:
