@@ -95,7 +95,8 @@ def _habit_build(
             return found
         sample = (value if isinstance(value, str) else as_text(value))[:1000000]
         hint = host["_habit_like"](sample, shown)
-        raise ValueError(f"find({repr(shown)[:200]}): nothing in the context contains it, in any case: it is there 0 times.{hint}")
+        told = f"find({repr(shown)[:200]}): nothing in the context contains it, in any case: it is there 0 times."
+        raise ValueError(f"{told}{hint}")
 
     def parts(text: Any = None) -> Any:
         value = saved["context"] if text is None else text

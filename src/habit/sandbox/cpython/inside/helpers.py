@@ -55,7 +55,8 @@ class Helpers:
             if found:
                 return found
         shown = needle.pattern if isinstance(needle, re.Pattern) else needle
-        raise ValueError(f"find({shown!r:.200}): nothing in the context contains it, in any case: it is there 0 times.{_like(value, shown)}")
+        told = f"find({shown!r:.200}): nothing in the context contains it, in any case: it is there 0 times."
+        raise ValueError(f"{told}{_like(value, shown)}")
 
     def parts(self, text: str | None = None) -> list[str]:
         """The parts of the context, split at its headings; the first line of a part is its heading."""
