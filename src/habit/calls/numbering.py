@@ -17,9 +17,7 @@ class Numbering:
         self._recording = recording
         self._use_cache = use_cache
         self._made: Counter[str] = Counter()
-        unasked = recording.unasked if recording is not None else ()
-        self._in_vain = {(call.key, call.occurrence) for call in unasked}
-        self._paid_for = frozenset((call.key, call.occurrence) for call in unasked if call.reply is not None)
+        self._in_vain = {(call.key, call.occurrence) for call in (recording.unasked if recording else ())}
 
     def next(self, key: str) -> int:
         """The number of a call that the run makes now."""
@@ -51,7 +49,5 @@ class Numbering:
         if key is None:
             return False
         if self._recording is not None and self._recording.has(key, number):
-            return True
-        if (key, -1 - number) in self._paid_for:
             return True
         return self._use_cache and await self._store.remember(key, number, role="leaf") is not None

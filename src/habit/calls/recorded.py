@@ -39,8 +39,6 @@ class Records:
         self._replay = replay
         self._stopped_by = stopped_by
         self._use_cache = use_cache
-        unasked = recording.unasked if recording is not None and not replay else ()
-        self._ahead = {(record.key, record.occurrence): record for record in unasked if record.reply is not None}
 
     @contextmanager
     def stopped_by(self, limit: str | None) -> Iterator[None]:
@@ -90,7 +88,7 @@ class Records:
 
     async def take_ahead(self, call: Call, occurrence: int) -> Reply | None:
         """The reply to ``call`` that this run got ahead before it was interrupted, as one that it has asked for now."""
-        record = self._ahead.pop((call.key, -1 - occurrence), None)
+        record = self._recording.take_ahead(call.key, occurrence) if self._recording is not None else None
         if record is None:
             return None
         asked = replace(record, occurrence=occurrence, session=call.session, cell=call.cell)

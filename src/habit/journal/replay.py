@@ -13,7 +13,8 @@ class Recording:
     def __init__(self, calls: Iterable[CallRecord], unasked: Sequence[CallRecord] = ()) -> None:
         self._left = {(call.key, call.occurrence): call for call in calls}
         self.unasked = unasked
-        """Calls that ran ahead of the run in vain: nothing to be taken, and paid for all the same."""
+        """Calls that ran ahead of the run, and it did not ask for them: paid for all the same."""
+        self._ahead = {(call.key, -1 - call.occurrence): call for call in unasked if call.reply is not None}
 
     @classmethod
     def for_replay(cls, calls: Iterable[CallRecord]) -> Recording:
@@ -35,9 +36,13 @@ class Recording:
         """The recorded call, which counts as used from now on; None when there is none or it was taken before."""
         return self._left.pop((key, occurrence), None)
 
+    def take_ahead(self, key: str, occurrence: int) -> CallRecord | None:
+        """The call that ran ahead and stands for this one; None when there is none or it was taken before."""
+        return self._ahead.pop((key, occurrence), None)
+
     def has(self, key: str, occurrence: int) -> bool:
-        """Whether ``take`` would give a call; counts nothing as used."""
-        return (key, occurrence) in self._left
+        """Whether ``take`` or ``take_ahead`` would give a call; counts nothing as used."""
+        return (key, occurrence) in self._left or (key, occurrence) in self._ahead
 
     def unused(self) -> list[CallRecord]:
         """The calls nobody took, in the order they were recorded."""
