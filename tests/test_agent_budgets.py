@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from habit import BudgetExceeded, Settings
+from habit import BudgetExceeded
 from habit.calls.budget import Budget
 from habit.calls.events import BudgetWarning, FanOut
 from habit.engine import Engine
-from habit.events import Event
 from habit.sandbox.cpython import CPythonSandbox
-from support.scripted import ScriptedModels, ScriptedProvider
+from support.scripted import ScriptedProvider, use
+from support.told_engines import ToldEngines
 
 USD = 1e-3
 """What a token costs here."""
 TEXT = "".join(f"line {n} user=u{n % 3}\n" for n in range(3_000))
-
-
-def use(tool: str, **arguments: Any) -> str:
-    return f"```json {tool}\n{json.dumps(arguments)}\n```"
 
 
 def asking(query: str, *slices: str) -> str:
@@ -34,20 +29,9 @@ MAP = [asking("Is it so?", *["1"] * 30), use("answer", value="done")]
 TWO_MAPS = ["\n\n".join([asking("This?", *["1"] * 20), asking("That?", *["2"] * 20)]), use("answer", value="done")]
 
 
-class Bench:
-    def __init__(self, folder: Path, sandbox: CPythonSandbox) -> None:
-        self.folder = folder
-        self.sandbox = sandbox
-        self.events: list[Event] = []
-
+class Bench(ToldEngines):
     def engine(self, model: ScriptedProvider, *, settings: dict[str, Any] | None = None, **more: Any) -> Engine:
-        usual: dict[str, Any] = {"model": "scripted", "strategy": "agent", "no_cache": True}
-        chosen = Settings(journal=str(self.folder / "journal.db"), **usual, **(settings or {}))
-        models = ScriptedModels(model)
-        return Engine(chosen, sandbox=self.sandbox, models=models, on_event=self.events.append, **more)
-
-    def of(self, kind: type[Event]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
+        return super().engine(model, settings={"strategy": "agent", **(settings or {})}, **more)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,10 @@ from habit.calls.call import Reply
 from habit.engine import Engine
 from habit.events import CellStarted
 from habit.sandbox.cpython import CPythonSandbox
-from support.scripted import ScriptedModels, ScriptedProvider
+from support.scripted import ScriptedModels, ScriptedProvider, use
 
 TEXT = "".join(f"line {n} user=u{n % 3}\n" for n in range(3_000))
 DOWN = CallFailed("down", reason="rejected")
-
-
-def use(tool: str, **arguments: Any) -> str:
-    return f"```json {tool}\n{json.dumps(arguments)}\n```"
 
 
 FIRST = [

@@ -8,13 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from habit import BudgetExceeded, Settings, UsageError
+from habit import BudgetExceeded, UsageError
 from habit.calls.budget import Budget
 from habit.calls.events import BudgetWarning, FanOut
-from habit.engine import Engine
-from habit.events import Event
 from habit.sandbox.cpython import CPythonSandbox
-from support.scripted import ScriptedModels, ScriptedProvider, block
+from support.scripted import ScriptedProvider, block
+from support.told_engines import ToldEngines
 
 USD = 1e-3
 """What a token costs here."""
@@ -22,27 +21,12 @@ ONE_LEAF = [block("x = recursive_llm('?', 'a' * 400)\nprint(x)"), block("answer(
 MAP = [block("answer(len(recursive_llm_map('?', [str(n) for n in range(30)])))")]
 
 
-class Bench:
-    def __init__(self, folder: Path, sandbox: CPythonSandbox) -> None:
-        self.folder = folder
-        self.sandbox = sandbox
-        self.events: list[Event] = []
-
-    def engine(self, model: ScriptedProvider, *, settings: dict[str, Any] | None = None, **more: Any) -> Engine:
-        chosen = Settings(model="scripted", journal=str(self.folder / "journal.db"), no_cache=True, **(settings or {}))
-        models = ScriptedModels(model)
-        return Engine(chosen, sandbox=self.sandbox, models=models, on_event=self.events.append, **more)
-
-    def of(self, kind: type[Event]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-
 @pytest.fixture
-def bench(tmp_path: Path, sandbox: CPythonSandbox) -> Bench:
-    return Bench(tmp_path, sandbox)
+def bench(tmp_path: Path, sandbox: CPythonSandbox) -> ToldEngines:
+    return ToldEngines(tmp_path, sandbox)
 
 
-async def test_the_day_counts_what_other_engines_spent_and_stops_the_run(bench: Bench) -> None:
+async def test_the_day_counts_what_other_engines_spent_and_stops_the_run(bench: ToldEngines) -> None:
     async with bench.engine(ScriptedProvider(ONE_LEAF, usd_per_token=USD)) as engine:
         before = await engine.ask("?", "x")
     assert before.usage.usd
@@ -62,7 +46,7 @@ async def test_the_day_counts_what_other_engines_spent_and_stops_the_run(bench: 
         assert (await engine.resume(stop.value.run.id)).answer == "yes"
 
 
-async def test_the_day_of_one_engine_goes_on_from_run_to_run(bench: Bench) -> None:
+async def test_the_day_of_one_engine_goes_on_from_run_to_run(bench: ToldEngines) -> None:
     model = ScriptedProvider(ONE_LEAF * 2, usd_per_token=USD)
     async with bench.engine(model, settings={"max_usd_day": 100.0}) as engine:
         runs = [await engine.ask("?", "x") for _ in range(2)]
@@ -79,7 +63,7 @@ async def test_the_day_of_one_engine_goes_on_from_run_to_run(bench: Bench) -> No
     ],
     ids=["day", "shared"],
 )
-async def test_every_budget_in_usd_needs_a_price(bench: Bench, how: dict[str, Any], flag: str) -> None:
+async def test_every_budget_in_usd_needs_a_price(bench: ToldEngines, how: dict[str, Any], flag: str) -> None:
     model = ScriptedProvider(ONE_LEAF, usd_per_token=None)
     async with bench.engine(model, **how) as engine:
         with pytest.raises(UsageError, match=f"{flag}.* needs a price"):
@@ -87,7 +71,7 @@ async def test_every_budget_in_usd_needs_a_price(bench: Bench, how: dict[str, An
     assert model.calls == []
 
 
-async def test_runs_of_one_engine_share_its_budget(bench: Bench) -> None:
+async def test_runs_of_one_engine_share_its_budget(bench: ToldEngines) -> None:
     model = ScriptedProvider([*ONE_LEAF, *ONE_LEAF, block("answer('best')")])
     async with bench.engine(model, shared_budget=Budget(max_calls=5)) as engine:
         assert (await engine.ask("?", "x")).usage.calls == 3
@@ -98,7 +82,7 @@ async def test_runs_of_one_engine_share_its_budget(bench: Bench) -> None:
     assert [(warning.limit, warning.scope) for warning in bench.of(BudgetWarning)] == [("calls", "engine")]
 
 
-async def test_what_a_run_paid_before_counts_for_it_once_more_and_for_the_others_once(bench: Bench) -> None:
+async def test_what_a_run_paid_before_counts_for_it_once_more_and_for_the_others_once(bench: ToldEngines) -> None:
     script = [block("x = recursive_llm('?', 'a')"), RuntimeError("a bug"), block("answer(x)")]
     model = ScriptedProvider(script)
     async with bench.engine(model, shared_budget=Budget(max_calls=50)) as engine:
@@ -110,7 +94,7 @@ async def test_what_a_run_paid_before_counts_for_it_once_more_and_for_the_others
         assert engine.resources.shared.spent.calls == spent + 1
 
 
-async def test_seconds_are_warned_of(bench: Bench) -> None:
+async def test_seconds_are_warned_of(bench: ToldEngines) -> None:
     class Silent(ScriptedProvider):
         async def request(self, call: Any) -> Any:
             await anyio.sleep_forever()
@@ -121,7 +105,7 @@ async def test_seconds_are_warned_of(bench: Bench) -> None:
     assert [(warning.limit, warning.scope) for warning in bench.of(BudgetWarning)] == [("seconds", "run")]
 
 
-async def test_an_expensive_map_that_nobody_agrees_to_stops_the_run_and_can_be_resumed(bench: Bench) -> None:
+async def test_an_expensive_map_that_nobody_agrees_to_stops_the_run_and_can_be_resumed(bench: ToldEngines) -> None:
     model = ScriptedProvider(MAP, usd_per_token=USD)
     asked: list[FanOut] = []
 
@@ -152,7 +136,7 @@ async def test_an_expensive_map_that_nobody_agrees_to_stops_the_run_and_can_be_r
         assert (replayed.same, len(asked)) == (True, 2)
 
 
-async def test_without_confirm_a_map_is_told_of_and_sent(bench: Bench) -> None:
+async def test_without_confirm_a_map_is_told_of_and_sent(bench: ToldEngines) -> None:
     async with bench.engine(ScriptedProvider(MAP, usd_per_token=USD)) as engine:
         assert (await engine.ask("?", "x", returns=int)).answer == 30
     [map_] = bench.of(FanOut)
@@ -170,7 +154,7 @@ async def test_without_confirm_a_map_is_told_of_and_sent(bench: Bench) -> None:
     ],
     ids=["gather", "threads", "map"],
 )
-async def test_calls_under_way_are_brought_home_however_the_cell_sent_them(bench: Bench, cell: str) -> None:
+async def test_calls_under_way_are_brought_home_however_the_cell_sent_them(bench: ToldEngines, cell: str) -> None:
     class Slow(ScriptedProvider):
         async def request(self, call: Any) -> Any:
             if call.role == "leaf":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
@@ -23,15 +22,10 @@ from habit.schedulers.prompts import FRONTIER, SMALL
 from habit.schedulers.scheduler import Outcome
 from habit.schedulers.workbench import Limits
 from schedulers.conftest import Bench
-from support.scripted import CUT_OFF, ScriptedProvider
+from support.scripted import CUT_OFF, ScriptedProvider, use
 
 NATIVE = replace(FRONTIER, execution="tool")
 LINES = "".join(f"line {n} user=u{n % 3}\n" for n in range(2_000))
-
-
-def use(tool: str, **arguments: Any) -> str:
-    """A reply that calls a tool."""
-    return f"```json {tool}\n{json.dumps(arguments)}\n```"
 
 
 @pytest.fixture(params=["cpython", "monty"], scope="module")

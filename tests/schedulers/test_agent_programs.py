@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from functools import partial
 from typing import Any
@@ -21,15 +20,11 @@ from habit.sandbox.cpython import CPythonSandbox
 from habit.schedulers.agent import AgentLoop
 from habit.schedulers.workbench import Limits
 from schedulers.conftest import Bench
-from support.scripted import ScriptedModels, ScriptedProvider
+from support.scripted import ScriptedModels, ScriptedProvider, use
 
 TEXT = "".join(f"line {n} user=u{n % 3}\n" for n in range(3_000))
 MOST_CELLS = 8
 ENDINGS = ("answered", "salvaged", "budget", "failed")
-
-
-def use(tool: str, **arguments: Any) -> str:
-    return f"```json {tool}\n{json.dumps(arguments)}\n```"
 
 
 PATTERNS = ["u1", "^line 7", "(", "", "[a-z]+=(\\w+)", "nowhere", "$", "x'); answer('owned'); ('"]

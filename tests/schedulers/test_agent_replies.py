@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -12,14 +11,9 @@ from habit.schedulers.agent import AgentLoop
 from habit.schedulers.prompts import FRONTIER, SMALL
 from habit.schedulers.scheduler import Outcome
 from schedulers.conftest import Bench
-from support.scripted import CUT_OFF, ScriptedProvider
+from support.scripted import CUT_OFF, ScriptedProvider, use
 
 LINES = "".join(f"line {n} user=u{n % 3}\n" for n in range(2_000))
-
-
-def use(tool: str, **arguments: Any) -> str:
-    """A reply that calls a tool."""
-    return f"```json {tool}\n{json.dumps(arguments)}\n```"
 
 
 async def ask(bench: Bench, model: ScriptedProvider, context: Any = LINES, **how: Any) -> Outcome:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -20,6 +22,11 @@ CUT_OFF = "<cut off>"
 def block(code: str) -> str:
     """A reply that holds ``code``."""
     return f"```python\n{code}\n```"
+
+
+def use(tool: str, **arguments: Any) -> str:
+    """A reply of an agent that calls a tool."""
+    return f"```json {tool}\n{json.dumps(arguments)}\n```"
 
 
 class ScriptedProvider:
