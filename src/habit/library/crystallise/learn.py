@@ -73,8 +73,8 @@ async def learn(
 
     Without ``rewrite`` and ``describe`` no model is asked. ``describe=None`` asks one for words where one is named that
     does not run on this machine; whatever fails then, they are the default. Words take no name from another habit of
-    ``library``. ``format_literals`` are texts of the input that somebody
-    declares to belong to its format: they may stay in the code, and the contract says so.
+    ``library``. ``format_literals`` are texts of the input that somebody declares to belong to its format: they may
+    stay in the code, and the contract says so.
     """
     if name is not None and not (NAME.fullmatch(name) and len(name) <= MOST_NAME_CHARS):
         raise UsageError(f"{name!r} is no name for a habit: use lower-case words joined by hyphens.")
