@@ -127,21 +127,26 @@ async def test_a_failed_run_can_be_resumed(bench: Bench) -> None:
 
 
 async def test_an_interrupted_run_goes_on_where_it_was(bench: Bench) -> None:
-    reached = anyio.Event()
+    others_are_answered = anyio.Event()
     open_gate = False
 
     class Gated(ScriptedProvider):
+        replies = 0
+
         async def request(self, call: Any) -> Any:
             if call.role == "leaf" and "item 7" in call.messages[-1].content and not open_gate:
-                reached.set()
                 await anyio.sleep_forever()
-            return await super().request(call)
+            reply = await super().request(call)
+            self.replies += call.role == "leaf"
+            if self.replies == 9:
+                others_are_answered.set()
+            return reply
 
     model = Gated([block("answer([recursive_llm('?', f'item {n}') for n in range(10)])")], leaf=lambda prompt: "ok")
     async with bench.engine(model) as engine:
         async with anyio.create_task_group() as group:
             group.start_soon(engine.ask, "?", "x")
-            await reached.wait()
+            await others_are_answered.wait()
             group.cancel_scope.cancel()
         store = await engine.store()
         assert (await store.run("last")).status == "interrupted"
