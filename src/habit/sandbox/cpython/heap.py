@@ -24,7 +24,8 @@ def settle() -> list[list[object]]:
 
     What is returned fills the holes and has to be kept.
     """
-    gc.collect()  # also empties the free lists, whose objects lie all over the heap
+    gc.freeze()  # nothing of what is there will ever be garbage, so it need not be searched
+    gc.collect()  # for the free lists, which this empties: their objects lie all over the heap
     filling: list[list[object]] = []
     for size in range(_LARGEST_SMALL, 0, -_STEP):
         filling += _fill(size, 3 * _POOL // size, slack=0)
