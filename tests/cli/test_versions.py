@@ -53,7 +53,7 @@ def test_the_session_of_the_issue(habit: InProcess, library: Repository) -> None
     assert habit("habits").out == "count-label@1  active     Counts the messages of one label.\n"
 
     assert habit("retire", "count-label").err == "Retired count-label; its versions are kept: habit log count-label\n"
-    assert "make one with: habit learn RUN" in habit("habits").err
+    assert habit("habits").out == "count-label@2  retired    to bring it back: habit rollback count-label 2\n"
     assert habit("diff", "count-label", "1", "2").out.endswith("+# two\n")
 
 

@@ -80,6 +80,15 @@ def habits(no_pager: bool, as_json: bool, **flags: Any) -> None:
         {"name": one.name, "state": "candidate", "version": None, "description": one.habit.spec.description}
         for one in waiting
     ]
+    rows += [
+        {
+            "name": one.name,
+            "state": "retired",
+            "version": one.number,
+            "description": f"to bring it back: habit rollback {one.name} {one.number}",
+        }
+        for one in repository.retired()
+    ]
     rows.sort(key=lambda row: (row["name"], row["state"] == "candidate"))
     if as_json:
         write_json(rows)
@@ -87,7 +96,7 @@ def habits(no_pager: bool, as_json: bool, **flags: Any) -> None:
     if rows:
         write_paged(_table(rows), wanted=not no_pager)
     else:
-        note_line(f"There are no habits in {repository.place.shown} yet; make one with: habit learn RUN")
+        note_line(f"There are no habits in {repository.place.shown}/ yet; make one with: habit learn RUN")
     said = {one.says for one in standings}
     for warning in [*repository.warnings(), *repository.unreadable()]:
         if warning not in said:

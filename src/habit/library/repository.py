@@ -137,6 +137,12 @@ class Repository:
         """The active versions: what HEAD holds, a tag vouches for, and nothing suspends."""
         return [standing.habit for standing in self.standings() if standing.habit is not None]
 
+    def retired(self) -> list[Version]:
+        """The newest version of every habit that has some and of which HEAD holds none, by name."""
+        here = {standing.name for standing in self.standings()}
+        newest = {one.name: one for one in sorted(self.refs().versions, key=lambda one: one.number)}
+        return [newest[name] for name in sorted(newest.keys() - here)]
+
     def warnings(self) -> list[str]:
         """What is not run and looks as if it would be, one sentence each: to be said wherever habits are used."""
         said = [standing.says for standing in self.standings() if standing.says]
