@@ -61,12 +61,18 @@ def test_a_good_one_says_so() -> None:
         ),
         ({"mutation": Mutation(9, 9, [Survivor(4, "== became !=", "a == b", "a != b")])}, "1 of 9 mutants survive."),
         ({"mutation": None}, "No mutants were tried."),
+        ({"mutation": Mutation(9, 0)}, "No mutants were tried."),
     ],
 )
 def test_what_is_bad_comes_first(change: dict[str, object], says: str) -> None:
     page = page_of(replace(FACTS, report=replace(GREEN, **change)))
     assert any(row.mark == "bad" and says in row.cells[0] for row in page.verdicts)
     assert "✗" in text(page)
+
+
+def test_a_single_mutant_is_one() -> None:
+    page = page_of(replace(FACTS, report=replace(GREEN, mutation=Mutation(1, 1))))
+    assert "The only mutant was caught." in text(page)
 
 
 def test_survivors_are_shown_with_their_line() -> None:
