@@ -127,6 +127,9 @@ def _verdicts(facts: Facts, files: Sequence[FileDiff]) -> list[Row]:
             found.append(Row((f"{len(report.survivors)} of {report.mutation.tried} mutants survive.",), "bad"))
         else:
             found.append(Row((f"All {report.mutation.tried} mutants were caught.",), "good"))
+        if report.order_matters:
+            depends = f"Its answer depends on the order of the records ({report.order_matters}): does the question?"
+            found.append(Row((depends,), "bad"))
     before = facts.current.spec.capabilities if facts.current else ()
     added = [one for one in habit.spec.capabilities if one not in before]
     if added:
