@@ -129,6 +129,9 @@ def _verdicts(facts: Facts, files: Sequence[FileDiff]) -> list[Row]:
             tried = report.mutation.tried
             all_of_them = "The only mutant was" if tried == 1 else f"All {tried} mutants were"
             found.append(Row((f"{all_of_them} caught.",), "good"))
+        if report.order_matters:
+            depends = f"Its answer depends on the order of the records ({report.order_matters}): does the question?"
+            found.append(Row((depends,), "bad"))
     before = facts.current.spec.capabilities if facts.current else ()
     added = [one for one in habit.spec.capabilities if one not in before]
     if added:
