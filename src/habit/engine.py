@@ -28,6 +28,7 @@ from habit.run import Replay, Run
 from habit.sandbox.session import Sandbox
 from habit.sessions import Session, hold, rebuilt
 from habit.stream import RunStream
+from habit.tasks import waited_for
 from habit.telemetry.otel import OpenTelemetry
 
 
@@ -307,4 +308,4 @@ def ask(
         async with Engine(chosen, on_event=on_event) as engine:
             return await engine.ask(query, context, paths=paths, returns=returns)
 
-    return anyio.run(answer)
+    return waited_for(answer, instead="async with habit.Engine() as engine: await engine.ask(…)")

@@ -56,6 +56,30 @@ def test_a_habit_is_run_by_name_on_files_and_standard_input(office: Office) -> N
     assert (shown["habit"], shown["strategy"], shown["why"]) == ("count-label@1", "habit", "it was named")
 
 
+PURE = """\
+def scheduler(context, recursive_llm, *, label: str) -> int:
+    return sum(label in line for line in context.splitlines())
+"""
+
+
+def test_a_habit_that_asks_no_model_needs_none(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HABIT_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    use = ("count-label", "tuesday.csv", "--param", "label=ham", "--model", "openai:gpt-5-mini")
+    asking = office.habit("run", *use)
+    assert (asking.code, asking.out) == (1, "")
+    assert "set the environment variable OPENAI_API_KEY" in asking.err.splitlines()[-1]
+    repository = Repository.open("habits")
+    pure = repository.propose(count_label(PURE))
+    repository.approve(pure, pure.tree)
+    used = office.habit("run", *use)
+    assert (used.code, used.out) == (0, f"{TUESDAY.count('ham')}\n"), used.err
+    assert "only a habit that asks none can answer: openai:gpt-5-mini needs a key" in used.err
+    assert office.habit("replay", "last").code == 0
+    afresh = office.habit("run", *use, "--strategy", "auto")
+    assert (afresh.code, afresh.out) == (2, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
