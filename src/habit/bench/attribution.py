@@ -142,7 +142,7 @@ class _Inquiry:
             return Fault("match", f"{chosen.full_name} can't be given the parameters of the question")
         if right != chosen.parameters and self._is_right(await self._again(parameters=right)):
             return Fault("match", f"with the parameters of the question {chosen.full_name} answers right")
-        for form in question.family.formats:
+        for form in question.family.all_formats:
             if form == question.form:
                 continue
             context = await anyio.to_thread.run_sync(Context.of, replace(question, form=form).context)
