@@ -13,9 +13,13 @@ from typing import Any, BinaryIO, Literal, Self
 
 from filelock import FileLock, Timeout
 
+from habit.config import Settings
 from habit.errors import HabitError, UsageError
 
-SCHEMA = 1
+SCHEMA = 2
+_READABLE = (1, SCHEMA)
+"""Schemas that a report can read. Lines of schema 1 have only the settings that differed from the defaults, and none of
+the bench's own."""
 FILE = "outcomes.jsonl"
 Part = Literal["grid", "real", "stream", "learning"]
 """``real`` is a grid of questions about real texts."""
@@ -85,7 +89,9 @@ class Outcome:
     evidence: str = ""
     """What shows that, in a sentence."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """All that differ from the defaults."""
+    """All that may change an answer, and the ``windows`` of root and leaf."""
+    bench: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the bench itself, as they were given to the start that asked."""
     versions: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
@@ -101,13 +107,19 @@ class Outcome:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Outcome:
         """The outcome that ``to_json`` wrote down. Raises ValueError for anything else."""
-        if value.get("schema") != SCHEMA:
-            raise ValueError(f"its schema is {value.get('schema')!r}, and this version of Habit knows {SCHEMA}")
+        if value.get("schema") not in _READABLE:
+            raise ValueError(f"its schema is {value.get('schema')!r}, and this version of Habit knows 1 and {SCHEMA}")
         known = {one.name for one in fields(cls)}
         try:
             return cls(**{name: item for name, item in value.items() if name in known})
         except TypeError as problem:
             raise ValueError(f"it lacks a field ({problem})") from None
+
+
+def differing(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``settings`` that are not as they are by default."""
+    usual = asdict(Settings())
+    return {name: value for name, value in settings.items() if name in usual and value != usual[name]}
 
 
 def digest_of(*parts: Any) -> str:
@@ -161,6 +173,11 @@ class OutcomeLog:
             raise UsageError(f"The folder {self.folder} can't be used ({problem.strerror}).") from None
         try:
             self.outcomes = {one.key: one for one in read_outcomes(self.folder)}
+            if any(one.schema != SCHEMA for one in self.outcomes.values()):
+                raise UsageError(
+                    f"The outcomes in {self.folder} are of an earlier version and do not hold all settings: habit "
+                    "bench report tells of them, but to ask more, use another --out."
+                )
             self._file = self._open()
         except BaseException:
             self._lock.release()
