@@ -67,7 +67,11 @@ async def test_a_grid_asks_every_size_in_every_way(start: Callable[..., Any], tm
     assert len({one.key for one in outcomes}) == len(outcomes)
     assert len({one.question_key for one in grid}) == 2
     assert {one.run for one in outcomes} == {record.id for record in await runs_in(tmp_path / "bench")}
-    assert sum(one.usd or 0 for one in outcomes if one.strategy == "rlm") == pytest.approx(ended.usd)
+    assert {one.usd for one in outcomes} == {ended.usd} == {0.0}  # a script costs nothing
+    for one in outcomes:
+        assert one.output_tokens is not None
+        assert 0 <= one.output_tokens <= one.tokens
+        assert bool(one.output_tokens) == bool(one.tokens)
     assert told[-1].outcome == outcomes[-1]
     assert not (tmp_path / "bench" / "no-library").exists()
 
@@ -81,6 +85,7 @@ async def test_a_habit_is_learned_once_and_its_cost_is_with_its_first_use(start:
     assert (small.size, small.answered_by) == (10_000, "sum-by-user@1")
     assert (large.size, large.answered_by) == (20_000, "sum-by-user@1")
     assert (small.extra_tokens, large.extra_tokens) == (learning.root_tokens + learning.leaf_tokens, 0)
+    assert (small.extra_output_tokens, large.extra_output_tokens) == (learning.output_tokens, 0)
     assert small.root_tokens == large.root_tokens == 0
     assert learning.root_tokens > 0
 
@@ -207,7 +212,10 @@ async def test_learning_that_was_not_written_down_is_asked_again(start: Callable
     assert after[1].extra_tokens == before[1].extra_tokens > 0
 
 
-async def test_no_more_is_spent_than_allowed_and_more_money_goes_on(start: Callable[..., Any], tmp_path: Path) -> None:
+async def test_no_more_is_spent_than_allowed_and_more_money_goes_on(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OracleModel, "price", lambda self, told, said: (told + said) * 1e-6)
     plan = replace(GRID, strategies=("rlm",), seeds=4)
     price = (await start(replace(plan, seeds=1, sizes=(10_000,)), "price"))[0].usd
     ended, outcomes = await start(plan, max_usd=3.5 * price)

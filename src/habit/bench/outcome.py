@@ -78,6 +78,10 @@ class Outcome:
     wasted_calls: int
     run: str
     """Its id in the journal beside this file."""
+    root_output_tokens: int | None = None
+    """Of the root's tokens those of replies; None, as below, in lines of earlier versions."""
+    leaf_output_tokens: int | None = None
+    extra_output_tokens: int | None = None
     stream: int = 0
     """Questions of its stream; 0 in a grid, and where an older version wrote it down."""
     near: str = ""
@@ -100,6 +104,13 @@ class Outcome:
         """All of them."""
         return self.root_tokens + self.leaf_tokens + self.extra_tokens
 
+    @property
+    def output_tokens(self) -> int | None:
+        """Those of replies; None where an earlier version did not tell them apart."""
+        parts = (self.root_output_tokens, self.leaf_output_tokens, self.extra_output_tokens)
+        known = [part for part in parts if part is not None]
+        return sum(known) if len(known) == len(parts) else None
+
     def to_json(self) -> dict[str, Any]:
         """The object of its line."""
         return asdict(self)
@@ -110,6 +121,8 @@ class Outcome:
         if value.get("schema") not in _READABLE:
             raise ValueError(f"its schema is {value.get('schema')!r}, and this version of Habit knows 1 and {SCHEMA}")
         known = {one.name for one in fields(cls)}
+        if value["schema"] < SCHEMA and value.get("oracle"):
+            value = {**value, "usd": 0.0}  # counted at a made-up price
         try:
             return cls(**{name: item for name, item in value.items() if name in known})
         except TypeError as problem:

@@ -14,7 +14,7 @@ from habit.accounting import Orchestration
 from habit.bench.arms import Arm, Arms
 from habit.bench.outcome import Outcome, OutcomeLog, digest_of
 from habit.bench.plan import Item, Plan
-from habit.bench.stream import look_after, tokens_used, usages_besides
+from habit.bench.stream import look_after, output_used, tokens_used, usages_besides
 from habit.bench.tasks import Question
 from habit.calls.budget import Budget
 from habit.calls.provider import Provider
@@ -269,16 +269,20 @@ class Bench:
 
     async def _with_extras(self, outcome: Outcome, item: Item) -> Outcome:
         """With what the runs cost that this one led to; and learning, with the first use of what was learned."""
-        tokens, usd = 0, outcome.usd
+        tokens, output, usd = 0, 0, outcome.usd
         for usage in await usages_besides(self._arms.store, outcome.run):
             tokens += tokens_used(usage)
+            output += output_used(usage)
             usd = None if usd is None or usage["usd"] is None else usd + usage["usd"]
         seconds = outcome.extra_seconds
         for learned in self._learning_of(item) if self.plan.is_first_use(item) else ():
             tokens += learned.tokens
+            output += learned.output_tokens or 0
             usd = None if usd is None or learned.usd is None else usd + learned.usd
             seconds += learned.seconds + learned.extra_seconds
-        return replace(outcome, extra_tokens=tokens, usd=usd, extra_seconds=round(seconds, 3))
+        return replace(
+            outcome, extra_tokens=tokens, extra_output_tokens=output, usd=usd, extra_seconds=round(seconds, 3)
+        )
 
     def _learning_of(self, item: Item) -> list[Outcome]:
         """What was asked so that a habit of the item's family could be learned."""
@@ -325,6 +329,8 @@ def _outcome_of(run: Run, item: Item, question: Question, truth: object) -> Outc
         leaf_calls=leaf.calls,
         root_tokens=root.input_tokens + root.output_tokens,
         leaf_tokens=leaf.input_tokens + leaf.output_tokens,
+        root_output_tokens=root.output_tokens,
+        leaf_output_tokens=leaf.output_tokens,
         extra_tokens=0,
         peak_prompt_tokens=run.peak_prompt_tokens,
         reentered_tokens=accounts.reentered_tokens,
