@@ -14,9 +14,10 @@ from habit.bench.counterfactual import Again, Chooses, made_again
 from habit.bench.data import LABELS, make_dataset
 from habit.bench.families import FAMILIES, READ, family
 from habit.bench.faults import Faults
-from habit.bench.faulty import NAME, FaultyModel, Script, agent_step
+from habit.bench.faulty import NAME, FaultyModel, Script, agent_step, sized_agent_step
 from habit.bench.forgiving import program as program_of
 from habit.bench.large import LARGE
+from habit.bench.sized import make_sized
 from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.config import Settings
@@ -240,3 +241,14 @@ def test_questions_and_templates_are_known_by_their_family(one: Any) -> None:
     assert ({known.name: slots for known, slots in understood(question.text)}[one.name]) == {
         name: str(value) for name, value in question.parameters.items()
     }
+
+
+async def test_that_there_is_nothing_on_a_page_is_a_right_reply(sandbox: CPythonSandbox) -> None:
+    """An agent has every page read for threats, of which most have none; a leaf sees some where there are none."""
+    data = make_sized(3, 120_000, "csv")
+    question = Question(next(one for one in LARGE if one.name == "needle-threat"), data, "csv", {})
+    asked = Asked(sandbox, "agent")
+    run = await asked.ask(question, lambda call: sized_agent_step(call, lambda value: value), misreads=0.6)
+    assert run.answer != question.truth
+    fault = await attribute(asked.engine, run.id, question, root=asked.model)
+    assert (fault.who, fault.certain) == ("leaf", True)
