@@ -8,13 +8,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import anyio.to_thread
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from habit.accounting import Orchestration
+from habit.bench.counterfactual import Chooses
+from habit.bench.data import make_dataset
 from habit.bench.families import FAMILIES, Family
-from habit.bench.large import LARGE
+from habit.bench.forgiving import program
+from habit.bench.large import EVERY, LARGE
 from habit.bench.near import NEAR
 from habit.bench.oracle import NAME, OracleModel, OracleModels
 from habit.bench.stream import look_after, make_stream
@@ -24,6 +30,7 @@ from habit.engine import Engine
 from habit.library.repository import Repository
 from habit.run import Run, plain
 from habit.sandbox.cpython import CPythonSandbox
+from habit.schedulers.habit import Chosen
 
 LEARNING, SMALL, LARGER = 20_000, 100_000, 1_000_000
 NAMED = pytest.mark.parametrize("family", LARGE, ids=lambda family: family.name)
@@ -38,10 +45,13 @@ class Asking:
     engines: dict[str, Engine]
     repository: Repository
 
-    async def ask(self, strategy: str, question: Question) -> Run:
-        """The run of a right answer."""
-        run = await self.engines[strategy].ask(question.text, question.context, returns=question.family.returns)
-        assert plain(run.answer) == question.truth
+    async def ask(self, strategy: str, question: Question, chosen: Chosen | None = None) -> Run:
+        """The run of a right answer; ``chosen`` is the habit that gives it."""
+        librarian = None if chosen is None else Chooses(chosen)
+        async with self.engines[strategy].session(question.context) as session:
+            session.last = True
+            run = await session.ask(question.text, returns=question.family.returns, librarian=librarian)
+        assert plain(run.answer) == question.truth, (strategy, question.family.name, question.form)
         return run
 
     async def account(self, strategy: str, family: Family, size: int) -> Orchestration:
@@ -53,6 +63,19 @@ class Asking:
 
 def planned(family: Family, size: int, seed: int = 0) -> Planned:
     return Planned(family, family.formats[0], size, seed)
+
+
+@st.composite
+def any_question(draw: st.DrawFn) -> Question:
+    """Of any family, in any format and wording, about an input of its own: of a page or two, or of up to 40 kB."""
+    family, seed = draw(st.sampled_from(EVERY)), draw(st.integers(0, 1 << 32))
+    sized = family not in (*FAMILIES, *NEAR) or (family in LARGE and draw(st.booleans()))
+    form = draw(st.sampled_from(family.formats if sized else family.all_formats))
+    wording = draw(st.integers(0, len(family.phrasings) - 1))
+    if sized:
+        return Planned(family, form, draw(st.integers(1_000, 40_000)), seed, wording).question()
+    data = make_dataset(seed, draw(st.integers(24, 120)))
+    return Question(family, data, form, family.draw(Random(seed), data), wording)
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +91,14 @@ async def asking(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aski
         async with AsyncExitStack() as stack:
             engines = {}
             for strategy in ("direct", "agent", "rlm", "habit"):
-                settings = Settings(
+                how = Settings(
                     model=NAME,
                     journal=str(folder / f"{strategy}.db"),
                     library=str(folder / "habits"),
                     strategy="auto" if strategy == "habit" else strategy,
                     no_cache=True,
                 )
-                engine = Engine(settings, models=OracleModels(OracleModel()), sandbox=sandbox)
+                engine = Engine(how, models=OracleModels(OracleModel()), sandbox=sandbox)
                 engines[strategy] = await stack.enter_async_context(engine)
             yield Asking(engines, repository)
     finally:
@@ -105,6 +128,15 @@ class TestAgreement:
         assert {question.family for question in questions} == set(NEAR)
         for question in questions:
             await asking.ask(strategy, question)
+
+    @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(any_question())
+    async def test_all_schedulers_give_the_same_answer(self, asking: Asking, question: Question) -> None:
+        for strategy in ("direct", "agent", "rlm"):
+            await asking.ask(strategy, question)
+        source = program(question.family, question.form, question.parameters)
+        run = await asking.ask("habit", question, Chosen(question.family.name, 1, source, question.parameters))
+        assert run.habit == f"{question.family.name}@1"
 
     @NAMED
     async def test_prompts_and_root_tokens_stay_as_they_are_when_the_input_grows(

@@ -14,7 +14,10 @@ from habit.bench.counterfactual import Again, Chooses, made_again
 from habit.bench.data import LABELS, make_dataset
 from habit.bench.families import FAMILIES, READ, family
 from habit.bench.faults import Faults
-from habit.bench.faulty import NAME, FaultyModel, Script, agent_step
+from habit.bench.faulty import NAME, FaultyModel, Script, agent_step, sized_agent_step
+from habit.bench.forgiving import program as program_of
+from habit.bench.large import LARGE
+from habit.bench.sized import make_sized
 from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.config import Settings
@@ -23,6 +26,7 @@ from habit.errors import UsageError
 from habit.journal.memory import MemoryStore
 from habit.run import Run
 from habit.sandbox.cpython import CPythonSandbox
+from habit.schedulers.habit import Chosen
 
 COUNT = Question(family("count-label"), make_dataset(5), "csv", {"label": "praise"})
 
@@ -66,6 +70,28 @@ async def test_seeded_faults_of_each_kind_are_told_apart(sandbox: CPythonSandbox
     assert len(cases) >= 30
     assert [one for one in cases if not one.right] == []
     assert sum(one.leaf_calls for one in cases) == 0
+
+
+async def test_seeded_faults_of_each_kind_are_told_apart_about_inputs_of_any_size(sandbox: CPythonSandbox) -> None:
+    names = ("count-kind", "kind-by-city", "needle-threat", "thread-thing", "slow-requests")
+    some = [one for one in LARGE if one.name in names]
+    cases = [one async for one in Faults(sandbox, seed=3, families=some, size=20_000).each()]
+    assert {one.family for one in cases if one.who == "drift"} == set(names)
+    assert set(Counter(one.who for one in cases)) == {"scheduler", "leaf", "match", "drift"}
+    assert len(cases) >= 40
+    assert [one for one in cases if not one.right] == []
+    assert sum(one.leaf_calls for one in cases) == 0
+
+
+async def test_a_habit_of_the_changed_format_is_asked_about_the_first_one_by_drift(sandbox: CPythonSandbox) -> None:
+    data = make_dataset(5)
+    given = {"level": data.log[0].level, "component": data.log[0].component}
+    question = Question(family("log-count"), data, "log", given)
+    asked = Asked(sandbox, "auto")
+    chosen = Chosen("log-count", 1, program_of(question.family, "tail", given), given)
+    run = await asked.ask(question, writes(""), librarian=Chooses(chosen))
+    assert (run.answer, run.habit, question.truth > 0) == (0, "log-count@1", True)
+    assert (await attribute(asked.engine, run.id, question)).who == "drift"
 
 
 async def test_an_inquiry_writes_nothing_and_leaves_the_run_as_it_was(sandbox: CPythonSandbox) -> None:
@@ -185,8 +211,6 @@ async def test_an_agent_whose_leafs_were_right_is_at_fault_itself(sandbox: CPyth
 
 
 async def test_a_habit_that_gave_up_is_not_blamed_for_what_the_root_answered_then(sandbox: CPythonSandbox) -> None:
-    from habit.schedulers.habit import Chosen
-
     asked = Asked(sandbox, "auto")
     broken = Chosen("latest-of-user", 1, "def scheduler(context, recursive_llm):\n    raise ValueError('no')\n", {})
     run = await asked.ask(COUNT, writes("answer(-1)"), librarian=Chooses(broken))
@@ -217,3 +241,14 @@ def test_questions_and_templates_are_known_by_their_family(one: Any) -> None:
     assert ({known.name: slots for known, slots in understood(question.text)}[one.name]) == {
         name: str(value) for name, value in question.parameters.items()
     }
+
+
+async def test_that_there_is_nothing_on_a_page_is_a_right_reply(sandbox: CPythonSandbox) -> None:
+    """An agent has every page read for threats, of which most have none; a leaf sees some where there are none."""
+    data = make_sized(3, 120_000, "csv")
+    question = Question(next(one for one in LARGE if one.name == "needle-threat"), data, "csv", {})
+    asked = Asked(sandbox, "agent")
+    run = await asked.ask(question, lambda call: sized_agent_step(call, lambda value: value), misreads=0.6)
+    assert run.answer != question.truth
+    fault = await attribute(asked.engine, run.id, question, root=asked.model)
+    assert (fault.who, fault.certain) == ("leaf", True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from habit.bench.outcome import FILE, OutcomeLog, digest_of, read_outcomes
+from habit.bench.outcome import FILE, Outcome, OutcomeLog, digest_of, read_outcomes
+from habit.bench.report.columns import who_of
 from habit.errors import UsageError
 from support.outcomes import an_outcome
 
@@ -49,6 +50,20 @@ def test_a_line_of_something_else_is_named(tmp_path: Path, line: str) -> None:
 def test_a_field_of_a_later_version_is_left_out(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(json.dumps({**an_outcome().to_json(), "mood": "good"}) + "\n")
     assert read_outcomes(tmp_path) == [an_outcome()]
+
+
+def test_outcomes_of_an_earlier_version_are_read_but_not_added_to(tmp_path: Path) -> None:
+    before = {**an_outcome(settings={"max_cells": 3}, usd=0.5).to_json(), "schema": 1}
+    for name in ("bench", "root_output_tokens", "leaf_output_tokens", "extra_output_tokens"):
+        del before[name]
+    (tmp_path / FILE).write_text(json.dumps(before) + "\n")
+    (one,) = read_outcomes(tmp_path)
+    assert (one.settings, one.bench, one.schema) == ({"max_cells": 3}, {}, 1)
+    assert (one.output_tokens, who_of(one)) == (None, "m, max_cells 3")
+    assert one.usd == 0.5
+    assert Outcome.from_json({**before, "oracle": True}).usd == 0.0  # a script's price was made up
+    with pytest.raises(UsageError, match=r"do not hold all settings: habit bench report tells"), OutcomeLog(tmp_path):
+        pass
 
 
 def test_a_folder_has_one_bench_at_a_time(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ async def test_a_bench_asks_about_real_texts_in_every_way(
     assert all(one.right for one in asked), [(one.strategy, one.error, one.why) for one in asked if not one.right]
     assert {one.answered_by for one in asked if one.strategy == "habit"} == {"real-sms@1"}
     titles = [section.title for section in report_of(outcomes).sections]
-    assert any(title.endswith("(a script, no model), real texts") for title in titles)
+    assert any(title.endswith("(a script, no model), mutants 0, real texts") for title in titles)
 
 
 async def test_a_wrong_answer_about_real_texts_is_put_down_to_the_leaf_that_misread(

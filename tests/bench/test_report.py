@@ -14,7 +14,10 @@ from habit.bench.outcome import Outcome
 from habit.bench.report.columns import size_text
 from habit.bench.report.page import report_of
 from habit.bench.report.parts import Page
+from habit.bench.report.pricing import Prices
 from habit.bench.report.rendering import html_of, markdown_of, write_report
+from habit.calls.prices import PriceList
+from habit.errors import UsageError
 from support.outcomes import an_outcome
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -115,6 +118,78 @@ def test_learning_is_counted_with_the_first_use_and_nowhere_else() -> None:
     page = report_of([*grid(), learning])
     assert rows(page, "By size") == rows(report_of(grid()), "By size")
     assert "1 asked to" in page.text[0]
+
+
+def priced_stream(**details: Any) -> list[Outcome]:
+    """The stream, a tenth of whose tokens are replies."""
+    return [
+        replace(
+            one,
+            **{
+                "root_output_tokens": one.root_tokens // 10,
+                "leaf_output_tokens": 0,
+                "extra_output_tokens": 0,
+                "usd": 0.5 if one.root_tokens else 0.0,
+                **details,
+            },
+        )
+        for one in stream()
+    ]
+
+
+def plots_of(page: Page) -> dict[str, Any]:
+    return {plot.name: plot for section in page.sections for plot in section.plots if any(plot.lines.values())}
+
+
+def test_what_a_stream_cost_adds_up() -> None:
+    page = report_of(priced_stream())
+    assert rows(page, "Questions that recur", 2) == [
+        ["rlm", "0.5000", "2.5000", "–", "–"],
+        ["auto", "0.5000", "0.5000", "–", "–"],
+    ]
+    lines = plots_of(page)["1-stream-usd"].lines
+    assert lines["rlm"] == [(float(n), n / 2) for n in range(1, 7)]
+    assert lines["auto"] == [(float(n), 0.5) for n in range(1, 7)]
+    assert "--prices" not in markdown_of(page)
+
+
+@pytest.mark.parametrize(("usd", "why"), [(0.0, "Nothing was paid for m"), (None, "Some of the prices of m are not")])
+def test_where_no_price_is_known_none_is_made_up(usd: float | None, why: str) -> None:
+    page = report_of(priced_stream(usd=usd))
+    assert "1-stream-usd" not in plots_of(page)
+    assert "1-stream-tokens" in plots_of(page)
+    assert not any("US$ spent" in table.title for section in page.sections for table in section.tables)
+    text = markdown_of(page)
+    assert why in text
+    assert "--prices MODEL" in text
+
+
+def test_tokens_are_counted_at_the_prices_of_a_model_and_that_is_told() -> None:
+    listed = PriceList("openai", "gpt-5-mini")
+    each = listed.cost(900, 100)
+    assert each
+    page = report_of(priced_stream(usd=0.0), prices=Prices("openai:gpt-5-mini"))
+    section = next(one for one in page.sections if one.title.startswith("Questions that recur"))
+    assert section.title.endswith("US$ as for openai:gpt-5-mini")
+    assert "US$ are not what was paid" in " ".join(page.text)
+    plot = plots_of(page)["1-stream-usd"]
+    assert "US$ as for openai:gpt-5-mini" in plot.title
+    assert [usd for _, usd in plot.lines["rlm"]] == pytest.approx([each * n for n in range(1, 7)])
+    assert [usd for _, usd in plot.lines["auto"]] == pytest.approx([each] * 6)
+
+
+def test_outcomes_that_do_not_tell_replies_apart_get_no_price() -> None:
+    page = report_of(priced_stream(leaf_output_tokens=None), prices=Prices("openai:gpt-5-mini"))
+    assert "1-stream-usd" not in plots_of(page)
+    assert "unknown" in {cell for row in rows(page, "Questions that recur") for cell in row}
+    assert "do not tell prompts from replies" in markdown_of(page)
+    assert "--prices MODEL" not in markdown_of(page)
+
+
+@pytest.mark.parametrize("model", ["openai:no-such-model", "local:qwen"])
+def test_a_model_without_a_price_is_no_price(model: str) -> None:
+    with pytest.raises(UsageError, match="such as openai:gpt-5-mini"):
+        Prices(model)
 
 
 def test_streams_are_told_by_their_numbers() -> None:

@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from habit.bench.arms import JOURNAL
+from habit.bench.arms import JOURNAL, Arms
 from habit.bench.large import LARGE
 from habit.bench.oracle import OracleModel
 from habit.bench.outcome import FILE, Outcome, read_outcomes
 from habit.bench.plan import LEARNING_ATTEMPTS, Plan
+from habit.bench.report.columns import who_of
 from habit.bench.runner import Bench, Ended, Progress
 from habit.bench.tasks import Question
 from habit.calls.call import Call, Reply
 from habit.calls.provider import Provider
 from habit.config import Settings
 from habit.engine import Engine
-from habit.errors import CallFailed, HabitError
+from habit.errors import CallFailed, HabitError, UsageError
 from habit.journal.records import RunRecord
 from habit.journal.sqlite import SqliteStore
 from habit.sandbox.cpython import CPythonSandbox
@@ -38,7 +39,8 @@ def start(tmp_path: Path, sandbox: CPythonSandbox, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HOME", str(tmp_path))
 
     async def started(plan: Plan, folder: str = "bench", **details: Any) -> tuple[Ended, list[Outcome]]:
-        bench = Bench(tmp_path / folder, plan, Settings(), oracle=True, mutants=0, sandbox=sandbox, **details)
+        details = {"settings": Settings(), "oracle": True, "mutants": 0, "sandbox": sandbox, **details}
+        bench = Bench(tmp_path / folder, plan, **details)
         ended = await bench.run()
         return ended, read_outcomes(tmp_path / folder)
 
@@ -65,7 +67,11 @@ async def test_a_grid_asks_every_size_in_every_way(start: Callable[..., Any], tm
     assert len({one.key for one in outcomes}) == len(outcomes)
     assert len({one.question_key for one in grid}) == 2
     assert {one.run for one in outcomes} == {record.id for record in await runs_in(tmp_path / "bench")}
-    assert sum(one.usd or 0 for one in outcomes if one.strategy == "rlm") == pytest.approx(ended.usd)
+    assert {one.usd for one in outcomes} == {ended.usd} == {0.0}  # a script costs nothing
+    for one in outcomes:
+        assert one.output_tokens is not None
+        assert 0 <= one.output_tokens <= one.tokens
+        assert bool(one.output_tokens) == bool(one.tokens)
     assert told[-1].outcome == outcomes[-1]
     assert not (tmp_path / "bench" / "no-library").exists()
 
@@ -79,6 +85,7 @@ async def test_a_habit_is_learned_once_and_its_cost_is_with_its_first_use(start:
     assert (small.size, small.answered_by) == (10_000, "sum-by-user@1")
     assert (large.size, large.answered_by) == (20_000, "sum-by-user@1")
     assert (small.extra_tokens, large.extra_tokens) == (learning.root_tokens + learning.leaf_tokens, 0)
+    assert (small.extra_output_tokens, large.extra_output_tokens) == (learning.output_tokens, 0)
     assert small.root_tokens == large.root_tokens == 0
     assert learning.root_tokens > 0
 
@@ -114,6 +121,59 @@ async def test_other_settings_are_another_question(start: Callable[..., Any]) ->
     await start(plan)
     ended, outcomes = await start(replace(plan, noises=(0.0, 0.1)))
     assert (ended.done, [one.noise for one in outcomes]) == (2, [0.0, 0.1])
+
+
+async def test_a_line_holds_all_settings(start: Callable[..., Any]) -> None:
+    settings = Settings(max_cells=7, max_usd=5.0, base_url="http://ada:secret@127.0.0.1:1/v1", journal="secret.db")
+    plan = replace(GRID, sizes=(10_000,), noises=(0.0, 0.1))
+    _, outcomes = await start(plan, settings=settings, latency=0.001)
+    for one in outcomes:
+        left_out = {one.name for one in fields(Settings)} - set(one.settings)
+        assert left_out == {
+            *("model", "leaf_model", "strategy"),  # fields of their own
+            *("journal", "library", "base_url_from_file", "max_usd", "otel"),  # which change no answer
+        }
+        assert one.settings["max_cells"] == 7
+        assert one.settings["windows"] == [100_000, 100_000]
+        assert {name: one.bench[name] for name in ("mutants", "latency", "shadow", "seeds", "sizes", "noises")} == {
+            "mutants": 0,
+            "latency": 0.001,
+            "shadow": 0.0,
+            "seeds": 1,
+            "sizes": [10_000],
+            "noises": [0.0, 0.1],
+        }
+        assert one.versions["sandbox"] == "cpython"
+        assert "secret" not in json.dumps(one.to_json())
+        assert "max_cells 7, mutants 0" in who_of(one)
+
+
+async def test_a_server_is_named_without_what_may_be_a_secret(tmp_path: Path) -> None:
+    settings = Settings(model="m", base_url="http://ada:secret@127.0.0.1:1/v1?key=secret")
+    arms = Arms(tmp_path, settings, oracle=False, latency=0.0, shadow=0.0, mutants=0, sandbox=None)
+    assert arms.told(arms.settings)["base_url"] == "http://127.0.0.1:1/v1"
+
+
+async def test_mutants_are_another_setting_of_what_is_learned_alone(start: Callable[..., Any]) -> None:
+    plan = replace(GRID, sizes=(10_000,))
+    _, before = await start(plan)
+    _, after = await start(plan, mutants=1)
+    assert after[: len(before)] == before
+    assert [(one.part, one.strategy) for one in after[len(before) :]] == [("learning", "rlm"), ("grid", "habit")]
+    assert [one.bench["mutants"] for one in after] == [0, 0, 0, 1, 1]
+
+
+async def test_other_defaults_than_those_of_before_are_not_mixed_in(start: Callable[..., Any], tmp_path: Path) -> None:
+    plan = replace(GRID, strategies=("rlm",))
+    _, outcomes = await start(replace(plan, sizes=(10_000,)))
+    file = tmp_path / "bench" / FILE
+    told = file.read_text()
+    file.write_text(told.replace('"max_depth": 2', '"max_depth": 1'))
+    with pytest.raises(UsageError, match="were made with max_depth 1, and now it is 2"):
+        await start(plan)
+    assert len(read_outcomes(tmp_path / "bench")) == len(outcomes)
+    file.write_text(told.replace('"max_depth": 2, ', ""))  # as by a version that had no such setting
+    assert (await start(plan))[0].done == 2
 
 
 async def test_a_stream_goes_on_with_its_library(start: Callable[..., Any], tmp_path: Path) -> None:
@@ -152,7 +212,10 @@ async def test_learning_that_was_not_written_down_is_asked_again(start: Callable
     assert after[1].extra_tokens == before[1].extra_tokens > 0
 
 
-async def test_no_more_is_spent_than_allowed_and_more_money_goes_on(start: Callable[..., Any], tmp_path: Path) -> None:
+async def test_no_more_is_spent_than_allowed_and_more_money_goes_on(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OracleModel, "price", lambda self, told, said: (told + said) * 1e-6)
     plan = replace(GRID, strategies=("rlm",), seeds=4)
     price = (await start(replace(plan, seeds=1, sizes=(10_000,)), "price"))[0].usd
     ended, outcomes = await start(plan, max_usd=3.5 * price)

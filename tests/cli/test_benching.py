@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from command_bench import InProcess, Program, Result
 
+from habit.bench.oracle import OracleModel
 from habit.bench.outcome import FILE, read_outcomes
 from habit.cli.bench_line import BenchLine
 from habit.journal.peek import peek
@@ -81,8 +82,9 @@ def test_ctrl_c_stops_it_and_says_how_to_go_on(program: Program, own_place: Path
     assert len(runs_in(own_place / "a place") - {one.run for one in outcomes}) <= 1
 
 
-def test_money_that_is_used_up_stops_it(program: Program, own_place: Path) -> None:
-    done = program(*SMALL, *FAMILIES, "--max-usd", "0.01", "--json")
+def test_money_that_is_used_up_stops_it(habit: InProcess, own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OracleModel, "price", lambda self, told, said: (told + said) * 1e-6)
+    done = habit(*SMALL, *FAMILIES, "--max-usd", "0.01", "--json")
     assert done.code == 3
     assert 0 < done.json["usd"] <= 0.01
     assert 0 < done.json["done"] < done.json["total"] == done.json["done"] + done.json["left_out"]
@@ -128,6 +130,17 @@ def test_a_report_about_nothing_says_what_to_do(habit: InProcess, own_place: Pat
         2,
         "Error: There are no outcomes in nowhere: fill it with habit bench --out DIR.\n",
     )
+
+
+def test_a_report_counts_at_the_prices_of_a_model(habit: InProcess, own_place: Path) -> None:
+    some = ("--families", "sum-by-user", "--strategies", "rlm", "--seeds", "1", "--sizes", "10kB", "--out", "there")
+    assert habit("bench", "--oracle", *some).code == 0
+    told = habit("bench", "report", "there", "--prices", "openai:gpt-5-mini")
+    assert (told.code, "US$ as for openai:gpt-5-mini" in told.out) == (0, True)
+    assert "US$ as for" not in habit("bench", "report", "there").out
+    wrong = habit("bench", "report", "there", "--prices", "nobody:knows")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "No price is known for nobody:knows" in wrong.err
 
 
 def test_lists_are_completed_at_their_last_word(habit: InProcess) -> None:

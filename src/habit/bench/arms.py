@@ -17,13 +17,14 @@ import anyio.to_thread
 from habit import __version__
 from habit.bench.oracle import NAME as ORACLE
 from habit.bench.oracle import OracleModel, OracleModels, oracle_about
-from habit.bench.outcome import digest_of
+from habit.bench.outcome import differing, digest_of
 from habit.bench.plan import Item
 from habit.bench.tasks import Question
 from habit.calls.provider import Provider
 from habit.config import Settings
 from habit.engine import Engine
 from habit.journal.sqlite import SqliteStore
+from habit.library.checks.examine import MOST_MUTANTS
 from habit.library.git import Git
 from habit.library.repository import Repository
 from habit.local.models import DEFAULT, KNOWN, find
@@ -45,14 +46,22 @@ class Arm:
     engine: Engine
     repository: Repository | None
     settings: Mapping[str, Any]
-    """All that differ from the defaults."""
+    """All that may change an answer."""
 
 
 class Arms:
     """Opens each arm when it is first needed; all share one journal, one sandbox and the models. A context manager."""
 
     def __init__(
-        self, folder: Path, settings: Settings, *, oracle: bool, latency: float, shadow: float, sandbox: Sandbox | None
+        self,
+        folder: Path,
+        settings: Settings,
+        *,
+        oracle: bool,
+        latency: float,
+        shadow: float,
+        mutants: int,
+        sandbox: Sandbox | None,
     ) -> None:
         self.oracle = oracle
         self.latency = latency
@@ -65,6 +74,7 @@ class Arms:
         self.versions = _versions(self.settings)
         self._folder = folder
         self._shadow = shadow
+        self._mutants = mutants
         self._sandbox = sandbox
         self._scripted = OracleModels(OracleModel())
         self._models: Models = self._scripted if oracle else NamedModels()
@@ -81,6 +91,7 @@ class Arms:
             name, _ = await anyio.to_thread.run_sync(pick, self.settings.sandbox)
             self._sandbox = await anyio.to_thread.run_sync(open_sandbox, name)
             self._stack.push_async_callback(_whatever_happens, self._sandbox.aclose)
+        self.versions = {**self.versions, "sandbox": self._sandbox.name}
         return self
 
     async def __aexit__(
@@ -117,12 +128,18 @@ class Arms:
         )
 
     def told(self, settings: Settings) -> dict[str, Any]:
-        """What of ``settings`` differs from the defaults and may change an answer, for a line of outcomes."""
-        usual = asdict(Settings())
-        given = {name: value for name, value in asdict(settings).items() if value != usual[name]}
-        if isinstance(given.get("base_url"), str):
-            given["base_url"] = _without_user(given["base_url"])
-        return {name: value for name, value in given.items() if name not in (*_OWN_NAMES, *_OF_THE_PLACE)}
+        """What of ``settings`` may change an answer, for a line of outcomes; no secrets, and no places."""
+        told = {name: value for name, value in asdict(settings).items() if name not in (*_OWN_NAMES, *_OF_THE_PLACE)}
+        if told["base_url"] is not None:
+            told["base_url"] = _without_user(told["base_url"])
+        return told
+
+    def how(self, item: Item) -> list[Any]:
+        """All that decides how ``item`` is asked, but for what is as usual: later versions have more settings, and the
+        outcomes of this one are found again all the same."""
+        told = differing(self.told(self.settings_of(item)))
+        mutants = [self._mutants] if item.library and self._mutants != MOST_MUTANTS else []
+        return [item.strategy, self.model, item.noise, self.latency, told, *mutants]
 
     async def arm(self, item: Item) -> Arm:
         """The way to ask ``item``."""
@@ -141,8 +158,10 @@ class Arms:
 
     def _library_of(self, item: Item) -> str:
         """Its folder: streams of different settings never share one."""
-        settings = self.told(replace(self.settings, strategy="auto"))
-        return f"{item.library}-{digest_of(self.model, item.noise, self.latency, self._shadow, settings)[:8]}"
+        settings = differing(self.told(replace(self.settings, strategy="auto")))
+        mutants = [self._mutants] if self._mutants != MOST_MUTANTS else []
+        digest = digest_of(self.model, item.noise, self.latency, self._shadow, settings, *mutants)
+        return f"{item.library}-{digest[:8]}"
 
 
 async def _whatever_happens(close: Callable[[], Awaitable[None]]) -> None:

@@ -18,6 +18,7 @@ from habit.bench.counterfactual import Again, Oracle, chosen_by, made_again
 from habit.bench.families import Family
 from habit.bench.large import EVERY
 from habit.bench.oracle import oracle_about
+from habit.bench.surveys import asked
 from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.calls.provider import Provider
@@ -68,7 +69,7 @@ def truth_about(question: Question) -> Oracle:
         if question.text in prompt:
             return part_of_the_truth(question, prompt)
         text = (await model.request(replace(call, messages=(*call.messages[:1], *call.messages[1:2])))).text
-        return None if text in ("none", "nothing") else text
+        return None if text in ("none", "nothing") and not asked(prompt) else text  # of a survey that is a reply
 
     return reply
 
@@ -142,7 +143,7 @@ class _Inquiry:
             return Fault("match", f"{chosen.full_name} can't be given the parameters of the question")
         if right != chosen.parameters and self._is_right(await self._again(parameters=right)):
             return Fault("match", f"with the parameters of the question {chosen.full_name} answers right")
-        for form in question.family.formats:
+        for form in question.family.all_formats:
             if form == question.form:
                 continue
             context = await anyio.to_thread.run_sync(Context.of, replace(question, form=form).context)

@@ -132,10 +132,10 @@ class Dataset:
         users = [{"user": user, "city": city} for user, city in sorted(self.cities.items())]
         return {"messages.csv": self.rendered(form), "users.csv": _table(users, ",")}
 
-    def with_replies(self) -> dict[str, str]:
+    def with_replies(self, form: Format = "csv") -> dict[str, str]:
         """Two tables: the messages, and which of them answer which."""
         replies = [{"id": one, "answers": other} for one, other in self.replies.items()]
-        return {"messages.csv": self.rendered("csv"), "replies.csv": _table(replies, ",", ("id", "answers"))}
+        return {"messages.csv": self.rendered(form), "replies.csv": _table(replies, ",", ("id", "answers"))}
 
 
 def worded() -> dict[str, list[str]]:

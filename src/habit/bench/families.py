@@ -79,7 +79,7 @@ class Family:
             case "users":
                 return dataset.with_users(form)
             case "replies":
-                return dataset.with_replies()
+                return dataset.with_replies(form)
             case "":
                 return dataset.rendered(form)
 

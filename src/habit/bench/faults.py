@@ -18,7 +18,10 @@ from habit.bench.attribution import Fault, Who, attribute
 from habit.bench.counterfactual import Chooses
 from habit.bench.data import Format, make_dataset
 from habit.bench.families import FAMILIES, Family
-from habit.bench.faulty import NAME, FaultyModel, Script, agent_step, reads, spoilt
+from habit.bench.faulty import NAME, FaultyModel, Script, agent_step, reads, sized_agent_step, spoilt
+from habit.bench.forgiving import forgiving, program
+from habit.bench.large import EVERY
+from habit.bench.sized import make_sized
 from habit.bench.tasks import Question
 from habit.calls.call import Call
 from habit.config import Settings
@@ -57,9 +60,13 @@ class Seeded:
 class Faults:
     """Makes wrong answers, one kind after the other, with engines that share a journal and a sandbox."""
 
-    def __init__(self, sandbox: Sandbox, *, seed: int = 0, families: Sequence[Family] = FAMILIES) -> None:
+    def __init__(
+        self, sandbox: Sandbox, *, seed: int = 0, families: Sequence[Family] = FAMILIES, size: int | None = None
+    ) -> None:
+        """``size`` in bytes is that of the inputs, which families for any size need; None for 24 or 120 records."""
         self._rng = random.Random(seed)
         self._families = families
+        self._size = size
         self._sandbox = sandbox
         self._store = MemoryStore()
         self._model = FaultyModel()
@@ -83,7 +90,7 @@ class Faults:
             async for one in _first(attempts):
                 yield one
         question = self._question(family)
-        mutants = self._mutants(_program(family, question.form))
+        mutants = self._mutants(program(family, question.form, question.parameters))
         given = question.parameters
         attempts = (self._habit(question, family, mutant, given, "scheduler", "a mutant") for mutant in mutants)
         async for one in _first(attempts):
@@ -117,7 +124,7 @@ class Faults:
 
     async def _in_a_habit(self, family: Family) -> Seeded | None:
         question = self._question(family)
-        source = _program(family, question.form)
+        source = program(family, question.form, question.parameters)
         return await self._habit(question, family, source, question.parameters, "leaf", "wrong leaf replies", 0.4)
 
     async def _under_an_agent(self, family: Family) -> Seeded | None:
@@ -128,7 +135,7 @@ class Faults:
         """Habits of another family, and the right habit with other parameters."""
         others = [
             one
-            for one in self._families
+            for one in EVERY
             if one is not family and one.returns == family.returns and one.formats[0] == family.formats[0]
             if one.tables == family.tables
         ]
@@ -139,33 +146,33 @@ class Faults:
 
         async for one in _first(another() for _ in range(_TRIES if others else 0)):
             yield one
+        varies = self._question(family).parameters
         async for one in _first(
-            self._mismatched(self._question(family), family, "other parameters") for _ in range(_TRIES)
+            self._mismatched(self._question(family), family, "other parameters") for _ in range(_TRIES if varies else 0)
         ):
             yield one
 
     async def _mismatched(self, question: Question, of: Family, how: str) -> Seeded | None:
         given = of.draw(self._rng, question.dataset)
-        return await self._habit(question, of, _program(of, question.form), given, "match", how)
+        return await self._habit(question, of, program(of, question.form, given), given, "match", how)
 
     async def _drifting(self, family: Family) -> AsyncIterator[Seeded]:
         """A forgiving habit, without a contract, whose input has come to be written in another way."""
-        if len(family.formats) < 2:
-            return
-        source = _forgiving(_program(family, "csv"))
+        first = family.formats[0]
 
         async def changed(form: Format) -> Seeded | None:
             question = replace(self._question(family), form=form)
-            return await self._habit(question, family, source, question.parameters, "drift", f"csv became {form}")
+            source = forgiving(program(family, first, question.parameters))
+            return await self._habit(question, family, source, question.parameters, "drift", f"{first} became {form}")
 
-        forms: tuple[Format, ...] = ("semicolons", "json-lines")
-        for form in forms:
+        for form in _other_forms(family):
             async for one in _first(changed(form) for _ in range(_TRIES // 2)):
                 yield one
 
     def _question(self, family: Family, size: int = 24) -> Question:
-        dataset = make_dataset(self._rng.randrange(1 << 30), size)
+        seed = self._rng.randrange(1 << 30)
         form = family.formats[self._rng.randrange(len(family.formats))] if size == 24 else family.formats[0]
+        dataset = make_dataset(seed, size) if self._size is None else make_sized(seed, self._size, form, family.tables)
         return Question(family, dataset, form, family.draw(self._rng, dataset))
 
     def _mutants(self, source: str) -> list[str]:
@@ -192,7 +199,10 @@ class Faults:
         slip = self._rng.randrange(1 << 30)
 
         def script(call: Call) -> str:
-            return agent_step(call, question, lambda value: bookkeeping(value, random.Random(slip)))
+            def slips(value: Any) -> Any:
+                return bookkeeping(value, random.Random(slip))
+
+            return agent_step(call, question, slips) if self._size is None else sized_agent_step(call, slips)
 
         if who == "scheduler" and misreads and not await self._is_wrong(question, script, "agent"):
             return None
@@ -228,9 +238,12 @@ class Faults:
     ) -> Seeded | None:
         """The inquiry into a wrong answer; None when the answer is right, or there is none."""
         async with self._engine(strategy) as engine:
+            before = self._model.leafs
             run = await self._ask(engine, question, script, misreads, chosen)
             if run is None:
                 return None
+            if misreads and self._model.leafs == before:
+                return None  # nothing was read by a leaf
             before = self._model.leafs
             found = await attribute(engine, run, question, root=self._model)
             named = "habit" if chosen else strategy
@@ -266,20 +279,6 @@ async def _first(attempts: Iterable[Awaitable[Seeded | None]]) -> AsyncIterator[
             return
 
 
-def _program(family: Family, form: Format) -> str:
-    """The family's habit for inputs of one format."""
-    code = family.code.format(**{name: name for name in family.draw(random.Random(0), make_dataset(0))})
-    names = list(family.draw(random.Random(0), make_dataset(0)))
-    lines = [*family.read(form).splitlines(), *code.splitlines(), "return found"]
-    return "\n".join(
-        [f"def scheduler(context, recursive_llm, *, {', '.join(names)}):", *(f"    {one}" for one in lines)]
-    )
-
-
-def _forgiving(source: str) -> str:
-    """The program with nothing that fails when a column is missing."""
-    source = re.sub(r"row\['(\w+)'\]", r"row.get('\1', '')", source).replace(
-        "row.get('amount', '')", "row.get('amount', 0)"
-    )
-    source = source.replace("texts[0]", "(texts + [''])[0]")
-    return re.sub(r"(max|min)\((row\.get.*)\)$", r"\1([\2] or [''])", source, flags=re.MULTILINE)
+def _other_forms(family: Family) -> Sequence[Format]:
+    """The formats that a forgiving program for the family's first one reads without an error, and wrongly."""
+    return ("semicolons", "json-lines") if "json-lines" in family.formats else (family.later,)

@@ -1,4 +1,7 @@
-"""A model with faults: its root does what a script says, and its leafs misread a share of what they are asked."""
+"""A model with faults: its root does what a script says, and its leafs misread a share of what they are asked.
+
+About inputs of any size it reads, and works as an agent, as the oracle's script does, but for its faults.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ import anyio.lowlevel
 from habit.bench.attribution import part_of_the_truth
 from habit.bench.data import LABELS, thing_of
 from habit.bench.families import Family
+from habit.bench.large import ASK_KINDS, ASK_THREATS
+from habit.bench.script import Script as Oracle
 from habit.bench.script import tokens_of, tokens_said
+from habit.bench.surveys import asked
 from habit.bench.tasks import Question
 from habit.calls.budget import Budget
 from habit.calls.call import Call, Message, Reply
@@ -65,6 +71,8 @@ class FaultyModel:
         assert self.about is not None
         self.leafs += 1
         prompt, labels = call.messages[1].content, self.about.dataset.labels
+        if ASK_KINDS in prompt or ASK_THREATS in prompt or asked(prompt):
+            return self._read_many(call)
         errs = self.luck.random() < self.misreads
         if self.about.text in prompt:
             true = part_of_the_truth(self.about, prompt)
@@ -75,6 +83,11 @@ class FaultyModel:
         if text and not errs:
             return labels[text]
         return self.luck.choice(sorted(set(LABELS) - {labels.get(text or "")}))  # a model asked for a label gives one
+
+    def _read_many(self, call: Call) -> str:
+        """Of many texts in one prompt, each is misread by chance."""
+        said = Oracle(noise=self.misreads, seed=self.luck.randrange(1 << 30)).reply(call)
+        return re.sub('"none"', lambda _: json.dumps(self.luck.choice(sorted(LABELS))), said)  # it gives a label
 
 
 def reads(family: Family) -> bool:
@@ -93,6 +106,18 @@ def agent_step(call: Call, question: Question, bookkeeping: Callable[[Any], Any]
     pages = re.search(r"on ([\d,]+) pages", call.messages[-1].content)
     count = int(pages[1].replace(",", "")) if pages else 1
     return _use("recursive_llm", query=question.text, slices=[str(page) for page in range(1, count + 1)])
+
+
+def sized_agent_step(call: Call, bookkeeping: Callable[[Any], Any]) -> str:
+    """What the oracle's agent does about an input of any size; what it answers has gone through ``bookkeeping``."""
+
+    def answer(found: re.Match[str]) -> str:
+        return _use("answer", value=bookkeeping(json.loads(found[1])["value"]))
+
+    return _ANSWER.sub(answer, Oracle().reply(call))
+
+
+_ANSWER = re.compile(r"```json answer\n(.*)\n```")
 
 
 def _use(tool: str, **arguments: Any) -> str:

@@ -190,6 +190,7 @@ _NEW: tuple[Family, ...] = (
         "mine = [row for row in rows if city_of[row['user']] == {city}]\n"
         f"{packed(sorted(LABELS), 'mine')}{KINDS_OF_REPLIES}found = kinds.count({{label}})",
         formats=("csv",),
+        changed="semicolons",
         tables="users",
     ),
     Family(
@@ -205,6 +206,7 @@ _NEW: tuple[Family, ...] = (
         "SELECT substr(text, -5) FROM log WHERE text LIKE 'access code of depot ' || :place || ' %'",
         "line = next(row['text'] for row in rows if {place} in row['text'])\nfound = line.split()[-1]",
         formats=("log",),
+        changed="tail",
         kind="needle",
     ),
     Family(
@@ -264,6 +266,7 @@ _NEW: tuple[Family, ...] = (
         _THREAD_SQL.format(what="user"),
         "writer = {{row['id']: row['user'] for row in rows}}\n" + _TO_START + "found = writer[at]",
         formats=("csv",),
+        changed="semicolons",
         tables="replies",
         kind="multi-hop",
     ),
@@ -281,6 +284,7 @@ _NEW: tuple[Family, ...] = (
         + _TO_START
         + f"found = recursive_llm({ASK_THING!r}, text_of[at])",
         formats=("csv",),
+        changed="semicolons",
         tables="replies",
         kind="multi-hop",
     ),
@@ -298,6 +302,7 @@ _NEW: tuple[Family, ...] = (
         "    if row['component'] == {component} and words[0] == 'worker' and int(words[1]) == {worker}:\n"
         "        if int(words[6]) > {ms}:\n            found.append(words[4])",
         formats=("log",),
+        changed="tail",
         kind="extraction",
     ),
     Family(

@@ -36,25 +36,23 @@ class OracleModel:
         noise: float = 0.0,
         seed: int = 0,
         window: int = 100_000,
-        usd: float = 1e-6,
         families: Sequence[Family] = EVERY,
         labels: Mapping[str, str] | None = None,
     ) -> None:
         """``latency`` in seconds for each call; ``noise`` is the share of texts and records that leaf calls misread;
-        ``usd`` for each token; ``labels`` the kinds of texts that are not of the bench's own inputs."""
+        ``labels`` the kinds of texts that are not of the bench's own inputs."""
         self.window = window
         self.calls = 0
         self._latency = latency
         self._script = Script(families, noise=noise, seed=seed, labels=labels)
-        self._usd = usd
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Four characters are a token."""
         return tokens_of(messages)
 
     def price(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Each token costs the same."""
-        return (input_tokens + output_tokens) * self._usd
+        """A script costs nothing."""
+        return 0.0
 
     async def request(self, call: Call) -> Reply:
         """Reply as the script says."""

@@ -13,9 +13,13 @@ from typing import Any, BinaryIO, Literal, Self
 
 from filelock import FileLock, Timeout
 
+from habit.config import Settings
 from habit.errors import HabitError, UsageError
 
-SCHEMA = 1
+SCHEMA = 2
+_READABLE = (1, SCHEMA)
+"""Schemas that a report can read. Lines of schema 1 have only the settings that differed from the defaults, and none of
+the bench's own."""
 FILE = "outcomes.jsonl"
 Part = Literal["grid", "real", "stream", "learning"]
 """``real`` is a grid of questions about real texts."""
@@ -74,6 +78,10 @@ class Outcome:
     wasted_calls: int
     run: str
     """Its id in the journal beside this file."""
+    root_output_tokens: int | None = None
+    """Of the root's tokens those of replies; None, as below, in lines of earlier versions."""
+    leaf_output_tokens: int | None = None
+    extra_output_tokens: int | None = None
     stream: int = 0
     """Questions of its stream; 0 in a grid, and where an older version wrote it down."""
     near: str = ""
@@ -85,7 +93,9 @@ class Outcome:
     evidence: str = ""
     """What shows that, in a sentence."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """All that differ from the defaults."""
+    """All that may change an answer, and the ``windows`` of root and leaf."""
+    bench: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the bench itself, as they were given to the start that asked."""
     versions: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
@@ -94,6 +104,13 @@ class Outcome:
         """All of them."""
         return self.root_tokens + self.leaf_tokens + self.extra_tokens
 
+    @property
+    def output_tokens(self) -> int | None:
+        """Those of replies; None where an earlier version did not tell them apart."""
+        parts = (self.root_output_tokens, self.leaf_output_tokens, self.extra_output_tokens)
+        known = [part for part in parts if part is not None]
+        return sum(known) if len(known) == len(parts) else None
+
     def to_json(self) -> dict[str, Any]:
         """The object of its line."""
         return asdict(self)
@@ -101,13 +118,21 @@ class Outcome:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Outcome:
         """The outcome that ``to_json`` wrote down. Raises ValueError for anything else."""
-        if value.get("schema") != SCHEMA:
-            raise ValueError(f"its schema is {value.get('schema')!r}, and this version of Habit knows {SCHEMA}")
+        if value.get("schema") not in _READABLE:
+            raise ValueError(f"its schema is {value.get('schema')!r}, and this version of Habit knows 1 and {SCHEMA}")
         known = {one.name for one in fields(cls)}
+        if value["schema"] < SCHEMA and value.get("oracle"):
+            value = {**value, "usd": 0.0}  # counted at a made-up price
         try:
             return cls(**{name: item for name, item in value.items() if name in known})
         except TypeError as problem:
             raise ValueError(f"it lacks a field ({problem})") from None
+
+
+def differing(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``settings`` that are not as they are by default."""
+    usual = asdict(Settings())
+    return {name: value for name, value in settings.items() if name in usual and value != usual[name]}
 
 
 def digest_of(*parts: Any) -> str:
@@ -161,6 +186,11 @@ class OutcomeLog:
             raise UsageError(f"The folder {self.folder} can't be used ({problem.strerror}).") from None
         try:
             self.outcomes = {one.key: one for one in read_outcomes(self.folder)}
+            if any(one.schema != SCHEMA for one in self.outcomes.values()):
+                raise UsageError(
+                    f"The outcomes in {self.folder} are of an earlier version and do not hold all settings: habit "
+                    "bench report tells of them, but to ask more, use another --out."
+                )
             self._file = self._open()
         except BaseException:
             self._lock.release()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from habit.bench.families import FAMILIES, Family
 from habit.bench.large import LARGE
 from habit.bench.outcome import Part, digest_of
 from habit.bench.realdata import PlannedReal, RealSet, plan_real
 from habit.bench.stream import make_stream
-from habit.bench.tasks import SIZES, Planned, Question, plan_questions
+from habit.bench.tasks import GENERATOR, SIZES, Planned, Question, plan_questions
 
 Strategy = Literal["direct", "agent", "rlm", "habit"]
 STRATEGIES: tuple[Strategy, ...] = ("direct", "agent", "rlm", "habit")
@@ -67,6 +67,23 @@ class Plan:
     """Every so manieth question of a stream is a near-miss; 0 for none."""
     real: Sequence[RealSet] = ()
     """Sets of real texts, asked about as the families are."""
+
+    def told(self) -> dict[str, Any]:
+        """The plan, for a line of outcomes."""
+        return {
+            "families": [one.name for one in self.families],
+            "real": [one.name for one in self.real],
+            "sizes": list(self.sizes),
+            "strategies": list(self.strategies),
+            "seeds": self.seeds,
+            "noises": list(self.noises),
+            "stream": self.stream,
+            "stream_families": [one.name for one in self.stream_families],
+            "stream_strategies": list(self.stream_strategies),
+            "near": self.near,
+            "learning_attempts": LEARNING_ATTEMPTS,
+            "generator": GENERATOR,
+        }
 
     def items(self) -> Iterator[Item]:
         """All of them; of learning as many attempts as there may be."""

@@ -1,7 +1,8 @@
 """What a perfect reader sees in a text: the records in it, whatever their format, and what each message means.
 
 The oracle reads so when a prompt holds raw input. With noise, each record is misread by chance: a message is taken for
-another kind and its amount slips, a line of a log is overlooked. The chance hangs on the prompt alone.
+one of another kind and about another thing, and its amount slips; a line of a log is overlooked. The chance hangs on
+the prompt alone.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from habit.bench.data import CITIES, LABELS, Dataset, LogLine, Message
-from habit.bench.sized import label_of
+from habit.bench.data import CITIES, LABELS, Dataset, LogLine, Message, thing_of, worded
+from habit.bench.sized import THREATENING, label_of
 
 _LOG = re.compile(r"(\d\S+) (\w+) \[(\w+)\] (.*)")
 _TAIL = re.compile(r"(.*) \| (\d\S+) (\w+) \[(\w+)\]")
@@ -53,6 +54,11 @@ class Reader:
         """Whether chance has it that something is misread."""
         return bool(self.noise) and self.chance.random() < self.noise
 
+    def _mistaken(self, text: str) -> str:
+        """What a text is misread for: a threat for none, any other for one, and about another thing."""
+        others = _HARMLESS if text in THREATENING else _THREATS
+        return self.chance.choice([other for other in others if thing_of(other) != thing_of(text)])
+
     def _take(self, line: str) -> None:
         if line.startswith("{"):
             self._add(json.loads(line))
@@ -78,8 +84,13 @@ class Reader:
         label = self.kind(text)
         message = Message(row["id"], row.get("user", ""), row.get("date", ""), int(row.get("amount", 0)), text, label)
         if label != right:
-            message = replace(message, amount=message.amount + self.chance.choice((-10, -1, 1, 10)))
+            slip = self.chance.choice((-10, -1, 1, 10))
+            message = replace(message, amount=message.amount + slip, text=self._mistaken(text))
         self.messages.append(message)
+
+
+_HARMLESS = tuple(sorted(text for texts in worded().values() for text in texts))
+_THREATS = tuple(sorted(THREATENING))
 
 
 def _lines(text: str) -> Iterator[str]:

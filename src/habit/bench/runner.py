@@ -14,13 +14,13 @@ from habit.accounting import Orchestration
 from habit.bench.arms import Arm, Arms
 from habit.bench.outcome import Outcome, OutcomeLog, digest_of
 from habit.bench.plan import Item, Plan
-from habit.bench.stream import look_after, tokens_used, usages_besides
+from habit.bench.stream import look_after, output_used, tokens_used, usages_besides
 from habit.bench.tasks import Question
 from habit.calls.budget import Budget
 from habit.calls.provider import Provider
 from habit.config import Settings
 from habit.engine import Engine
-from habit.errors import BudgetExceeded, HabitError, RunError
+from habit.errors import BudgetExceeded, HabitError, RunError, UsageError
 from habit.journal.records import CallRecord
 from habit.library.checks.examine import MOST_MUTANTS
 from habit.run import Run, plain
@@ -109,7 +109,10 @@ class Bench:
         """``max_usd`` is for all starts together; ``mutants`` is how many are tried of what is learned."""
         self.plan = plan
         self._folder = folder
-        self._arms = Arms(folder, settings, oracle=oracle, latency=latency, shadow=shadow, sandbox=sandbox)
+        self._arms = Arms(
+            folder, settings, oracle=oracle, latency=latency, shadow=shadow, mutants=mutants, sandbox=sandbox
+        )
+        self._told = {**plan.told(), "latency": latency, "shadow": shadow, "mutants": mutants, "max_usd": max_usd}
         self._log = OutcomeLog(folder)
         self._max_usd = max_usd
         self._mutants = mutants
@@ -128,6 +131,9 @@ class Bench:
 
     async def _all(self) -> Ended:
         items = [(item, self.key_of(item)) for item in self.plan.items()]
+        for item, key in items:
+            if key in self._log.outcomes:
+                self._must_be_as_now(item, self._log.outcomes[key])
         counted = [key for item, key in items if item.part != "learning"]
         total = len(counted)
 
@@ -149,10 +155,20 @@ class Bench:
 
     def key_of(self, item: Item) -> str:
         """What a second start looks up."""
-        told = self._arms.told(self._arms.settings_of(item))
-        how = [item.strategy, self._arms.model, item.noise, self._arms.latency, told]
         stream = [self.plan.stream, self.plan.near] if item.part == "stream" else 0
-        return digest_of(item.planned.key, item.part, item.seed, item.number, stream, item.library, *how)
+        return digest_of(
+            item.planned.key, item.part, item.seed, item.number, stream, item.library, *self._arms.how(item)
+        )
+
+    def _must_be_as_now(self, item: Item, before: Outcome) -> None:
+        """Raises UsageError where ``before`` was asked with other settings, because their defaults were others then."""
+        now = self._arms.told(self._arms.settings_of(item))
+        for name in sorted(now.keys() & before.settings.keys()):
+            if before.settings[name] != now[name]:
+                raise UsageError(
+                    f"Outcomes in {self._folder} were made with {name} {before.settings[name]}, and now it is "
+                    f"{now[name]}: set it as it was, or use another --out."
+                )
 
     @property
     def _spent(self) -> float:
@@ -193,10 +209,11 @@ class Bench:
         if right and arm.repository is not None and item.strategy in ("auto", "rlm"):
             name, afresh = question.family.name, run.habit is None
             learned = await look_after(arm.engine, arm.repository, run.id, name, learned=afresh, mutants=self._mutants)
+        record = await self._arms.store.run(run.id)
         outcome = replace(
             _outcome_of(run, item, question, truth),
             key=key,
-            size=question.size or (await self._arms.store.run(run.id)).context["bytes"],
+            size=question.size or record.context["bytes"],
             right=right,
             learned=learned,
             score=round(question.score(plain(run.answer)), 4) if there else 0.0,
@@ -204,7 +221,8 @@ class Bench:
             model=self._arms.model,
             oracle=self._arms.oracle,
             latency=self._arms.latency,
-            settings=arm.settings,
+            settings={**arm.settings, "windows": record.settings["windows"]},
+            bench=self._told,
             versions=self._arms.versions,
         )
         outcome = await self._with_extras(outcome, item)
@@ -251,16 +269,20 @@ class Bench:
 
     async def _with_extras(self, outcome: Outcome, item: Item) -> Outcome:
         """With what the runs cost that this one led to; and learning, with the first use of what was learned."""
-        tokens, usd = 0, outcome.usd
+        tokens, output, usd = 0, 0, outcome.usd
         for usage in await usages_besides(self._arms.store, outcome.run):
             tokens += tokens_used(usage)
+            output += output_used(usage)
             usd = None if usd is None or usage["usd"] is None else usd + usage["usd"]
         seconds = outcome.extra_seconds
         for learned in self._learning_of(item) if self.plan.is_first_use(item) else ():
             tokens += learned.tokens
+            output += learned.output_tokens or 0
             usd = None if usd is None or learned.usd is None else usd + learned.usd
             seconds += learned.seconds + learned.extra_seconds
-        return replace(outcome, extra_tokens=tokens, usd=usd, extra_seconds=round(seconds, 3))
+        return replace(
+            outcome, extra_tokens=tokens, extra_output_tokens=output, usd=usd, extra_seconds=round(seconds, 3)
+        )
 
     def _learning_of(self, item: Item) -> list[Outcome]:
         """What was asked so that a habit of the item's family could be learned."""
@@ -307,6 +329,8 @@ def _outcome_of(run: Run, item: Item, question: Question, truth: object) -> Outc
         leaf_calls=leaf.calls,
         root_tokens=root.input_tokens + root.output_tokens,
         leaf_tokens=leaf.input_tokens + leaf.output_tokens,
+        root_output_tokens=root.output_tokens,
+        leaf_output_tokens=leaf.output_tokens,
         extra_tokens=0,
         peak_prompt_tokens=run.peak_prompt_tokens,
         reentered_tokens=accounts.reentered_tokens,

@@ -185,3 +185,8 @@ async def usages_besides(store: Store, run: str) -> list[Mapping[str, Any]]:
 def tokens_used(usage: Mapping[str, Any]) -> int:
     """All tokens of a run, prompts and replies."""
     return sum(usage[role]["input_tokens"] + usage[role]["output_tokens"] for role in ("root", "leaf"))
+
+
+def output_used(usage: Mapping[str, Any]) -> int:
+    """Tokens of the replies of a run."""
+    return sum(usage[role]["output_tokens"] for role in ("root", "leaf"))

@@ -265,19 +265,29 @@ def _say(ended: Ended, folder: str, *, as_json: bool) -> None:
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...", shell_complete=completing.paths)
 @click.option("--to", default=None, metavar="FOLDER", help="Write report.md and its plots there, and report.html.")
 @click.option("--html", is_flag=True, help="Print one self-contained page with its plots in place of Markdown.")
-def report(folders: tuple[str, ...], to: str | None, html: bool) -> None:
+@click.option(
+    "--prices",
+    default=None,
+    metavar="MODEL",
+    shell_complete=completing.by_metavar("MODEL"),
+    help="Count US$ at this model's list prices instead.",
+)
+def report(folders: tuple[str, ...], to: str | None, html: bool, prices: str | None) -> None:
     """Print tables of the outcomes in DIR, or of several DIRs together, as Markdown.
 
-    With --to FOLDER also plots (SVG) and a page that holds everything; plots need the extra bench.
+    With --to FOLDER also plots (SVG) and a page that holds everything; plots need the extra bench. A script and a model
+    of one's own cost nothing: --prices openai:gpt-5-mini tells what the same tokens would have cost there.
     """
     from habit.bench.outcome import read_outcomes
     from habit.bench.report.page import report_of
+    from habit.bench.report.pricing import Prices
     from habit.bench.report.rendering import html_of, markdown_of, write_report
 
     outcomes = [one for folder in folders for one in read_outcomes(Path(folder))]
     if not outcomes:
         raise UsageError(f"There are no outcomes in {' or '.join(folders)}: fill it with habit bench --out DIR.")
-    page = report_of(outcomes, commands=[line for folder in folders for line in _commands_in(Path(folder))])
+    commands = [line for folder in folders for line in _commands_in(Path(folder))]
+    page = report_of(outcomes, commands=commands, prices=None if prices is None else Prices(prices))
     if to is not None:
         for path in write_report(page, Path(to)):
             note_line(f"wrote {path}")

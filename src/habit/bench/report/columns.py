@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean, median
 
 from habit.bench.chances import wilson
-from habit.bench.outcome import Outcome
+from habit.bench.outcome import Outcome, differing
+from habit.library.checks.examine import MOST_MUTANTS
 
 ORDER = ("direct", "agent", "rlm", "habit", "auto")
 """The order in which strategies are shown."""
@@ -20,9 +21,10 @@ def who_of(outcome: Outcome) -> str:
     parts = [f"{outcome.model} (a script, no model)" if outcome.oracle else outcome.model]
     parts += [f"noise {outcome.noise:g}"] if outcome.noise else []
     parts += [f"latency {outcome.latency:g} s"] if outcome.latency else []
-    parts += [
-        f"{name} {value}" for name, value in sorted(outcome.settings.items()) if name not in ("no_cache", "shadow")
-    ]
+    others = differing(outcome.settings)
+    parts += [f"{name} {value}" for name, value in sorted(others.items()) if name not in ("no_cache", "shadow")]
+    mutants = outcome.bench.get("mutants", MOST_MUTANTS)
+    parts += [f"mutants {mutants}"] if mutants != MOST_MUTANTS else []
     return ", ".join(parts)
 
 

@@ -8,19 +8,23 @@ from habit.bench.outcome import Outcome
 from habit.bench.report.columns import grouped, who_of
 from habit.bench.report.grids import grid_sections
 from habit.bench.report.parts import Page
+from habit.bench.report.pricing import Prices
 from habit.bench.report.streams import stream_sections
 from habit.bench.report.wrong import noise_sections, unlearned_sections, wrong_sections
 
 
-def report_of(outcomes: Sequence[Outcome], *, commands: Sequence[str] = ()) -> Page:
-    """The page about ``outcomes``, those of several benches too; ``commands`` made them."""
+def report_of(outcomes: Sequence[Outcome], *, commands: Sequence[str] = (), prices: Prices | None = None) -> Page:
+    """The page about ``outcomes``, those of several benches too; ``commands`` made them, and with ``prices`` they cost
+    what those say."""
     told = list({one.key: one for one in outcomes}.values())
+    told = prices.applied(told) if prices else told
     asked = [one for one in told if one.part != "learning"]
     sections = []
-    for number, (who, mine) in enumerate(grouped(asked, who_of).items(), 1):
+    for number, (name, mine) in enumerate(grouped(asked, who_of).items(), 1):
+        who = f"{name}, US$ as for {prices.model}" if prices else str(name)
         sections += [*grid_sections(who, f"{number}", mine), *stream_sections(who, f"{number}", mine)]
     sections += [*noise_sections(asked), *wrong_sections(asked), *unlearned_sections(told)]
-    return Page("What was measured", _introduction(told), commands, sections)
+    return Page("What was measured", [*_introduction(told), *([prices.note] if prices else [])], commands, sections)
 
 
 def _introduction(told: Sequence[Outcome]) -> list[str]:
