@@ -19,10 +19,9 @@ FIRST, FIRSTLY = 0.1, 2.0
 LEAST, MOST = 0.01, 1e6
 BELOW, NEAR, WIDE = 0.97, 0.95, 0.9
 """How far below what was just refused, or was measured, to go on."""
-BURST_SECONDS = 0.02
-"""How much of a second may leave at once, to make up for an event loop that was late."""
-LEAST_BURST = 2.0
-"""Requests that may leave at once for that at the slowest pace: with one, all lateness would be lost."""
+LATE_SECONDS = 0.02
+"""What is made up for at most when the event loop was late. It is less than what ``BELOW`` leaves of a second: so a pace
+a little below a limit stays below it in every second."""
 ENOUGH = 8
 """Accepted requests from which a measurement counts."""
 HOLD_SECONDS, HOLD_REQUESTS, HOLD_PAUSES, MOST_HOLD = 10.0, 200, 20, 300.0
@@ -68,7 +67,7 @@ class Pace:
             self._advance(now)
             self._saved -= 1
 
-    def refused(self, now: float, *, accepted: int, seconds: float, pause: float) -> None:
+    def refused(self, now: float, *, accepted: int, seconds: float, lately: int, pause: float) -> None:
         """A request was refused, ``seconds`` after the one refused before; ``accepted`` others left between and were
         not. Before the first refusal ``seconds`` is 1. After ``pause`` requests go on."""
         measured = accepted / max(seconds, 0.001)
@@ -88,7 +87,7 @@ class Pace:
                 near = self._hold_until is not None and seconds > HOLD_SECONDS
                 self.rate = before * BELOW if near else min(max(measured * BELOW, before * 0.8), before * BELOW)
                 self._agreed = min(self._agreed * 2, MOST_HOLD) if near else HOLD_SECONDS
-                self._goal = max(before * (NEAR if measured > 0.8 * before else WIDE), self.rate)
+                self._goal = max(min(before * (NEAR if measured > 0.8 * before else WIDE), lately * BELOW), self.rate)
                 self._beyond, self._faster = CAREFUL, CAREFULLY
                 self._settled = True
                 self._hold = min(max(self._agreed, HOLD_REQUESTS / self.rate, HOLD_PAUSES * pause), MOST_HOLD)
@@ -98,7 +97,7 @@ class Pace:
     def _advance(self, now: float) -> None:
         assert self.rate is not None
         elapsed, self._at = max(0.0, now - self._at), max(now, self._at)
-        most = max(LEAST_BURST, self.rate * BURST_SECONDS)
+        most = 1 + self.rate * LATE_SECONDS
         wanted = max(0.0, most - self._saved) / self.rate  # from then on nobody was waiting: that teaches nothing
         self._saved = min(self._saved + elapsed * self.rate, most)
         elapsed = min(elapsed, wanted)
@@ -136,8 +135,9 @@ class Quota:
         self._newest, self._weight = number, max(weight, 1e-9)
         self._refill = max(limit.limit - limit.remaining, 1.0) / max(limit.reset, 0.001)
         self._most, self._at = limit.limit, now
-        self._left = min(limit.remaining + self._refill * max(0.0, now - sent), limit.limit)
-        self._left -= later * self._weight
+        # What was refilled on the way may have been used on the way: ``limit`` bounds only what is left of both.
+        refilled = self._refill * max(0.0, now - sent)
+        self._left = min(limit.remaining + refilled - later * self._weight, limit.limit)
 
     def ready_at(self, now: float) -> float:
         """The moment the next request may leave."""
