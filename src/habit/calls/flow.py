@@ -21,7 +21,7 @@ connection), or nothing."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
 """Seconds without any request after trouble, when the server does not say; doubled while nothing gets through."""
-STEADY = 8
+STEADY = 4
 """Good replies after which trouble counts as new."""
 
 

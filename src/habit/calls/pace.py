@@ -22,7 +22,7 @@ BELOW, NEAR, WIDE = 0.97, 0.95, 0.9
 LATE_SECONDS = 0.02
 """What is made up for at most when the event loop was late. It is less than what ``BELOW`` leaves of a second: so a pace
 a little below a limit stays below it in every second."""
-ENOUGH = 8
+ENOUGH = 4
 """Accepted requests from which a measurement counts."""
 HOLD_SECONDS, HOLD_REQUESTS, HOLD_PAUSES, MOST_HOLD = 10.0, 200, 20, 300.0
 """How long to stay at a pace before a faster one is tried: a trial ends in a refusal, and that in a pause."""
