@@ -128,7 +128,7 @@ class Quota:
 
         A request uses ``weight`` units, as far as is known.
         """
-        if number < self._newest:
+        if number < self._newest or now - sent > limit.reset:  # by its own word all was there again meanwhile
             return
         if self._newest < 0:
             self._asked = now  # it has just been answered
