@@ -78,7 +78,8 @@ class Pace:
         else:
             self._advance(now)
             before = self.rate
-            if accepted < ENOUGH:  # a server that is still busy with the volley before, or one far slower than thought
+            # A server that is still busy with the second of the volley before, or one far slower than thought.
+            if accepted < ENOUGH or seconds < 1:
                 self.rate = max(before * 0.7, LEAST)
                 self._goal = max(self._goal if self._settled else self._goal * 0.7, self.rate)
                 self._beyond, self._faster = FIRST, FIRSTLY
