@@ -20,8 +20,8 @@ LEAST, MOST = 0.01, 1e6
 BELOW, NEAR, WIDE = 0.97, 0.95, 0.9
 """How far below what was just refused, or was measured, to go on."""
 LATE_SECONDS = 0.02
-"""What is made up for at most when the event loop was late. It is less than what ``BELOW`` leaves of a second: so a pace
-a little below a limit stays below it in every second."""
+"""What is made up for at most when the event loop was late. It is less than what ``BELOW`` leaves of a second: so a
+pace a little below a limit stays below it in every second."""
 ENOUGH = 4
 """Accepted requests from which a measurement counts."""
 HOLD_SECONDS, HOLD_REQUESTS, HOLD_PAUSES, MOST_HOLD = 10.0, 200, 20, 300.0
@@ -69,7 +69,12 @@ class Pace:
 
     def refused(self, now: float, *, accepted: int, seconds: float, lately: int, pause: float) -> None:
         """A request was refused, ``seconds`` after the one refused before; ``accepted`` others left between and were
-        not. Before the first refusal ``seconds`` is 1. After ``pause`` requests go on."""
+        not. In the second before it left ``lately`` were taken. Before the first refusal ``seconds`` is 1. After
+        ``pause`` requests go on.
+
+        The time between holds the last pause, in which nothing was asked for: where a server saves nothing up, what it
+        takes is seen by the last second alone.
+        """
         measured = accepted / max(seconds, 0.001)
         if self.rate is None:
             self._goal = self.rate = max(measured * BELOW, 1.0)
@@ -78,8 +83,7 @@ class Pace:
         else:
             self._advance(now)
             before = self.rate
-            # A server that is still busy with the second of the volley before, or one far slower than thought.
-            if accepted < ENOUGH or seconds < 1:
+            if accepted < ENOUGH:  # a server that is still busy with the volley before, or one far slower than thought
                 self.rate = max(before * 0.7, LEAST)
                 self._goal = max(self._goal if self._settled else self._goal * 0.7, self.rate)
                 self._beyond, self._faster = FIRST, FIRSTLY
@@ -88,7 +92,9 @@ class Pace:
                 near = self._hold_until is not None and seconds > HOLD_SECONDS
                 self.rate = before * BELOW if near else min(max(measured * BELOW, before * 0.8), before * BELOW)
                 self._agreed = min(self._agreed * 2, MOST_HOLD) if near else HOLD_SECONDS
-                self._goal = max(min(before * (NEAR if measured > 0.8 * before else WIDE), lately * BELOW), self.rate)
+                # Two refusals of one second are about the same pace: it is not lowered twice.
+                refused = self._goal if seconds < 1 else before * (NEAR if measured > 0.8 * before else WIDE)
+                self._goal = max(min(refused, lately * BELOW), self.rate)
                 self._beyond, self._faster = CAREFUL, CAREFULLY
                 self._settled = True
                 self._hold = min(max(self._agreed, HOLD_REQUESTS / self.rate, HOLD_PAUSES * pause), MOST_HOLD)
