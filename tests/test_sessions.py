@@ -11,9 +11,10 @@ import pytest
 from habit import BudgetExceeded, ReplayMismatch, RunFailed, Settings, UsageError
 from habit.calls.budget import Budget
 from habit.engine import Engine
-from habit.events import CellStarted
+from habit.events import CellStarted, ignore
 from habit.journal.sqlite import SqliteStore
 from habit.sandbox.cpython import CPythonSandbox
+from habit.sessions import hold
 from support.scripted import ScriptedModels, ScriptedProvider, block
 
 FIRST = [
@@ -209,3 +210,11 @@ async def test_the_questions_of_a_session_share_its_budget(bench: Bench) -> None
             await session.ask("And again?")
     async with bench.engine(FIRST, no_cache=True) as engine:
         assert (await engine.ask("What is the sum?", "1\n2\n3", returns=int)).answer == 6
+
+
+@pytest.mark.parametrize(
+    ("context", "way_on"), [(Path("a.csv"), r"paths=\['a\.csv'\]"), (b"text", "decode it"), ({1, 2}, "serializable\\.")]
+)
+async def test_what_is_no_context_is_told_the_way_on(context: object, way_on: str) -> None:
+    with pytest.raises(UsageError, match=way_on):
+        await hold(context, (), False, {}, ignore)

@@ -6,9 +6,11 @@ from functools import partial
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
-from habit.tasks import Background, task_group
+from habit.errors import UsageError
+from habit.tasks import Background, task_group, waited_for
 
 
 async def test_the_error_of_a_task_comes_out_bare_with_its_cause() -> None:
@@ -78,3 +80,12 @@ async def test_background_work_goes_on_in_order_and_one_at_a_time() -> None:
         await background.settled()
         assert not background.busy
     assert done == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+async def test_nothing_is_waited_for_in_an_event_loop() -> None:
+    async def work() -> int:
+        return 7
+
+    with pytest.raises(UsageError, match=r"notebook.*await it"):
+        waited_for(work, instead="await it")
+    assert await anyio.to_thread.run_sync(lambda: waited_for(work, instead="")) == 7

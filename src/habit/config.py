@@ -69,7 +69,7 @@ class Settings:
     """Leaf calls that may run ahead of a session at once; 0 for none. See docs/speculation.md."""
     direct_up_to: int = 2_000
     """Tokens up to which ``auto`` has prose read in one call, where no habit answers; 0 for never. See
-    docs/comparison.md."""
+    docs/decisions/one-call.md."""
     stream_starts: bool = False
     """Let complete statements of a cell start their calls while the model still writes the rest of it."""
     shadow: float = 0.0

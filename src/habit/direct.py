@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from habit.config import SETTABLE, Settings
 from habit.config import load as load_settings
 from habit.engine import Engine
 from habit.library.habit import Habit
 from habit.library.repository import Repository
 from habit.run import Run
+from habit.tasks import waited_for
 
 
 class Library(Mapping[str, "HabitFunction"]):
@@ -71,4 +70,4 @@ class HabitFunction:
             async with Engine(self._settings) as engine:
                 return await engine.use(self.habit.name, context, parameters=parameters, version=self.habit.version)
 
-        return anyio.run(answer)
+        return waited_for(answer, instead="async with habit.Engine() as engine: await engine.use(…)")

@@ -28,6 +28,7 @@ from habit.run import Replay, Run
 from habit.sandbox.session import Sandbox
 from habit.sessions import Session, hold, rebuilt
 from habit.stream import RunStream
+from habit.tasks import waited_for
 from habit.telemetry.otel import OpenTelemetry
 
 
@@ -167,10 +168,12 @@ class Engine:
 
         ``parameters`` are given by name, as values or as text; the input is given as in ``ask``. With the strategy
         ``habit`` a habit that can't answer raises RunFailed; else the model then writes a scheduler. Raises UsageError
-        for an unknown habit, parameters that do not fit, and the strategy ``rlm``.
+        for an unknown habit, parameters that do not fit, and strategies that use no habits.
         """
-        if self.settings.strategy == "rlm":
-            raise UsageError("The strategy rlm uses no habits: to use one by name, take habit or auto.")
+        if self.settings.strategy not in ("auto", "habit"):
+            raise UsageError(
+                f"The strategy {self.settings.strategy} uses no habits: to use one by name, take habit or auto."
+            )
         from habit.library.librarian import LibraryLibrarian, NamedLibrarian
         from habit.library.using import question_of
 
@@ -305,4 +308,4 @@ def ask(
         async with Engine(chosen, on_event=on_event) as engine:
             return await engine.ask(query, context, paths=paths, returns=returns)
 
-    return anyio.run(answer)
+    return waited_for(answer, instead="async with habit.Engine() as engine: await engine.ask(…)")

@@ -18,9 +18,12 @@ from habit.calls.prices import require_price
 from habit.calls.provider import Provider
 from habit.calls.pydantic_ai import open_provider
 from habit.config import Settings
-from habit.errors import ReplayMismatch, UsageError
+from habit.errors import CallFailed, ReplayMismatch, UsageError
 from habit.local.models import find
 from habit.local.server import local_server
+
+_UNREADY_WINDOW = 32_000
+"""Tokens; only decides whether a call that will fail in any case is one call or a child run."""
 
 
 class Models(Protocol):
@@ -133,3 +136,21 @@ class AbsentModel:
 
     async def aclose(self) -> None:
         """Nothing to close."""
+
+
+class UnreadyModel(AbsentModel):
+    """Stands in for a model that can't be had: a habit may need none, and the first call says what is wrong."""
+
+    def __init__(self, model: str, problem: str) -> None:
+        super().__init__(model, _UNREADY_WINDOW)
+        self._problem = problem
+
+    async def request(self, call: Call) -> Reply:
+        """Raises CallFailed, with why there is no such model."""
+        raise CallFailed(self._problem, reason="rejected")
+
+
+def unready_pair(settings: Settings, problem: str) -> tuple[Provider, Provider]:
+    """Root and leaf for a run that should get along without."""
+    root = settings.model or "no model"
+    return UnreadyModel(root, problem), UnreadyModel(settings.leaf_model or root, problem)

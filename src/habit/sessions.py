@@ -18,17 +18,23 @@ from habit.calls.returns import Returns
 from habit.contexts.context import Context
 from habit.contexts.reading import read_context
 from habit.errors import RunError, UsageError
-from habit.events import Observer, all_of, ignore
+from habit.events import Notice, Observer, all_of, ignore
 from habit.execution import Execution
 from habit.jobs import Before, job_again, librarian_for, must_have_ended, new_job, new_record, settings_of
 from habit.journal.records import RunRecord
 from habit.librarian import Librarian
+from habit.models import Models, unready_pair
 from habit.resources import Resources
 from habit.run import Run
 from habit.tasks import task_group
 
 MOST_QUERY_CHARS = 1_000_000
 """Characters of a question; more than that is an input."""
+_WAYS_ON = {
+    "bytes": "; give text (decode it), or the file they come from with paths=[…]",
+    "DataFrame": "; give its to_csv() or its to_dict('records')",
+}
+"""How to ask about what people often have, by the name of its type."""
 
 
 class Session:
@@ -126,12 +132,22 @@ class Session:
         async with task_group() as group:
             group.start_soon(sandbox.warm_up)  # takes a moment at first use
             context = self._context or await self._hold(tell)
-            pair = await models.open_pair(self._settings, budget)
+            pair = await self._open_pair(models, budget, tell)
             if self._context is None and not context.files and len(context.payload):  # can't be read again from disk
                 with context.opened() as payload:
                     await (await self._resources.store()).put_blob(payload)
             self._context = context
         return self._context, pair
+
+    async def _open_pair(self, models: Models, budget: Budget, tell: Observer) -> tuple[Provider, Provider]:
+        """The models. Where a habit answers or nothing does, it may need none, and goes without what can't be had."""
+        try:
+            return await models.open_pair(self._settings, budget)
+        except UsageError as problem:
+            if self._settings.strategy != "habit":
+                raise
+            tell(Notice(f"There is no model at hand, so only a habit that asks none can answer: {problem}"))
+            return unready_pair(self._settings, str(problem))
 
 
 async def rebuilt(record: RunRecord, resources: Resources, stack: AsyncExitStack) -> Before | None:
@@ -178,4 +194,7 @@ async def hold(
         held = context if isinstance(context, Context) else await anyio.to_thread.run_sync(Context.of, context)
         return await anyio.to_thread.run_sync(held.parked)
     except (TypeError, ValueError) as problem:
-        raise UsageError(f"The context must be text or data that JSON can hold: {problem}.") from None
+        way_on = _WAYS_ON.get(type(context).__name__, "")
+        if isinstance(context, Path):
+            way_on = f"; to ask about a file, give paths=[{str(context)!r}]"
+        raise UsageError(f"The context must be text or data that JSON can hold: {problem}{way_on}.") from None

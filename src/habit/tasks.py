@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
-from habit.errors import BudgetExceeded, HabitError
+from habit.errors import BudgetExceeded, HabitError, UsageError
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -20,6 +24,16 @@ async def task_group() -> AsyncIterator[TaskGroup]:
     except BaseExceptionGroup as failures:
         failure = most_telling(failures)
         raise failure from failure.__cause__
+
+
+def waited_for(work: Callable[[], Awaitable[T]], *, instead: str) -> T:
+    """What ``work`` returns, for code that is not asynchronous. Raises UsageError, which names ``instead``, in code
+    that is: a notebook's cells run in an event loop too."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return anyio.run(work)
+    raise UsageError(f"An event loop is running here (a notebook has one), so nothing may wait in it: {instead}")
 
 
 class Background:

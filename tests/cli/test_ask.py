@@ -7,6 +7,7 @@ import pytest
 from command_bench import FakeEngine, InProcess, a_run
 
 from habit.calls.returns import Returns
+from habit.calls.usage import Usage
 from habit.errors import BudgetExceeded, HabitError, JournalError, RunFailed, SandboxError, UsageError
 from habit.events import Notice, RunStarted
 from habit.run import Run
@@ -117,6 +118,19 @@ def test_a_budget_stops_without_an_answer(habit: InProcess, engine: FakeEngine) 
     result = habit("ask", "?")
     assert (result.code, result.out) == (3, "")
     assert "best answer" not in result.err
+
+
+def test_a_run_that_can_go_on_says_how(habit: InProcess, engine: FakeEngine) -> None:
+    way_on = f"to go on from there: habit resume {a_run().id}"
+    engine.outcome = _stopped(None)
+    assert way_on in habit("ask", "?").err.splitlines()[-2]
+    assert way_on not in habit("ask", "?", "--no-journal").err
+    for usage, said in ((Usage(failed_calls=1), True), (Usage(), False)):
+        engine.outcome = RunFailed("It failed.", a_run(status="failed", answer=None, error="It failed.", usage=usage))
+        assert (way_on in habit("ask", "?").err) is said
+    named = "too large: habit resume R1 --yes"
+    engine.outcome = RunFailed(named, a_run(status="budget", answer=None, error=named))
+    assert way_on not in habit("ask", "?").err
 
 
 def test_a_budget_stop_as_json(habit: InProcess, engine: FakeEngine) -> None:

@@ -1,4 +1,4 @@
-"""The fifth week, as people live it: asked once, learned, reviewed, approved; then answered by habit, and mended.
+"""A question that comes back: asked once, learned, reviewed, approved; then answered by habit, and mended.
 
 Every command is the real one, against a real HTTP server, a real git repository, the real sandbox and journal.
 """

@@ -56,6 +56,30 @@ def test_a_habit_is_run_by_name_on_files_and_standard_input(office: Office) -> N
     assert (shown["habit"], shown["strategy"], shown["why"]) == ("count-label@1", "habit", "it was named")
 
 
+PURE = """\
+def scheduler(context, recursive_llm, *, label: str) -> int:
+    return sum(label in line for line in context.splitlines())
+"""
+
+
+def test_a_habit_that_asks_no_model_needs_none(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HABIT_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    use = ("count-label", "tuesday.csv", "--param", "label=ham", "--model", "openai:gpt-5-mini")
+    asking = office.habit("run", *use)
+    assert (asking.code, asking.out) == (1, "")
+    assert "set the environment variable OPENAI_API_KEY" in asking.err.splitlines()[-1]
+    repository = Repository.open("habits")
+    pure = repository.propose(count_label(PURE))
+    repository.approve(pure, pure.tree)
+    used = office.habit("run", *use)
+    assert (used.code, used.out) == (0, f"{TUESDAY.count('ham')}\n"), used.err
+    assert "only a habit that asks none can answer: openai:gpt-5-mini needs a key" in used.err
+    assert office.habit("replay", "last").code == 0
+    afresh = office.habit("run", *use, "--strategy", "auto")
+    assert (afresh.code, afresh.out) == (2, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -69,6 +93,7 @@ def test_a_habit_is_run_by_name_on_files_and_standard_input(office: Office) -> N
         (("count-label", "nowhere.csv", "--param", "label=ham"), "nowhere.csv"),
         (("count-labels", "tuesday.csv"), "count-label"),
         (("count-label", "tuesday.csv", "--param", "label=ham", "--strategy", "rlm"), "take habit or auto"),
+        (("count-label", "tuesday.csv", "--param", "label=ham", "--strategy", "agent"), "take habit or auto"),
         (("count-label", "tuesday.csv", "--param", "label=ham", "--library", "."), "habit init"),
     ],
 )
@@ -136,12 +161,22 @@ class TestExplain:
         office.habit("ask", "How many?", "new.json", "--returns", "int", "--library", "none", *office.model)
         assert "there was no library to look in" in office.habit("explain", "last").out
 
+    @pytest.mark.parametrize("strategy", ["agent", "direct", "rlm"])
+    def test_a_strategy_that_was_asked_for(self, office: Office, strategy: str) -> None:
+        office.habit("ask", "How many?", "new.json", "--strategy", strategy, "--max-cells", "1", *office.model)
+        why = office.habit("explain", "last", "--json").json["why"]
+        assert why == ("a scheduler written afresh was asked for" if strategy == "rlm" else f"--strategy {strategy}")
+
     def test_an_unknown_run(self, office: Office) -> None:
         office.run("count-label", "tuesday.csv", "--param", "label=ham")
         assert office.habit("explain", "nothing").code == 2
 
 
 class TestStats:
+    def test_takes_no_flags_of_asking(self, office: Office) -> None:
+        assert office.habit("stats", "--shadow", "1").code == 2
+        assert office.habit("stats", "--no-repair").code == 2
+
     def test_nothing_yet(self, office: Office, own_place: Path) -> None:
         told = office.habit("stats")
         assert (told.code, told.out) == (0, "")

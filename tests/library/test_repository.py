@@ -430,10 +430,16 @@ def test_a_clone_has_what_was_approved(here: Repository, project: Path, tmp_path
     there = Repository.open(tmp_path / "clone/habits")
     assert active(there) == ["count-label@1"]
     assert [entry.what for entry in there.log("count-label")] == ["approved"]
-    git(tmp_path / "clone", "branch", "habit/count-label", "origin/habit/count-label")
+    way_on = "git branch habit/count-label origin/habit/count-label"
+    for look in (there.candidate, there.take_up):
+        with pytest.raises(UsageError, match=way_on):
+            look("count-label")
+    git(tmp_path / "clone", *way_on.split()[1:])
     candidate = there.candidate("count-label")
     assert there.approve(candidate, candidate.tree) == 2
     assert active(there) == ["count-label@2"]
+    with pytest.raises(UsageError, match="no candidate to review"):
+        there.candidate("count-label")
 
 
 def test_variables_of_another_repository_lead_nowhere(

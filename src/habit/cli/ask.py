@@ -191,8 +191,11 @@ def print_run(run: Run, progress: Progress, *, as_json: bool) -> None:
 
 
 def _print_partial(run: Run, progress: Progress, *, as_json: bool, code: int) -> None:
-    """Print what was reached by a run that ended without an answer of full worth."""
+    """Print what was reached by a run that ended without an answer of full worth, and how it can go on."""
     progress.summary(run)
+    goes_on = run.status == "budget" or run.usage.failed_calls > 0  # anything else would only fail again
+    if goes_on and progress.resumable and "habit resume" not in (run.error or ""):
+        note_line(f"What was paid for is kept; to go on from there: habit resume {run.id}")
     if run.answer is not None:
         warning_line("The budget was used up, so this is the best answer known by then, not a finished one.")
     if as_json:

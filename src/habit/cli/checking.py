@@ -43,7 +43,10 @@ def test(names: tuple[str, ...], as_json: bool, **flags: Any) -> int:
     settings = load(flags)
     found = read_all(Path(settings.library), names)
     if not found:
-        raise UsageError(f"There is no habit in {settings.library} to test: make one with habit learn RUN.")
+        raise UsageError(
+            f"There is no habit in {settings.library} to test: approve a candidate, which habit habits lists, or make "
+            "one with habit learn RUN."
+        )
     results: list[dict[str, Any]] = []
 
     async def work() -> None:

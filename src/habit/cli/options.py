@@ -94,14 +94,18 @@ listening_options = _stack(
     _option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_* variables say."),
 )
 
+direct_option = _option(
+    "--direct-up-to", type=int, metavar="N", help="Tokens of prose auto reads in one call (default 2000)."
+)
 strategy_option = _stack(
     _option(
         "--strategy",
         metavar="auto|rlm|agent|direct|habit",
-        help="auto: a habit that fits, else one call for short prose, else a program that the model writes; rlm: "
-        "always that; agent: tool calls step by step; direct: the whole input in one call; habit: a habit or nothing.",
+        help="auto (default): a habit that fits, else one call for short prose, else a program that the model writes; "
+        "rlm: always that; agent: tool calls step by step; direct: the whole input in one call; habit: a habit or "
+        "nothing.",
     ),
-    _option("--direct-up-to", type=int, metavar="N", help="Tokens of prose auto reads in one call (default 2000)."),
+    direct_option,
 )
 library_option = _option("--library", metavar="DIR", help="The library of habits (default ./habits).")
 library_options = _stack(

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 @click.option(
     "--at", "version", type=click.IntRange(min=1), default=None, metavar="N", help="Version N, not the active."
 )
-@options.strategy_option
+@click.option(
+    "--strategy",
+    metavar="habit|auto",
+    default=None,
+    shell_complete=completing.by_metavar("habit|auto"),
+    help="habit (default): the habit or nothing; auto: where it can't answer, the model writes a program.",
+)
+@options.direct_option
 @options.library_options
 @options.model_options
 @options.budget_options
@@ -56,7 +63,7 @@ def run(
 ) -> int:
     """Use the habit NAME on the given files, folders and globs, or on standard input.
 
-    It answers by itself or not at all; with --strategy auto the model writes a program where the habit can't answer.
+    It answers by itself or not at all, unless --strategy auto is given.
     """
     from habit.config import load
 
@@ -112,6 +119,12 @@ _AFRESH = {
 """What answers where no habit does, by strategy."""
 
 
+def _plainly(record: RunRecord) -> str:
+    """Why no habit was looked for, where nothing was written down."""
+    strategy = record.settings.get("strategy")
+    return f"--strategy {strategy}" if strategy in ("agent", "direct") else "there was no library to look in"
+
+
 def explanation(record: RunRecord) -> dict[str, Any]:
     """How a run was answered, from what the journal has of it."""
     result: Mapping[str, Any] = record.result or {}
@@ -125,7 +138,7 @@ def explanation(record: RunRecord) -> dict[str, Any]:
         "answered by": (result.get("habit") or _AFRESH.get(result.get("strategy", ""), _AFRESH["rlm"]))
         if answered
         else None,
-        "why": result.get("why") or ("there was no library to look in" if answered else None),
+        "why": result.get("why") or (_plainly(record) if answered else None),
         "tried": f"{chosen['name']}@{chosen['version']}" if chosen else None,
         "parameters": chosen.get("parameters") or None,
         "gave up": (result.get("gave_up") or {}).get("reason"),
@@ -138,7 +151,7 @@ def explanation(record: RunRecord) -> dict[str, Any]:
 
 @click.command(short_help="Show how habits fare: uses, fallbacks, shadows, and what they save.")
 @click.argument("name", required=False, metavar="[NAME]", shell_complete=completing.habits)
-@options.library_options
+@options.library_option
 @options.journal_option
 @options.json_flag
 def stats(name: str | None, as_json: bool, **flags: Any) -> None:

@@ -198,10 +198,7 @@ class Repository:
         """The candidate ``name``. Raises UsageError when there is none, or when it can't be read."""
         branch = self.refs().branch(name)
         if branch is None:
-            known = ", ".join(one.name for one in self.refs().branches)
-            raise UsageError(
-                f"{name} has no candidate; waiting are: {known}." if known else f"{name} has no candidate to review."
-            )
+            raise UsageError(self._no_candidate(name))
         tree = tree_at(self.git, branch.commit, self.place.path(name))
         if not tree:
             raise UsageError(f"The branch habit/{name} holds no {self.place.path(name)}: git branch -D habit/{name}")
@@ -234,6 +231,8 @@ class Repository:
 
     def take_up(self, name: str) -> Candidate:
         """Make a candidate of a folder that was edited by hand, in the work tree or in commits no tag vouches for."""
+        if self._fetched(name) and name not in self.edited():
+            raise UsageError(self._no_candidate(name))
         changing.take_up(self.place, self.local, name)
         return self.candidate(name)
 
@@ -305,10 +304,26 @@ class Repository:
         what = f"differs from {known[-1].label}" if known else "was never approved"
         return f"{self.place.path(name)} {what} and is not run; to look at it and approve it: habit review {name}"
 
+    def _no_candidate(self, name: str) -> str:
+        if fetched := self._fetched(name):
+            return f"{name} has a candidate at {fetched}, not here yet: git branch habit/{name} {fetched}"
+        known = ", ".join(one.name for one in self.refs().branches)
+        return f"{name} has no candidate; waiting are: {known}." if known else f"{name} has no candidate to review."
+
+    def _fetched(self, name: str) -> str:
+        """The branch of a candidate as a remote was last seen to have it, such as ``origin/habit/NAME``; empty for none
+        that is still to be merged."""
+        if not is_name(name):
+            return ""
+        pattern = f"refs/remotes/*/habit/{name}"
+        return self.git.line("for-each-ref", "--count=1", "--no-merged=HEAD", "--format=%(refname:lstrip=2)", pattern)
+
     def _unknown(self, name: str) -> str:
         refs = self.refs()
         if refs.branch(name):
             return f"{name} is a candidate that waits for: habit review {name}"
+        if self._fetched(name) and not refs.of(name):
+            return self._no_candidate(name)
         if refs.of(name):
             return f"{name} is retired; to bring it back: habit rollback {name} {refs.of(name)[-1].number}"
         known = ", ".join(standing.name for standing in self.standings())

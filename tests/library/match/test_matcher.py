@@ -132,6 +132,10 @@ async def test_another_format_is_told_apart_from_another_question() -> None:
     other_question = await match("Which messages are spam?", context=other)
     assert isinstance(other_question, Abstained)
     assert other_question.unfit is None
+    assert other_question.reason == (
+        "No habit with words of this question takes an input of this format "
+        "(count-label: kind: the habit takes text and the input is json (records))."
+    )
 
 
 async def test_two_habits_or_two_readings_are_one_too_many() -> None:

@@ -29,6 +29,7 @@ GREEN = Report(
     recorded=["record order"],
     mutation=Mutation(4, 4),
 )
+ANOTHER_ORDER = RelationResult("record-order", "first", "broken", "with its records in another order it answers 2")
 HABIT = a_habit()
 FACTS = Facts(
     Candidate("count-label", "c" * 40, "t" * 40, "", HABIT, 0), None, "a new habit", 1, GREEN, "", "", True, ["Much."]
@@ -61,12 +62,26 @@ def test_a_good_one_says_so() -> None:
         ),
         ({"mutation": Mutation(9, 9, [Survivor(4, "== became !=", "a == b", "a != b")])}, "1 of 9 mutants survive."),
         ({"mutation": None}, "No mutants were tried."),
+        ({"mutation": Mutation(9, 0)}, "No mutants were tried."),
     ],
 )
 def test_what_is_bad_comes_first(change: dict[str, object], says: str) -> None:
     page = page_of(replace(FACTS, report=replace(GREEN, **change)))
     assert any(row.mark == "bad" and says in row.cells[0] for row in page.verdicts)
     assert "✗" in text(page)
+
+
+def test_a_single_mutant_is_one() -> None:
+    page = page_of(replace(FACTS, report=replace(GREEN, mutation=Mutation(1, 1))))
+    assert "The only mutant was caught." in text(page)
+
+
+def test_an_answer_that_depends_on_the_order_of_the_records_is_said() -> None:
+    page = page_of(replace(FACTS, report=replace(GREEN, relations=[ANOTHER_ORDER])))
+    said = "Its answer depends on the order of the records (with its records in another order it answers 2)"
+    assert [row.mark for row in page.verdicts if row.cells[0].startswith(said)] == ["bad"]
+    of_list = RelationResult("record-order-of-list", "first", "holds")
+    assert not replace(GREEN, relations=[ANOTHER_ORDER, of_list]).order_matters
 
 
 def test_survivors_are_shown_with_their_line() -> None:
@@ -243,6 +258,7 @@ def test_a_pure_and_green_candidate_may_approve_itself() -> None:
         (PURE, None, replace(GREEN, mutation=None), "no mutants were tried"),
         (PURE, None, replace(GREEN, mutation=Mutation(3, 0)), "no mutants were tried"),
         (PURE, None, replace(GREEN, mutation=Mutation(3, 3, [Survivor(1, "x", "a", "b")])), "1 mutants survive"),
+        (PURE, None, replace(GREEN, relations=[ANOTHER_ORDER]), "depends on the order of the records"),
         (PURE, None, replace(GREEN, ceiling=Ceiling(base_calls=2, calls_per_record=1.0)), "its budget is 1 calls"),
         (PURE, None, replace(GREEN, ceiling=Ceiling(calls_per_record=1.5)), "its budget is 1 calls"),
         (PURE, None, replace(GREEN, ceiling=Ceiling(calls_per_byte=0.1)), "its budget is 1 calls"),

@@ -115,6 +115,18 @@ class Report:
         return sorted(holding - broken)
 
     @property
+    def order_matters(self) -> str:
+        """What comes of another order of the records, where that changes more than the order of a list; else empty.
+
+        Code that takes the first record it finds may have been right about its cases by luck.
+        """
+        same_items = {
+            one.case for one in self.relations if one.relation == "record-order-of-list" and one.verdict == "holds"
+        }
+        broken = [one for one in self.relations if one.relation == "record-order" and one.verdict == "broken"]
+        return next((one.why for one in broken if one.case not in same_items), "")
+
+    @property
     def survivors(self) -> Sequence[Survivor]:
         """Mutants that nothing noticed."""
         return self.mutation.survivors if self.mutation else ()

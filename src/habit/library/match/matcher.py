@@ -167,9 +167,11 @@ class Matcher:
         values = ValuesOf(context if isinstance(context, Facts) else observe(context))
         aligned, passed_over = self._all_aligned(near, tokens, values)
         fit, unfit, found = [], [], []
+        refused = ""
         for habit, matches in zip(near, aligned, strict=True):
             problems = violated(habit.spec, values.facts)
             if problems:
+                refused = refused or f" ({habit.spec.name}: {problems[0].removesuffix('.')})"
                 unfit += [Unfit(one.habit, one.parameters, problems) for one in matches]
             else:
                 fit.append(habit)
@@ -185,7 +187,7 @@ class Matcher:
             first = unfit[0]
             return Open(Abstained(f"{first.habit.spec.name} answers this question, but {first.violations[0]}", first))
         if not fit:
-            return Open(Abstained("No habit with words of this question takes an input of this format."))
+            return Open(Abstained(f"No habit with words of this question takes an input of this format{refused}."))
         shown = shortlist(query, [(habit.spec, self._remembered(habit)) for habit in fit], _MOST_SHOWN)
         said = Abstained[H](
             "The question has no phrasing that a habit was learned for"

@@ -121,12 +121,17 @@ def _verdicts(facts: Facts, files: Sequence[FileDiff]) -> list[Row]:
             Row(("Its tests are green.",), "good") if report.green else Row(("Its tests are NOT green.",), "bad")
         )
         found += [Row((trouble,), "bad") for trouble in report.troubles()]
-        if report.mutation is None:
+        if report.mutation is None or not report.mutation.tried:
             found.append(Row(("No mutants were tried.",), "bad"))
         elif report.survivors:
             found.append(Row((f"{len(report.survivors)} of {report.mutation.tried} mutants survive.",), "bad"))
         else:
-            found.append(Row((f"All {report.mutation.tried} mutants were caught.",), "good"))
+            tried = report.mutation.tried
+            all_of_them = "The only mutant was" if tried == 1 else f"All {tried} mutants were"
+            found.append(Row((f"{all_of_them} caught.",), "good"))
+        if report.order_matters:
+            depends = f"Its answer depends on the order of the records ({report.order_matters}): does the question?"
+            found.append(Row((depends,), "bad"))
     before = facts.current.spec.capabilities if facts.current else ()
     added = [one for one in habit.spec.capabilities if one not in before]
     if added:

@@ -30,6 +30,8 @@ def objections(habit: Habit, current: Habit | None, report: Report | None) -> li
         found.append("no mutants were tried")
     elif report.survivors:
         found.append(f"{len(report.survivors)} mutants survive")
+    if report.order_matters:
+        found.append("its answer depends on the order of the records")
     if report.ceiling is not None and exceeds(report.ceiling, habit.spec.ceiling):
         found.append(
             f"it may make {ceiling_text(report.ceiling)}, and its budget is {ceiling_text(habit.spec.ceiling)}"
