@@ -21,7 +21,7 @@ connection), or nothing."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
 """Seconds without any request after trouble, when the server does not say; doubled while nothing gets through."""
-STEADY = 8
+STEADY = 4
 """Good replies after which trouble counts as new."""
 
 
@@ -31,6 +31,8 @@ class Ticket:
 
     number: int
     sent: float
+    lately: int
+    """How many others had left in the second before and were not refused, as far as was known."""
 
 
 class Flow:
@@ -48,7 +50,7 @@ class Flow:
         self._refused = 0
         """Refused since the last back-off was decided on."""
         self._recent: deque[Ticket] = deque()
-        """Before there is a pace: those sent within the last second."""
+        """Those sent within the last second, without those refused."""
         self._last: Ticket | None = None
         """The request whose refusal was acted on last."""
         self._acted = 0
@@ -86,16 +88,15 @@ class Flow:
 
     def send(self, now: float) -> Ticket:
         """A request leaves."""
-        ticket = Ticket(self._sent, now)
+        while self._recent and self._recent[0].sent <= now - 1:
+            self._recent.popleft()
+        ticket = Ticket(self._sent, now, len(self._recent))
+        self._recent.append(ticket)
         self._sent += 1
         self.in_flight.count += 1
         self.pace.take(now)
         for quota in self._quotas.values():
             quota.take(now)
-        if self.pace.rate is None:
-            self._recent.append(ticket)
-            while self._recent[0].sent < now - 1:
-                self._recent.popleft()
         return ticket
 
     def abandon(self, ticket: Ticket) -> None:
@@ -136,6 +137,8 @@ class Flow:
         news = trouble != "other" and ticket.number >= self._acted
         if trouble == "refused":
             self._refused += 1
+            if ticket in self._recent:
+                self._recent.remove(ticket)
         if news:
             self._back_off(ticket, now, trouble, retry_after)
         self.in_flight.count -= 1
@@ -150,16 +153,15 @@ class Flow:
             pause = min(FIRST_PAUSE * 2.0 ** min(self._pauses, 60), LONGEST_PAUSE)
             self.closed_until = max(self.closed_until, now + pause)
         if trouble == "refused":
-            self.pace.refused(now, accepted=accepted, seconds=seconds, pause=pause)
+            self.pace.refused(now, accepted=accepted, seconds=seconds, lately=ticket.lately, pause=pause)
             self._last, self._refused = ticket, 0
-            self._recent.clear()
         self.in_flight.halve(now, too_many=trouble == "overloaded")
         self._acted = self._sent
 
     def _since_last(self, ticket: Ticket) -> tuple[int, float]:
         """How many requests were taken between the refusal before and that of ``ticket``, in how many seconds."""
         if self._last is None:
-            return sum(one.sent >= ticket.sent - 1 and one.number < ticket.number for one in self._recent), 1.0
+            return ticket.lately, 1.0
         return max(0, ticket.number - self._last.number - self._refused), ticket.sent - self._last.sent
 
     def _note(self, limits: Sequence[RateLimit], ticket: Ticket, now: float) -> None:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Hashable
 
 FIRST = 8
-DOUBLES = 0.14
+DOUBLES = 0.15
 """Seconds in which the limit doubles while requests wait for it and nothing has gone wrong yet."""
 DOUBLES_AGAIN = 0.25
 """The same once it was halved, up to near where that was."""

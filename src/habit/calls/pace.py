@@ -19,11 +19,10 @@ FIRST, FIRSTLY = 0.1, 2.0
 LEAST, MOST = 0.01, 1e6
 BELOW, NEAR, WIDE = 0.97, 0.95, 0.9
 """How far below what was just refused, or was measured, to go on."""
-BURST_SECONDS = 0.02
-"""How much of a second may leave at once, to make up for an event loop that was late."""
-LEAST_BURST = 2.0
-"""Requests that may leave at once for that at the slowest pace: with one, all lateness would be lost."""
-ENOUGH = 8
+LATE_SECONDS = 0.02
+"""What is made up for at most when the event loop was late. It is less than what ``BELOW`` leaves of a second: so a
+pace a little below a limit stays below it in every second."""
+ENOUGH = 4
 """Accepted requests from which a measurement counts."""
 HOLD_SECONDS, HOLD_REQUESTS, HOLD_PAUSES, MOST_HOLD = 10.0, 200, 20, 300.0
 """How long to stay at a pace before a faster one is tried: a trial ends in a refusal, and that in a pause."""
@@ -68,9 +67,14 @@ class Pace:
             self._advance(now)
             self._saved -= 1
 
-    def refused(self, now: float, *, accepted: int, seconds: float, pause: float) -> None:
+    def refused(self, now: float, *, accepted: int, seconds: float, lately: int, pause: float) -> None:
         """A request was refused, ``seconds`` after the one refused before; ``accepted`` others left between and were
-        not. Before the first refusal ``seconds`` is 1. After ``pause`` requests go on."""
+        not. In the second before it left ``lately`` were taken. Before the first refusal ``seconds`` is 1. After
+        ``pause`` requests go on.
+
+        The time between holds the last pause, in which nothing was asked for: where a server saves nothing up, what it
+        takes is seen by the last second alone.
+        """
         measured = accepted / max(seconds, 0.001)
         if self.rate is None:
             self._goal = self.rate = max(measured * BELOW, 1.0)
@@ -88,7 +92,9 @@ class Pace:
                 near = self._hold_until is not None and seconds > HOLD_SECONDS
                 self.rate = before * BELOW if near else min(max(measured * BELOW, before * 0.8), before * BELOW)
                 self._agreed = min(self._agreed * 2, MOST_HOLD) if near else HOLD_SECONDS
-                self._goal = max(before * (NEAR if measured > 0.8 * before else WIDE), self.rate)
+                # Two refusals of one second are about the same pace: it is not lowered twice.
+                refused = self._goal if seconds < 1 else before * (NEAR if measured > 0.8 * before else WIDE)
+                self._goal = max(min(refused, lately * BELOW), self.rate)
                 self._beyond, self._faster = CAREFUL, CAREFULLY
                 self._settled = True
                 self._hold = min(max(self._agreed, HOLD_REQUESTS / self.rate, HOLD_PAUSES * pause), MOST_HOLD)
@@ -98,7 +104,7 @@ class Pace:
     def _advance(self, now: float) -> None:
         assert self.rate is not None
         elapsed, self._at = max(0.0, now - self._at), max(now, self._at)
-        most = max(LEAST_BURST, self.rate * BURST_SECONDS)
+        most = 1 + self.rate * LATE_SECONDS
         wanted = max(0.0, most - self._saved) / self.rate  # from then on nobody was waiting: that teaches nothing
         self._saved = min(self._saved + elapsed * self.rate, most)
         elapsed = min(elapsed, wanted)
@@ -129,15 +135,16 @@ class Quota:
 
         A request uses ``weight`` units, as far as is known.
         """
-        if number < self._newest:
+        if number < self._newest or now - sent > limit.reset:  # by its own word all was there again meanwhile
             return
         if self._newest < 0:
             self._asked = now  # it has just been answered
         self._newest, self._weight = number, max(weight, 1e-9)
         self._refill = max(limit.limit - limit.remaining, 1.0) / max(limit.reset, 0.001)
         self._most, self._at = limit.limit, now
-        self._left = min(limit.remaining + self._refill * max(0.0, now - sent), limit.limit)
-        self._left -= later * self._weight
+        # What was refilled on the way may have been used on the way: ``limit`` bounds only what is left of both.
+        refilled = self._refill * max(0.0, now - sent)
+        self._left = min(limit.remaining + refilled - later * self._weight, limit.limit)
 
     def ready_at(self, now: float) -> float:
         """The moment the next request may leave."""
