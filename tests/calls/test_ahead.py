@@ -100,6 +100,28 @@ async def test_a_wasted_reply_serves_other_runs() -> None:
     assert len(provider.sent) == 3
 
 
+async def test_a_resumed_run_counts_what_had_run_ahead_and_was_used() -> None:
+    provider, store = FakeProvider(), await memory_store("run")
+    kernel = await kernel_for(provider, store)
+    async with kernel.running():
+        for text in ("one", "two"):
+            kernel.ahead.start(ask(text))
+        for text in ("one", "two", "three"):
+            await kernel.call(ask(text))
+    assert (kernel.usage.calls, kernel.usage.speculated_calls) == (3, 2)
+    calls = await store.calls("run")
+    assert [(call.prompt[-1][1], call.ahead) for call in calls] == [("one", True), ("two", True), ("three", False)]
+    resumed = await kernel_for(provider, store, recording=Recording.for_resume(calls))
+    async with resumed.running():
+        for text in ("one", "two", "three"):
+            await resumed.call(ask(text))
+    assert (resumed.usage.calls, resumed.usage.speculated_calls, resumed.usage.wasted_calls) == (3, 2, 0)
+    replayed = await kernel_for(provider, store, recording=Recording.for_replay(calls), replay=True)
+    async with replayed.running():
+        await replayed.call(ask("one"))
+    assert (replayed.usage.calls, replayed.usage.speculated_calls) == (0, 0), "a replay pays for nothing"
+
+
 async def test_a_resumed_run_counts_what_was_wasted_and_takes_it_when_it_asks() -> None:
     provider, store = FakeProvider(), await memory_store("run")
     kernel = await kernel_for(provider, store)

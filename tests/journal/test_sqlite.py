@@ -112,6 +112,7 @@ async def test_an_older_journal_is_brought_up_to_date_with_everything_in_it(jour
         db.execute("ALTER TABLE cells DROP COLUMN folded")
         db.execute("ALTER TABLE calls DROP COLUMN cache_read_tokens")
         db.execute("ALTER TABLE calls DROP COLUMN waited")
+        db.execute("ALTER TABLE calls DROP COLUMN ahead")
         db.execute("UPDATE meta SET value = '1' WHERE name = 'format'")
         db.execute("PRAGMA user_version=1")
         db.commit()

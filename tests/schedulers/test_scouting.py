@@ -280,6 +280,114 @@ class Stopping(Slow):
         return reply
 
 
+async def test_a_look_at_the_input_before_the_first_cell_is_done_by_the_scout_as_well(
+    sandbox: CountingSandbox,
+) -> None:
+    """Else the places of its code would not be those of the session."""
+    settings = Settings(model="scripted", no_journal=True, profile="small")
+    model = Crowd([block(LOOP.format(count=20) + "answer(str(len(found)))")], 9)
+    async with Engine(settings, models=ScriptedModels(model), sandbox=sandbox) as engine:
+        with anyio.fail_after(60):
+            run = await engine.ask("How many of them are cheerful?", "- ann\n- bob\n- cid\n- dan\n")
+    assert (run.answer, run.usage.wasted_calls) == ("20", 0)
+    assert run.usage.speculated_calls >= 7
+
+
+PIPELINE = """
+out = []
+for i in range(24):
+    said = llm_query(f'item {i}: sum up')
+    out.append(llm_query(f'is it so that {said}?'))
+answer(' '.join(out))
+"""
+ASIDE = """
+said, out = 'nothing', []
+for i in range(24):
+    said = llm_query(f'after {said}, step {i}')
+    out.append(llm_query(f'item {i}?'))
+answer(' '.join(out))
+"""
+SELDOM = """
+out = []
+for i in range(40):
+    kind = llm_query(f'kind of item {i}?')
+    if kind == 'long':
+        out.append(rlm_query(f'work on {i}'))
+    out.append(kind)
+answer(' '.join(out))
+"""
+
+
+def _told(prompt: str) -> str:
+    return "long" if re.search("item (3|4)[?]", prompt) else f"reply {sum(map(ord, prompt)) * 31 % 1009}"
+
+
+@pytest.mark.parametrize(("code", "least", "most_wasted"), [(PIPELINE, 9, 8), (ASIDE, 9, 8), (SELDOM, 9, 8)])
+async def test_one_place_that_cannot_be_foreseen_does_not_hold_up_the_others(
+    sandbox: CountingSandbox, code: str, least: int, most_wasted: int
+) -> None:
+    plain = await ask(Rooted(code), sandbox, speculate=0)
+    run = await ask(Rooted(code), sandbox)
+    assert run.answer == plain.answer
+    assert run.usage.speculated_calls - run.usage.wasted_calls >= least
+    assert run.usage.wasted_calls <= most_wasted
+
+
+class Rooted(ScriptedProvider):
+    """Takes a moment for each leaf call; child runs answer with what they were asked to work on."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(leaf=_told)
+        self.code = code
+
+    async def request(self, call: Call) -> Reply:
+        self.script = [block(self.code if call.session == "0" else "answer(context)")]
+        if call.role == "leaf":
+            await anyio.sleep(0.01)
+        return await super().request(call)
+
+
+NESTED = """
+found = []
+for i in range(40):
+    for j in range(10):
+        if llm_query(f'item {i}, part {j}?') == 'yes':
+            found.append(j)
+            break
+answer(str(found))
+"""
+
+
+async def test_breaks_ever_again_waste_the_window_or_a_quarter(sandbox: CountingSandbox) -> None:
+    def model() -> ScriptedProvider:
+        return Slow([block(NESTED)], leaf=lambda prompt: "no" if sum(map(ord, prompt)) * 31 % 97 % 4 else "yes")
+
+    plain = await ask(model(), sandbox, speculate=0)
+    run = await ask(model(), sandbox)
+    assert run.answer == plain.answer
+    assert run.usage.wasted_calls <= max(32, run.usage.speculated_calls / 4)
+
+
+async def test_what_is_certain_runs_ahead_whatever_was_wasted_before(
+    sandbox: CountingSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scouting.History, "is_good", False)
+    certain = "out = [llm_query(f'item {i}?') for i in range(30)]"
+    loop = "for i in range(30):\n    out.append(llm_query(f'thing {i}?'))\nanswer(str(len(out)))"
+    model = Crowd([block(certain), block(loop)], 29, alone=0)
+    run = await ask(model, sandbox)
+    assert (run.answer, run.usage.speculated_calls, run.usage.wasted_calls) == ("60", 29, 0)
+
+
+async def test_a_cell_that_worked_for_long_is_not_done_again(
+    sandbox: CountingSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scouting, "MOST_REPEATED_SECONDS", 0.02)
+    work = "n = 0\nwhile n < 1_500_000:\n    n += 1\n"
+    run = await ask(Slow([block(work + LOOP.format(count=9) + "answer(str(len(found)))")]), sandbox)
+    assert (run.answer, sandbox.opened, run.usage.speculated_calls) == ("9", 1, 0)
+
+
 async def test_a_budget_stops_a_run_where_it_would_have_stopped_without(sandbox: CountingSandbox) -> None:
     for speculate in (0, 32):
         model = Slow([block(LOOP.format(count=50) + "answer('x')")])

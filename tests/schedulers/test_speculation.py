@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from habit.contexts.context import Context
 from habit.sandbox.session import LlmRequest
 from habit.schedulers.certain import certain_lines
-from habit.schedulers.speculation import PATIENCE, Dependence, History, Predicted, Predictions, Stream
+from habit.schedulers.speculation import (
+    MOST_MISSES,
+    MOST_WASTED,
+    PATIENCE,
+    Dependence,
+    History,
+    Predicted,
+    Predictions,
+    Stream,
+)
 
 
 def request(
@@ -131,6 +140,69 @@ def test_a_copy_that_left_calls_behind_halves_the_window_however_much_it_brought
     assert stream.window == before // 2
 
 
+@pytest.mark.parametrize("right", [0, 1, 4, 9])
+@pytest.mark.parametrize("limit", [1, 8, 32])
+def test_a_loop_that_changes_its_way_ever_again_wastes_the_window_or_a_quarter(right: int, limit: int) -> None:
+    stream = Stream(limit)
+    for turn in range(400):
+        found = 0
+        while stream.has_room:  # what the copy finds is right up to a point
+            stream.start(("right" if found < right else "wrong", 1000 * turn + found))
+            found += 1
+        for number in range(right):
+            stream.asked(("right", 1000 * turn + number))
+        stream.copy_is_gone()
+    assert stream.wasted <= max(limit, MOST_WASTED * stream.started)
+
+
+def test_a_call_that_a_copy_left_behind_is_not_lost_when_it_is_asked_for_or_found_again() -> None:
+    stream = Stream(8)
+    for number in range(2):
+        stream.start(("q", number))
+    stream.copy_is_gone()
+    assert stream.risk == (2, 2)
+    assert not stream.asked(("q", 0))
+    stream.start(("q", 1))
+    assert (stream.started, stream.risk) == (2, (2, 1))
+    assert stream.asked(("q", 1))
+    assert (stream.wasted, stream.risk) == (0, (2, 0))
+
+
+def test_a_place_that_a_copy_is_wrong_about_while_it_is_right_elsewhere_is_left_out() -> None:
+    stream = Stream(8)
+    for number in range(MOST_MISSES):
+        stream.start(("a", number), 1)
+        stream.start(("guess", number), 2)
+        assert not stream.is_missed(2)
+        stream.asked(("a", number), 1)
+        stream.asked(("real", number), 2)
+    assert stream.is_missed(2)
+    assert not stream.is_missed(1)
+
+
+def test_a_copy_that_went_another_way_says_nothing_about_single_places() -> None:
+    stream = Stream(8)
+    for number in range(5):
+        stream.start(("guess", number), 1)
+    for number in range(5):
+        stream.asked(("real", number), 1)
+    assert not stream.is_missed(1)
+
+
+def test_a_copy_that_waits_for_what_is_never_asked_has_gone_another_way() -> None:
+    stream = Stream(8)
+    assert not any(stream.unforeseen() for _ in range(9)), "nothing of it is ahead: it may still be right"
+    assert [stream.unforeseen(astray=True) for _ in range(PATIENCE)] == [False] * (PATIENCE - 1) + [True]
+
+
+def test_a_stream_without_a_window_still_takes_what_is_certain() -> None:
+    stream = Stream(0)
+    assert not stream.has_room
+    stream.start(("q", 0), certain=True)
+    stream.asked(("q", 0))
+    assert not stream.has_room
+
+
 def test_a_miss_now_and_then_changes_nothing() -> None:
     stream = Stream(8)
     stream.start(("q", 0))
@@ -198,6 +270,9 @@ NOT_CERTAIN = [
     "out = [int(llm_query(c)) for c in chunks]",
     "out = [json.loads(llm_query(c)) for c in chunks]",
     "any('yes' in llm_query(c) for c in chunks)",
+    "best = max((llm_query(c) for c in chunks), key=int)",
+    "print(len(llm_query(c) for c in chunks))",
+    "thing.join(llm_query(c) for c in chunks)",
     "found = next(c for c in chunks if llm_query(c) == 'yes')",
     "out = [llm_query(llm_query(c)) for c in chunks]",
     "out = [llm_query(c) for c in llm_query('list').split()]",

@@ -118,6 +118,8 @@ class Account:
         role: Role = "root" if record.role == "root" else "leaf"
         cached = record.cache_read_tokens
         self.meter.live(role, record.input_tokens, record.output_tokens, record.usd, cache_read_tokens=cached)
+        if record.ahead and not record.unasked:
+            self.meter.adopted()
         used = Amount(1, record.input_tokens + record.output_tokens, record.usd or 0.0)
         for ledger in {self.ledger, self._run_ledger}:  # two while a part of the run is narrowed
             ledger.charge(used, live=False)

@@ -57,7 +57,6 @@ class CallsAhead:
 
     def __init__(self, account: Account, sender: Sender, records: Records, numbers: Numbering, *, wasted: int) -> None:
         """``wasted`` is how many were written off before this run was interrupted."""
-        self.adopted = 0
         self.wasted = wasted
         """How many were written off."""
         self._account = account
@@ -125,7 +124,7 @@ class CallsAhead:
     def used_after_all(self) -> None:
         """One that was written off before this run was interrupted has been asked for."""
         self.wasted -= 1
-        self.adopted += 1
+        self._account.meter.adopted()
 
     async def adopt(self, call: Call, occurrence: int) -> Ahead | None:
         """Such a call that was started ahead, its reply waited for if need be; None when there is none to be had."""
@@ -141,7 +140,7 @@ class CallsAhead:
                 waiting.appendleft(ahead)  # paid for, and nobody's
                 raise
             if ahead.is_usable:
-                self.adopted += 1
+                self._account.meter.adopted()
                 return ahead
             self._of_no_use.append(ahead)
         return None
@@ -188,7 +187,7 @@ class CallsAhead:
         async with ahead.keeping:
             if ahead in self._waiting[ahead.call.key]:
                 number = self._numbers.in_vain(ahead.call.key)
-                await self._records.keep(ahead.call, number, ahead.sending)
+                await self._records.keep(ahead.call, number, ahead.sending, ahead=True)
                 ahead.kept_as = number
 
     async def _write_off(self, ahead: Ahead) -> None:
@@ -199,4 +198,5 @@ class CallsAhead:
         self.wasted += 1
         if sending.reply is not None and ahead.kept_as is None:
             with suppress(CallFailed):
-                await self._records.keep(ahead.call, self._numbers.in_vain(ahead.call.key, ahead.wanted_as), sending)
+                number = self._numbers.in_vain(ahead.call.key, ahead.wanted_as)
+                await self._records.keep(ahead.call, number, sending, ahead=True)

@@ -92,9 +92,8 @@ class Kernel:
     @property
     def usage(self) -> Usage:
         """What the calls so far have cost; a call ahead counts as wasted once it is written off."""
-        ahead = self.ahead
-        spent = self._account.meter.usage
-        return replace(spent, speculated_calls=ahead.adopted + ahead.wasted, wasted_calls=ahead.wasted)
+        spent, wasted = self._account.meter.usage, self.ahead.wasted
+        return replace(spent, speculated_calls=spent.speculated_calls + wasted, wasted_calls=wasted)
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Held while the run is under way: calls may run ahead, unless it is a replay, and none outlives this."""
@@ -145,7 +144,7 @@ class Kernel:
         with self._account.away():
             ahead = await self.ahead.adopt(call, occurrence)
             if ahead is not None:
-                return await self._records.keep(call, occurrence, ahead.sending, kept_as=ahead.kept_as)
+                return await self._records.keep(call, occurrence, ahead.sending, ahead=True, kept_as=ahead.kept_as)
         reply = await self._records.take_ahead(call, occurrence)
         if reply is not None:
             self.ahead.used_after_all()

@@ -96,14 +96,17 @@ class Records:
             await self._store.add_call(asked, instead_of=record.occurrence)
         return _reply_of(record, cached=False)
 
-    async def keep(self, call: Call, occurrence: int, sending: Sending, *, kept_as: int | None = None) -> Reply:
-        """Write down how the sending of a call went, and give its reply; ``kept_as`` is the number under which it was
-        written down already, which it then has no more. Raises its CallFailed."""
+    async def keep(
+        self, call: Call, occurrence: int, sending: Sending, *, ahead: bool = False, kept_as: int | None = None
+    ) -> Reply:
+        """Write down how the sending of a call went, which may have run ``ahead``, and give its reply; ``kept_as`` is
+        the number under which it was written down already, which it then has no more. Raises its CallFailed."""
         if sending.failure is not None:
             await self.keep_failure(call, occurrence, sending.failure, sending)
             raise sending.failure
         record = self._record(call, occurrence, sending.reply, sending.began)
-        await self._write(replace(record, attempts=sending.attempts, waited=sending.waited), kept_as)
+        record = replace(record, attempts=sending.attempts, waited=sending.waited, ahead=ahead)
+        await self._write(record, kept_as)
         assert sending.reply is not None
         return sending.reply
 

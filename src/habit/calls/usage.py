@@ -78,6 +78,7 @@ class UsageMeter:
         self._failed = 0
         self._usd: float | None = 0.0
         self._peak = 0
+        self._adopted = 0
 
     @property
     def usage(self) -> Usage:
@@ -92,6 +93,7 @@ class UsageMeter:
             cache_read_tokens=root.cache_read_tokens + leaf.cache_read_tokens,
             usd=self._usd,
             peak_prompt_tokens=self._peak,
+            speculated_calls=self._adopted,
         )
 
     def live(
@@ -107,6 +109,10 @@ class UsageMeter:
         )
         self._usd = None if usd is None or self._usd is None else self._usd + usd
         self._peak = max(self._peak, input_tokens)
+
+    def adopted(self) -> None:
+        """A live call was started before the run asked for it; ``live`` is told apart from this."""
+        self._adopted += 1
 
     def cached(self, input_tokens: int) -> None:
         """A call was answered from the journal for nothing."""

@@ -92,6 +92,8 @@ class CallRecord:
     """Of the input tokens, those that the provider took from its prompt cache."""
     waited: float = 0.0
     """Seconds for which it waited for its turn before it was sent."""
+    ahead: bool = False
+    """Whether it was started before the run asked for it, if the run ever did."""
 
     @property
     def asked(self) -> float:

@@ -18,7 +18,7 @@ _RUN = "id, query, started, settings, context, strategy, status, result"
 _CELL = 'session, "index", code, status, stdout, stdout_dropped, error, seconds, started, folded'
 _CALL = (
     "key, occurrence, role, session, cell, model, prompt, reply, input_tokens, output_tokens, usd, seconds, started, "
-    "finish, error, error_reason, attempts, cached_from, cache_read_tokens, waited"
+    "finish, error, error_reason, attempts, cached_from, cache_read_tokens, waited, ahead"
 )
 _AT_ONCE = 500  # values in one IN (…), well below SQLite's limit
 
@@ -96,6 +96,7 @@ def insert_call(db: sqlite3.Connection, call: CallRecord, instead_of: int | None
         None if call.cached_from is None else pack(call.cached_from),
         call.cache_read_tokens,
         call.waited,
+        call.ahead,
     )
     marks = ",".join("?" * len(values))
     db.execute(f"INSERT INTO calls (run, {_CALL}) VALUES ({marks}) ON CONFLICT DO NOTHING", values)
@@ -195,7 +196,7 @@ def _run(row: tuple[Any, ...], is_free: IsFree) -> RunRecord:
 def _call(run_id: str, row: tuple[Any, ...], prompt: tuple[tuple[str, str], ...]) -> CallRecord:
     key, occurrence, role, session, cell, model, _, reply, *numbers = row
     input_tokens, output_tokens, usd, seconds, started, finish, error, error_reason, *rest = numbers
-    attempts, cached_from, cache_read_tokens, waited = rest
+    attempts, cached_from, cache_read_tokens, waited, ahead = rest
     return CallRecord(
         run=run_id,
         key=unpack(key),
@@ -218,6 +219,7 @@ def _call(run_id: str, row: tuple[Any, ...], prompt: tuple[tuple[str, str], ...]
         cached_from=None if cached_from is None else unpack(cached_from),
         cache_read_tokens=cache_read_tokens,
         waited=waited,
+        ahead=bool(ahead),
     )
 
 

@@ -1,8 +1,8 @@
-"""The journal's tables, format 4, and the way there from older formats; docs/journal.md explains every column."""
+"""The journal's tables, format 5, and the way there from older formats; docs/journal.md explains every column."""
 
 from __future__ import annotations
 
-FORMAT = 4
+FORMAT = 5
 """Stored as ``PRAGMA user_version``; a journal with a higher number was written by a newer Habit."""
 APPLICATION_ID = 0x48626974
 """``Habt`` in ASCII (``PRAGMA application_id``): tells a journal from any other SQLite file."""
@@ -71,6 +71,7 @@ TABLES = (
         cached_from,
         cache_read_tokens INTEGER NOT NULL DEFAULT 0,
         waited REAL NOT NULL DEFAULT 0,
+        ahead INTEGER NOT NULL DEFAULT 0,
         UNIQUE (key, occurrence, run)
     )""",
     "CREATE INDEX calls_by_run ON calls (run)",
@@ -82,5 +83,6 @@ UPGRADES: dict[int, tuple[str, ...]] = {
     # A negative ``calls.occurrence`` means something from now on.
     2: ("ALTER TABLE calls ADD COLUMN cache_read_tokens INTEGER NOT NULL DEFAULT 0",),
     3: ("ALTER TABLE calls ADD COLUMN waited REAL NOT NULL DEFAULT 0",),
+    4: ("ALTER TABLE calls ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0",),
 }
 """What takes a journal from each older format to the next one."""

@@ -16,7 +16,7 @@ MAX_CHARS = 8_000
 """Longer cells are not looked at: the event loop waits meanwhile."""
 _HARMLESS = {"strip", "lstrip", "rstrip", "lower", "upper", "casefold", "startswith", "endswith"}
 """Methods of text that no text makes fail."""
-_WHOLE = {"list", "tuple", "set", "sum", "len", "max", "min", "sorted", "join"}
+_WHOLE = {"list", "tuple", "set", "sum", "max", "min", "sorted"}
 """Functions that take a generator to its end."""
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
@@ -52,8 +52,7 @@ def _certain_calls(statement: ast.stmt) -> list[ast.Call]:
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Call) and len(node.args) == 1 and isinstance(node.args[0], ast.GeneratorExp):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in _WHOLE:
+            if _takes_the_whole(node):
                 found += _only_call(node.args[0])
             continue
         if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp)):
@@ -61,6 +60,16 @@ def _certain_calls(statement: ast.stmt) -> list[ast.Call]:
         elif not isinstance(node, (ast.Lambda, ast.GeneratorExp, ast.IfExp, ast.BoolOp, ast.Await)):
             waiting += ast.iter_child_nodes(node)
     return found
+
+
+def _takes_the_whole(call: ast.Call) -> bool:
+    """Whether a function takes the generator it is given to its end; one that is given a ``key`` may fail at it."""
+    match call.func:
+        case ast.Name(name):
+            return name in _WHOLE and not call.keywords
+        case ast.Attribute(value=ast.Constant(str()), attr="join"):
+            return not call.keywords
+    return False
 
 
 def _only_call(made: Comprehension) -> list[ast.Call]:

@@ -22,8 +22,9 @@ from habit.errors import CallFailed, SandboxError, SessionDied
 from habit.sandbox.session import LlmRequest, Session
 from habit.schedulers.leaf import read_reply
 from habit.schedulers.live import LiveSession
-from habit.schedulers.scouting import MOST_REPEATED_SECONDS, MOST_SCOUTS, Plan, Speculation, asks
+from habit.schedulers.scouting import MOST_REPEATED_SECONDS, MOST_SCOUTS, Plan, Speculation
 from habit.schedulers.statements import OpenBlock
+from habit.schedulers.tape import asks
 from habit.tasks import task_group
 
 _ASKS = re.compile(r"\b(?:recursive_llm(?:_map)?|[lr]lm_query(?:_batched)?|classify)\b")

@@ -8,8 +8,7 @@ else. A scout is a session like any other, opened from the same shared context: 
 
 from __future__ import annotations
 
-import hashlib
-import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -22,13 +21,12 @@ from anyio.abc import TaskGroup
 from habit.calls.call import Call
 from habit.calls.kernel import Kernel
 from habit.calls.returns import Returns
-from habit.contexts.parked import Parked
 from habit.errors import CallFailed, SandboxError, SessionDied
 from habit.sandbox.session import CellResult, LlmRequest, Sandbox, Session
 from habit.schedulers.certain import certain_lines
 from habit.schedulers.live import LiveSession
 from habit.schedulers.speculation import Dependence, History, Place, Predicted, Stream
-from habit.schedulers.tape import Tape, TapedCell, TapedReply
+from habit.schedulers.tape import Tape, TapedCell, TapedReply, asks, is_told_whole
 from habit.tasks import task_group
 
 Plan = Callable[[LlmRequest], Awaitable[tuple[Call | None, Returns]]]
@@ -38,9 +36,6 @@ MOST_SCOUTS = 8
 """Scouts alive at once in one sandbox, whatever the number of runs and children: each is a process."""
 MOST_REPEATED_SECONDS = 5.0
 """Seconds of its own work that a session may have done for a scout to do it all again."""
-
-_ENDS = 1 << 19
-"""Bytes at either end of a context by which a scout knows it again."""
 
 _scouts: WeakKeyDictionary[Sandbox, Counter[str]] = WeakKeyDictionary()
 
@@ -81,7 +76,7 @@ class Lookout:
         self, speculation: Speculation, live: LiveSession, cell: TapedCell | None, group: TaskGroup | None
     ) -> None:
         self.plan: Plan | None = None
-        self.stream = Stream(speculation.limit)
+        self.stream = Stream(speculation.limit if speculation.history.is_good else 0)
         self.tape = live.tape
         self.speculation = speculation
         self._live = live
@@ -93,16 +88,25 @@ class Lookout:
         self._planned: dict[Place, tuple[Call | None, Returns]] = {}
         self._certain_lines = certain_lines(cell.code) if cell else frozenset()
         self._news = anyio.Event()
+        self._worked = 0.0
+        """Seconds of the cell's own work, up to when it last began to wait."""
+        self._works_since = time.monotonic()
+        self._waiting = 0
+        """Questions that it waits for."""
 
     @contextmanager
     def asking(self, request: LlmRequest) -> Iterator[Asked]:
         """Held while the session waits for the reply to ``request``."""
+        self._worked, self._waiting = self._own_seconds(), self._waiting + 1
         asked = Asked(self, request, self.tape.ask(asks(request)) if self._group else None)
         try:
             yield asked
         except CallFailed as failure:
             asked.told(failure)
             raise
+        finally:
+            self._waiting -= 1
+            self._works_since = time.monotonic()
 
     @contextmanager
     def judging(self) -> Iterator[None]:
@@ -135,6 +139,10 @@ class Lookout:
         """Whether the session has begun to ask this, and will go on to the end."""
         return request.line in self._begun and request.line in self._certain_lines
 
+    def is_unforeseeable(self, request: LlmRequest) -> bool:
+        """Whether what is asked at this place most likely needs replies that a scout does not have."""
+        return self.dependence.at(request) or self.stream.is_missed(request.site)
+
     def likely(self, request: LlmRequest) -> Predicted | None:
         """What the reply will probably be. Any text will do where nothing looks at it."""
         known = self.tape.predictions.predict(request)
@@ -146,7 +154,7 @@ class Lookout:
         """The session asks; it may be what a scout foresaw."""
         self._begun.add(request.line)
         self.dependence.asked(request)
-        self.stream.asked(place)
+        self.stream.asked(place, request.site)
         self.tell()
 
     def waits(self, request: LlmRequest) -> None:
@@ -154,7 +162,9 @@ class Lookout:
         if self._group is None:
             return
         if self._scout is not None:
-            if not self.stream.unforeseen() and not self._scout.over:
+            astray = self._scout.is_astray
+            is_lost = (astray or not self.is_unforeseeable(request)) and self.stream.unforeseen(astray=astray)
+            if not is_lost and not self._scout.over:
                 return
             self._group.start_soon(self._scout.end)
             self._scout = None
@@ -167,7 +177,7 @@ class Lookout:
         """What ``request`` will be, for a copy; the session need not find that out again when it asks the same."""
         assert self.plan is not None
         planned = await self.plan(request)
-        if _is_told_whole(request):
+        if is_told_whole(request):
             self._planned[place] = planned
         return planned
 
@@ -191,6 +201,10 @@ class Lookout:
             group.start_soon(first, self._news.wait)
             group.start_soon(first, self.speculation.kernel.ahead.changed)
 
+    def _own_seconds(self) -> float:
+        """What the cell took of its own work so far."""
+        return self._worked if self._waiting else self._worked + time.monotonic() - self._works_since
+
     async def copy(self) -> Session:
         """A session that starts as the one that is watched started."""
         return await self._live.copy()
@@ -200,12 +214,11 @@ class Lookout:
         speculation = self.speculation
         return (
             speculation.kernel.ahead.is_open
-            and self.stream.window > 0
+            and (self.stream.has_room or self.is_certain(request))
             and self.tape.repeatable
-            and self.tape.seconds <= MOST_REPEATED_SECONDS
+            and self.tape.seconds + self._own_seconds() <= MOST_REPEATED_SECONDS
             and self.likely(request) is not None
             and not self.dependence.at(request)
-            and speculation.history.is_good
             and speculation.scouts["alive"] < MOST_SCOUTS
             and speculation.kernel.ahead.has_room
         )
@@ -251,6 +264,9 @@ class Scout:
         self._asked: Counter[str] = Counter()
         self._verdicts: Iterator[str | None] = iter(())
         self._is_current = False
+        self._may_pass = True
+        """Whether it has started a call since it last passed a question that can't be foreseen."""
+        self._waits_for: TapedReply | None = None
         self._working = anyio.CancelScope(shield=True)
 
     async def run(self) -> None:
@@ -263,6 +279,11 @@ class Scout:
         finally:
             scouts["alive"] -= 1
             self.over = True
+
+    @property
+    def is_astray(self) -> bool:
+        """Whether it waits for the reply to a question that the session has not asked, and may never ask."""
+        return self._waits_for is not None and not self._waits_for.asked
 
     async def end(self) -> None:
         """End it, and its process, at once."""
@@ -298,15 +319,19 @@ class Scout:
         taped = self._tape.reply(place)
         if taped.settled.is_set():
             return taped.get()
-        if lookout.dependence.at(request):
-            return await _real(taped)
+        likely = lookout.likely(request)
+        if lookout.is_unforeseeable(request):
+            if likely is None or not self._may_pass:  # nothing is found by going on, and it may go on for ever
+                return await self._real(taped)
+            self._may_pass = False
+            return likely.value
         call, _ = await lookout.planned(request, place)
         if call is None:
-            return await _real(taped)
+            return await self._real(taped)
         if not taped.asked:
-            await self._start(call, place, taped, certain=self._is_current and lookout.is_certain(request))
-        likely = lookout.likely(request)
-        return await _real(taped) if likely is None else likely.value
+            await self._start(call, place, taped, request)
+            likely = lookout.likely(request)
+        return await self._real(taped) if likely is None else likely.value
 
     async def recursive_llm_map(self, requests: Sequence[LlmRequest]) -> Sequence[Any]:
         """Replies likewise, one after the other: nothing here takes time but to wait for room."""
@@ -324,38 +349,23 @@ class Scout:
         if verdict is not None:
             raise ValueError(verdict)
 
-    async def _start(self, call: Call, place: Place, taped: TapedReply, *, certain: bool) -> None:
+    async def _real(self, taped: TapedReply) -> Any:
+        """What the session gets, once it has got it."""
+        self._waits_for = taped
+        await taped.settled.wait()
+        self._waits_for = None
+        return taped.get()
+
+    async def _start(self, call: Call, place: Place, taped: TapedReply, request: LlmRequest) -> None:
         """Start a call ahead as soon as there is room for it, unless the session asks for it first."""
+        certain = self._is_current and self._lookout.is_certain(request)
         stream, ahead = self._lookout.stream, self._lookout.speculation.kernel.ahead
         while not ((certain or stream.has_room) and ahead.has_room):
             await self._lookout.news()
             if taped.asked or not ahead.is_open:
                 return
         left_over = ahead.count(call) - stream.count(place[0])  # of an earlier cell that failed midway, say
-        stream.start(place, certain=certain)
+        stream.start(place, request.site, certain=certain)
+        self._may_pass = True
         if ahead.is_open and left_over <= 0:
             ahead.start(call)
-
-
-async def _real(taped: TapedReply) -> Any:
-    await taped.settled.wait()
-    return taped.get()
-
-
-def asks(request: LlmRequest) -> str:
-    """What is asked, as a short text that is the same for the same question; of a long context it looks at the ends."""
-    told = hashlib.sha256(json.dumps([request.query, request.schema, request.child], sort_keys=True).encode())
-    if request.context is not None:
-        payload = request.context.payload
-        told.update(f"{request.context.kind} {len(payload)} ".encode())
-        if isinstance(payload, Parked):  # its digest is known already
-            told.update(request.context.digest.encode())
-        else:
-            told.update(payload if _is_told_whole(request) else payload[:_ENDS] + payload[-_ENDS:])
-    return told.hexdigest()
-
-
-def _is_told_whole(request: LlmRequest) -> bool:
-    """Whether ``asks`` looks at all that is asked, so that no two questions can be taken for one."""
-    context = request.context
-    return context is None or isinstance(context.payload, Parked) or len(context.payload) <= 2 * _ENDS

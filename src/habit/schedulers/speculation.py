@@ -22,7 +22,7 @@ PATIENCE = 3
 WORTH_IT = 4
 """Foreseen questions that a copy must have brought, else the next one gets half the window."""
 MOST_WASTED = 0.25
-"""The part of the calls ahead that may have been for nothing lately; above it, nothing runs ahead any more."""
+"""The part of the calls ahead that may be for nothing; above it, nothing uncertain runs ahead any more."""
 ENOUGH_TO_JUDGE = 8
 """Calls ahead before that part says anything."""
 STREAMS_REMEMBERED = 4
@@ -30,6 +30,8 @@ ENOUGH_SIGNS = 2
 """Questions in a row that hold the reply before them from which on that is no chance."""
 TELLING = 4
 """Characters of a reply from which on one such question is enough: ``yes`` or ``3`` stand in many a prompt."""
+MOST_MISSES = 2
+"""How much oftener a copy may have been wrong about a place than right; then nothing of it runs ahead any more."""
 _LOOKED_AT, _LOOKED_FOR = 16_000, 200
 """Characters of a question that are looked at for that, and of a reply that are looked for."""
 _HEAD = 24
@@ -72,6 +74,14 @@ def _templates(request: LlmRequest) -> tuple[tuple[Any, ...], ...]:
     schema = None if request.schema is None else json.dumps(request.schema, sort_keys=True)
     place = (request.site, schema, request.context is None)
     return (*place, request.query[:_HEAD] if request.context is None else hash(request.query)), place
+
+
+@dataclass(frozen=True)
+class Started:
+    """A call that is ahead: where the code asks it, and whether the cell is certain to."""
+
+    site: int
+    certain: bool
 
 
 class Dependence:
@@ -128,7 +138,8 @@ class Stream:
     """The calls that run ahead of one cell: the window they have, and what became of them.
 
     The window grows by one with each call ahead that the cell really asks for, up to ``limit``. It is halved when the
-    copy went another way or brought too little, and at 0 the stream is over.
+    copy went another way or brought too little, and at 0 the stream is over. Calls that the cell is not certain to ask
+    for never waste more than ``limit`` in all, or a quarter of them where there are many.
     """
 
     def __init__(self, limit: int) -> None:
@@ -136,10 +147,23 @@ class Stream:
         self.window = -(-limit // FIRST_PART)
         self.started = 0
         self.adopted = 0
-        self._ahead: dict[Place, bool] = {}
+        self._ahead: dict[Place, Started] = {}
         self._asking: Counter[str] = Counter()
+        self._at: Counter[int] = Counter()
+        """How many calls of each place of the code are ahead."""
+        self._score: Counter[int] = Counter()
+        """How much oftener each place was foreseen than not, within bounds."""
         self._certain = 0
+        """Those ahead that are certain."""
+        self._risked = 0
+        """All that were not certain when they were started."""
+        self._left_behind: dict[Place, Started] = {}
+        """Those that copies which are gone have left; the cell may come to them all the same."""
+        self._lost = 0
+        """Those of them that were not certain."""
         self._unforeseen = 0
+        self._is_followed = False
+        """Whether the last question was foreseen."""
         self._adopted_by_copy = 0
 
     @property
@@ -148,36 +172,59 @@ class Stream:
         return self.started - self.adopted
 
     @property
+    def risk(self) -> tuple[int, int]:
+        """Calls ahead that were not certain, and how many of them the cell did not ask for, so far."""
+        return self._risked, self._lost + len(self._ahead) - self._certain
+
+    @property
     def has_room(self) -> bool:
         """Whether one more call may be started ahead that the cell may not come to."""
-        return len(self._ahead) - self._certain < self.window
+        may_be_lost = max(self.limit, MOST_WASTED * self._risked) - self._lost
+        return len(self._ahead) - self._certain < min(self.window, may_be_lost)
 
     def count(self, what: str) -> int:
         """How many calls that ask ``what`` are ahead."""
         return self._asking[what]
 
-    def start(self, place: Place, *, certain: bool = False) -> None:
-        """A call was started ahead; one that is ``certain`` to be asked takes no room in the window."""
-        self._ahead[place] = certain
-        self._asking[place[0]] += 1
-        self._certain += certain
-        self.started += 1
+    def is_missed(self, site: int) -> bool:
+        """Whether copies were so often wrong about what is asked at this place that nothing of it should be ahead."""
+        return self._score[site] <= -MOST_MISSES
 
-    def asked(self, place: Place) -> bool:
+    def start(self, place: Place, site: int = 0, *, certain: bool = False) -> None:
+        """A call is ahead; one that is ``certain`` to be asked takes no room in the window."""
+        if not self._take_up(place):
+            self._risked += not certain
+            self.started += 1
+        self._ahead[place] = Started(site, certain)
+        self._asking[place[0]] += 1
+        self._at[site] += 1
+        self._certain += certain
+
+    def asked(self, place: Place, site: int = 0) -> bool:
         """The cell asks; whether it was foreseen."""
-        if place not in self._ahead:
+        found = self._ahead.pop(place, None)
+        if found is None:
+            if self._at[site] and self._is_followed:  # the copy is right so far, and asked something else here
+                self._score[site] = max(self._score[site] - 1, -MOST_MISSES)
+            self._is_followed = False
+            self.adopted += self._take_up(place)
             return False
-        self._certain -= self._ahead.pop(place)
+        self._is_followed = True
+        self._certain -= found.certain
         self._asking[place[0]] -= 1
+        self._at[found.site] -= 1
+        self._score[site] = min(self._score[site] + 1, 2 * MOST_MISSES)
         self.adopted += 1
         self._adopted_by_copy += 1
         self._unforeseen = 0
         self.window = min(self.limit, self.window + 1) if self.window else 0
         return True
 
-    def unforeseen(self) -> bool:
-        """The cell waits for a model with a question that was not foreseen; whether the copy has gone another way."""
-        if self._ahead:
+    def unforeseen(self, *, astray: bool = False) -> bool:
+        """The cell waits for a model with a question that was not foreseen; whether the copy has gone another way.
+
+        ``astray``: it waits for a reply that the cell has not asked for."""
+        if self._ahead or astray:
             self._unforeseen += 1
         return self._unforeseen >= PATIENCE
 
@@ -185,9 +232,20 @@ class Stream:
         """The copy that ran ahead has ended, or is to be replaced by one that knows more."""
         if self._ahead or self._adopted_by_copy < WORTH_IT:
             self.window //= 2
+        self._lost += len(self._ahead) - self._certain
+        self._left_behind.update(self._ahead)
         self._ahead.clear()
         self._asking.clear()
+        self._at.clear()
+        self._is_followed = False
         self._certain = self._unforeseen = self._adopted_by_copy = 0
+
+    def _take_up(self, place: Place) -> bool:
+        """Whether a copy that is gone had left this call behind; it is not lost then."""
+        left = self._left_behind.pop(place, None)
+        if left is not None:
+            self._lost -= not left.certain
+        return left is not None
 
 
 class History:
@@ -197,13 +255,14 @@ class History:
         self._ended: deque[tuple[int, int]] = deque(maxlen=STREAMS_REMEMBERED)
 
     def ended(self, stream: Stream) -> None:
-        """Take note of a stream that is over."""
-        if stream.started:
-            self._ended.append((stream.started, stream.wasted))
+        """Take note of a stream that is over; of what was certain in it there is nothing to learn."""
+        risked, wasted = stream.risk
+        if risked:
+            self._ended.append((risked, wasted))
 
     @property
     def is_good(self) -> bool:
-        """Whether so little was wasted lately that another stream may begin."""
+        """Whether so little was wasted lately that calls which are not certain may run ahead again."""
         started = sum(started for started, _ in self._ended)
         wasted = sum(wasted for _, wasted in self._ended)
         return started < ENOUGH_TO_JUDGE or wasted <= MOST_WASTED * started

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 
+from habit.contexts.parked import Parked
 from habit.errors import CallFailed
+from habit.sandbox.session import LlmRequest
 from habit.schedulers.speculation import Place, Predictions
+
+_ENDS = 1 << 19
+"""Bytes at either end of a context by which a copy knows it again."""
 
 
 @dataclass
@@ -75,6 +84,16 @@ class Tape:
         self.cells.append(cell)
         return cell
 
+    @contextmanager
+    def recording(self, code: str) -> Iterator[TapedCell]:
+        """Held while the session runs a cell, from which on it can't be repeated unless the cell ends by itself."""
+        cell = self.begin(code)
+        try:
+            yield cell
+        finally:
+            if not cell.status:
+                self.end(cell, "stopped", 0.0)
+
     def end(self, cell: TapedCell, status: str, seconds: float) -> None:
         """The cell has ended by itself; ``timeout`` and ``died`` did not."""
         cell.status = status
@@ -92,3 +111,22 @@ class Tape:
     def reply(self, place: Place) -> TapedReply:
         """What the question is answered, now or later."""
         return self._replies.setdefault(place, TapedReply())
+
+
+def asks(request: LlmRequest) -> str:
+    """What is asked, as a short text that is the same for the same question; of a long context it looks at the ends."""
+    told = hashlib.sha256(json.dumps([request.query, request.schema, request.child], sort_keys=True).encode())
+    if request.context is not None:
+        payload = request.context.payload
+        told.update(f"{request.context.kind} {len(payload)} ".encode())
+        if isinstance(payload, Parked):  # its digest is known already
+            told.update(request.context.digest.encode())
+        else:
+            told.update(payload if is_told_whole(request) else payload[:_ENDS] + payload[-_ENDS:])
+    return told.hexdigest()
+
+
+def is_told_whole(request: LlmRequest) -> bool:
+    """Whether ``asks`` looks at all that is asked, so that no two questions can be taken for one."""
+    context = request.context
+    return context is None or isinstance(context.payload, Parked) or len(context.payload) <= 2 * _ENDS

@@ -124,8 +124,10 @@ class Workbench:
     async def _aside(self, code: str) -> CellResult | None:
         """How code of ours ends, of which neither the journal nor the root hears; None when the session was lost."""
         host = CellHost(self, self.cells + 1, Lookout(self.owner.speculation, self.live, None, None))
-        with suppress(SessionDied):
-            return await self.live.session.run_cell(code, host)
+        with self.live.tape.recording(code) as taped, suppress(SessionDied):
+            result = await self.live.session.run_cell(code, host)
+            self.live.tape.end(taped, result.status, result.seconds)
+            return result
         return None
 
     async def _ended(self, code: str, result: CellResult, started: float) -> CellResult:
