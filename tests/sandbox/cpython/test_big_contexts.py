@@ -169,7 +169,7 @@ def test_only_a_session_that_was_told_so_may_pass_it_on() -> None:
     context = Context.of("all of it")
     frame: dict[str, Any] = {"t": "call", "cell": 1, "id": 1, "query": 1, "context": WHOLE}
     several = {**frame, "t": "map", "contexts": [WHOLE, None]}
-    parsed: Callable[..., Any] = lambda header, whole: parse(header, b"q", cell=1, output_chars=100, whole=whole)  # noqa: E731
+    parsed: Callable[..., Any] = lambda header, whole: parse(header, memoryview(b"q"), cell=1, output_chars=100, whole=whole)  # noqa: E731
     for header in (frame, several):
         ask = parsed(header, context)
         assert isinstance(ask, Ask)

@@ -30,7 +30,8 @@ from habit.tasks import task_group
 
 SHARED_FROM = 1 << 20
 """Bytes of payload from which a context gets a zygote of its own; smaller ones are decoded by every session anew,
-which is quicker than another fork."""
+which is quicker than another fork. So is a text that a cell passed on, until it is much larger: a zygote takes more
+memory than it would save, as most of these have one session only."""
 OPENINGS = 16
 """Sessions being opened at once: the zygote forks one after the other anyway, and sockets in flight are limited."""
 _SOCKET_BUFFER = 1 << 20
@@ -237,10 +238,12 @@ class CPythonContext:
         self._sandbox = sandbox
         self._kind = context.kind
         self._payload: Payload | None = context.payload
-        self.whole = context if context.kind == "text" and isinstance(context.payload, Parked) else None
+        parked = context.payload if isinstance(context.payload, Parked) else None
+        is_slice = parked is not None and context.kind == "text" and not parked.is_beyond_prompts
+        self._big = not is_slice and (parked is not None or len(context.payload) >= SHARED_FROM)
+        self.whole = context if self._big and parked is not None and context.kind == "text" else None
         """What a session that asks about all of its input means. A text only: other values can be changed."""
         self._in_flight = frames.IN_FLIGHT + 3 * len(context.payload)
-        self._big = len(context.payload) >= SHARED_FROM or isinstance(context.payload, Parked)
         self._memfd = -1
         self._control: socket.socket | None = None
         self._zygote: ForkedProcess | None = None
@@ -249,10 +252,13 @@ class CPythonContext:
         self._closed = False
 
     async def take(self) -> None:
-        """Copy the payload to where a zygote can read it, unless it is there."""
+        """Have the payload where a zygote can read it, unless it is to be freed there."""
         if isinstance(self._payload, bytes):
             self._memfd = await anyio.to_thread.run_sync(_sealed, self._payload)
             self._payload = None
+        elif self._payload is not None and not self._big:
+            self._memfd, self._payload = self._payload.hand_over(), None
+            fcntl.fcntl(self._memfd, fcntl.F_ADD_SEALS, _SEALS)
 
     async def prepare(self) -> None:
         """Have a zygote of its own decode a big context."""
