@@ -28,29 +28,23 @@ _SITE_FRAMES = 8
 class Api:
     """Builds the reserved names of a session. ``deferred`` holds the calls of a cell that it awaits later, or never."""
 
-    def __init__(
-        self,
-        link: Link,
-        interrupts: Interrupts,
-        threads: CellOfThread,
-        awaited: AwaitedCalls,
-        context: Any,
-        query: str,
-        *,
-        by_name: bool = False,
-    ) -> None:
+    def __init__(self, link: Link, interrupts: Interrupts, threads: CellOfThread) -> None:
         self.deferred: list[Pending] = []
+        self.awaited = AwaitedCalls()
         self._link = link
         self._interrupts = interrupts
         self._threads = threads
-        self.awaited = awaited
-        self._context = context
-        self._query = query
+        self._helpers = Helpers(None, self._map_in_words)
+        self._by_name = False
+
+    def begin(self, context: Any, *, by_name: bool) -> None:
+        """What the session is about."""
+        self._helpers.context = context
         self._by_name = by_name
 
     def names(self, show_vars: Callable[[], None]) -> dict[str, Any]:
-        """The reserved names and their values."""
-        helpers = Helpers(self._context, self._map_in_words)
+        """The reserved names and their values; those of ``context`` and ``query`` come with the session."""
+        helpers = self._helpers
 
         def recursive_llm(query: str, context: Any = None, *, returns: Any = str) -> Any:
             """Ask a language model that sees only this query and this context; the reply as ``returns`` says."""
@@ -72,8 +66,8 @@ class Api:
         # For code that is handed recursive_llm and nothing else, as a habit's scheduler is.
         recursive_llm.map = recursive_llm_map  # type: ignore[attr-defined]
         return {
-            "context": self._context,
-            "query": self._query,
+            "context": None,
+            "query": "",
             "recursive_llm": recursive_llm,
             "recursive_llm_map": recursive_llm_map,
             "show_vars": show_vars,
@@ -134,7 +128,7 @@ class Api:
 
     def _payload(self, value: Any) -> tuple[str, bytes]:
         """(kind, payload) of a context; nothing is sent for the session's own, where the host said so."""
-        return (frames.WHOLE, b"") if self._by_name and value is self._context else context_payload(value)
+        return (frames.WHOLE, b"") if self._by_name and value is self._helpers.context else context_payload(value)
 
     def _map_in_words(self, query: str, contexts: list[str], choices: list[str]) -> list[Any]:
         replies: list[Any] = self.ask_about_each(query, contexts, choices, "raise", None)()
