@@ -21,6 +21,7 @@ from habit.contexts.parked import Parked, Payload
 from habit.errors import SandboxError
 from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.process import ForkedProcess
+from habit.sandbox.cpython.reader import Reader
 from habit.sandbox.cpython.session import CPythonSession
 from habit.sandbox.cpython.spare import Spare
 from habit.sandbox.cpython.support import require
@@ -60,6 +61,7 @@ class CPythonSandbox:
         self._sessions: set[CPythonSession] = set()
         self._dying: set[ForkedProcess] = set()
         self._spare = Spare()
+        self._reader = Reader(self._start_reader, _send_request, self.bury)
         self._closed = False
 
     async def warm_up(self) -> None:
@@ -182,6 +184,14 @@ class CPythonSandbox:
         ours.close()
         return None
 
+    async def describe(self, kind: str, memfd: int) -> str:
+        """What is to be told of the context in ``memfd``. Raises SandboxError."""
+        return await self._reader.describe(kind, memfd)
+
+    async def _start_reader(self) -> tuple[socket.socket, ForkedProcess]:
+        async with self.fork(None, {"t": "reader"}) as (channel, _, process):
+            return channel, process
+
     def order_spare(self) -> None:
         """Have a worker ready for the next session."""
         self._spare.order(self._control, _SOCKET_BUFFER)
@@ -221,6 +231,7 @@ class CPythonSandbox:
     async def _stop_zygote(self) -> None:
         """Kill the zygote, and with it every process it forked."""
         self._spare.drop()
+        self._reader.drop()
         control, self._control = self._control, None
         if control is not None:
             control.close()
@@ -296,21 +307,27 @@ class CPythonContext:
             await self._sandbox.warm_up()
         request = {"t": "session", "kind": self._kind}
         descriptors = [self._memfd] if self._control is None else []
-        async with self._sandbox.fork(self._control, request, *descriptors) as (connection, hello, process):
+        async with self._sandbox.fork(self._control, request, *descriptors) as (connection, _, process):
             session = CPythonSession(
                 Wire(connection),
                 process,
                 spec.limits,
-                description=hello.get("description", self._description),
                 in_flight=self._in_flight,
                 whole=self.whole,
                 on_close=lambda: self._left(session),
             )
-            await session.start(spec)
+            async with task_group() as group:
+                group.start_soon(self._describe)
+                await session.start(spec)
+            session.description = self._description
         self._sandbox._sessions.add(session)
         if self._control is None:
             self._sandbox.order_spare()
         return session
+
+    async def _describe(self) -> None:
+        if not self._description:
+            self._description = await self._sandbox.describe(self._kind, self._memfd)
 
     async def _left(self, session: CPythonSession) -> None:
         self._sandbox._sessions.discard(session)

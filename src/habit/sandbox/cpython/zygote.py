@@ -6,6 +6,8 @@ with it (PR_SET_PDEATHSIG) every process it forked.
 
   ``session``  kind; descriptors: the worker's socket and, unless this zygote holds a context, that as a memfd
   ``spare``    descriptor: the socket of a worker to be, over which it gets its ``session`` request later
+  ``reader``   descriptor: the socket of a process that describes contexts, so that no session has to: number, kind and
+               a memfd come, number and description go
   ``share``    kind; descriptors: the new zygote's control socket, the context as a memfd. With ``characters`` and
                ``highest`` (see ``contexts.parked``) that is freed while it is decoded
 """
@@ -100,9 +102,12 @@ class Zygote:
                     os.close(descriptor)
 
     def _handle(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        child = {"session": self._become_worker, "spare": self._become_spare, "share": self._become_zygote}[
-            request["t"]
-        ]
+        child = {
+            "session": self._become_worker,
+            "spare": self._become_spare,
+            "share": self._become_zygote,
+            "reader": self._become_reader,
+        }[request["t"]]
         parent = os.getpid()
         try:
             if fork() == 0:
@@ -111,11 +116,9 @@ class Zygote:
             _say(descriptors[0], {"t": "failed", "error": f"no new process can be started ({error.strerror})"})
 
     def _become_worker(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        hello: dict[str, Any] = {"t": "hello", "pid": os.getpid()}
         if not self.has_context:
             self._take_context(request, descriptors[1])
-            hello["description"] = describe(self.context)
-        _hello(descriptors[0], hello)
+        _hello(descriptors[0], {"t": "hello", "pid": os.getpid()})
         close_all_but(descriptors[0])
         self.stage.run_worker(socket.socket(fileno=descriptors[0]), self.context)
 
@@ -126,6 +129,24 @@ class Zygote:
             data, received, _, _ = socket.recv_fds(channel, MAX_REQUEST, 4)
         if data:  # else it is not needed
             self._become_worker(json.loads(str(data, "utf-8", "surrogatepass")), [descriptors[0], *received])
+
+    def _become_reader(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        """Describe contexts, one after the other. What that leaves in memory is there once, and not in each session."""
+        _hello(descriptors[0], {"t": "hello", "pid": os.getpid()})
+        close_all_but(descriptors[0])
+        channel = socket.socket(fileno=descriptors[0])
+        gc.enable()
+        while True:
+            data, received, _, _ = socket.recv_fds(channel, MAX_REQUEST, 1)
+            if not data:
+                return  # it is not needed any more
+            wanted = json.loads(data)
+            try:
+                self._take_context(wanted, received[0])
+                channel.send(encode_frame({"t": "described", "n": wanted["n"], "description": describe(self.context)}))
+            finally:
+                self.context = None
+                os.close(received[0])
 
     def _become_zygote(self, request: dict[str, Any], descriptors: list[int]) -> None:
         self.control.close()

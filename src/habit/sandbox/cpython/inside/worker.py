@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from habit.contexts.context import decode
-from habit.contexts.describe import describe
 from habit.errors import SandboxError
 from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.inside.cells import Cells
@@ -70,7 +69,6 @@ class Stage:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             context = decode("text", b"some words\nand a few more words\n")
-            describe(context)
             spec: dict[str, Any] = {"t": "spec", "seed": 0, "clock": 0.0, "in_flight": 1 << 20}
             ours.sendall(frames.encode_frame(spec, 1) + b"?")
             spec, query = link.connect(theirs)
