@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -32,22 +33,27 @@ class Reader:
     async def describe(self, kind: str, memfd: int) -> str:
         """What ``contexts.describe`` says of the context in ``memfd``. Raises SandboxError."""
         async with self._turn:
-            if self._running is None:
-                self._running = await self._start()
-            channel, _ = self._running
-            self._asked += 1
+            if self._running is not None:
+                with suppress(PeerGone, OSError):
+                    return await self._ask(self._running[0], kind, memfd)
+                self.drop()  # it has ended meanwhile, and another can be forked
+            self._running = await self._start()
             try:
-                await self._send(channel, {"n": self._asked, "kind": kind}, [memfd])
-                while True:
-                    reply, _ = await receive_hello(channel, stream=False)
-                    if reply["n"] == self._asked:  # else it is for one who did not wait for it
-                        return str(reply["description"])
+                return await self._ask(self._running[0], kind, memfd)
             except (PeerGone, OSError) as error:
                 self.drop()
                 raise SandboxError(
                     "The process that describes inputs is gone (a crash, or the machine ran out of memory): free some "
                     "memory, and try again."
                 ) from error
+
+    async def _ask(self, channel: socket.socket, kind: str, memfd: int) -> str:
+        self._asked += 1
+        await self._send(channel, {"n": self._asked, "kind": kind}, [memfd])
+        while True:
+            reply, _ = await receive_hello(channel, stream=False)
+            if reply["n"] == self._asked:  # else it is for one who did not wait for it
+                return str(reply["description"])
 
     def drop(self) -> None:
         """Let it end."""
