@@ -158,8 +158,10 @@ def park(payload: Payload) -> Payload:
 
 
 def park_slice(payload: memoryview) -> Payload:
-    """A copy of ``payload``, parked from SLICE_FROM on where there are descriptors to spare. Raises UnicodeDecodeError, or
-    OSError when there is no memory for it."""
+    """A copy of ``payload``, parked from SLICE_FROM on where there are descriptors to spare.
+
+    Raises UnicodeDecodeError, or OSError when there is no memory for it.
+    """
     if len(payload) < SLICE_FROM or not CAN_PARK or not _has_descriptors_to_spare():
         return bytes(payload)
     return Parked("surrogatepass").filled(payload)

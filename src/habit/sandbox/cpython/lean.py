@@ -1,4 +1,4 @@
-"""What keeps a forked process small: a fork that runs nothing of Python's, and no huge pages but for a large context."""
+"""Keeps forked processes small: a fork that runs none of Python's hooks, huge pages for large contexts only."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 
 
 def fork() -> int:
-    """As os.fork, for a process of one thread, whose locks nobody else holds.
+    """As os.fork, for a process of one thread: nobody else can hold a lock of it, so that none has to be renewed.
 
-    os.fork has Python and each module that asked for it renew locks in the child: some 700 kB of pages written to.
+    os.fork has Python, and each module that asked for it, do so in parent and child: some 700 kB of pages written to.
     """
     pid = int(_libc.fork())
     if pid < 0:

@@ -46,7 +46,7 @@ class Wire:
         self._received = 0
 
     async def receive(self, max_blob: int) -> tuple[dict[str, Any], memoryview]:
-        """The next frame; its blob is not copied. Waits for its first byte as long as it takes; raises PeerGone or PeerBroken."""
+        """The next frame. Waits for its first byte as long as it takes; raises PeerGone or PeerBroken."""
         self._received += 1
         if self._received % _BREATH_FRAMES == 0:
             await anyio.lowlevel.checkpoint()

@@ -163,7 +163,9 @@ class Zygote:
     def _take_context(self, request: dict[str, Any], descriptor: int) -> None:
         kind, size = request["kind"], os.fstat(descriptor).st_size
         if "characters" in request:
+            huge_pages(True)  # in half the time
             self.context = decode_and_free(kind, descriptor, request["characters"], request["highest"])
+            huge_pages(False)
         elif size == 0:
             self.context = decode(kind, b"")
         else:

@@ -137,7 +137,7 @@ class Api:
     def _ask(
         self, kind: str, header: dict[str, Any], blobs: list[bytes], finish: Finish, caller: FrameType | None
     ) -> Reply:
-        """Send a request; what is given holds nothing of it, so that it takes no memory while its reply is waited for."""
+        """Send a request. What waits for its reply holds nothing of it."""
         if caller is not None:
             header["site"] = site_of(caller)
             if caller.f_code.co_filename == f"{CELL_PREFIX}{self._threads.running}>":
