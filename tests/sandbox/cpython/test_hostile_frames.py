@@ -57,7 +57,7 @@ async def fake_session() -> AsyncIterator[tuple[CPythonSession, socket.socket]]:
 
     process: Any = FakeProcess(theirs)
     wire = Wire(ours, stall_seconds=0.05)
-    session = CPythonSession(wire, process, LIMITS, in_flight=1 << 20, on_close=closed)
+    session = CPythonSession(wire, process, LIMITS, description="", in_flight=1 << 20, on_close=closed)
     try:
         yield session, theirs
     finally:

@@ -117,7 +117,7 @@ async def play(conversation: Talk) -> CellResult:
     limits = SessionLimits(cell_seconds=0.3 if conversation.ending == "silence" else 5.0, output_chars=2000)
     wire = Wire(ours, stall_seconds=STALL_SECONDS)
     worker: Any = SocketWorker(theirs)
-    session = CPythonSession(wire, worker, limits, in_flight=1 << 16, on_close=on_close)
+    session = CPythonSession(wire, worker, limits, description="", in_flight=1 << 16, on_close=on_close)
     try:
         with anyio.fail_after(30):
             async with anyio.create_task_group() as group:

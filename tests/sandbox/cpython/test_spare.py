@@ -45,7 +45,7 @@ async def test_sessions_one_after_the_other_wait_for_no_fork():
             session = await open_on(sandbox, f"text {number}")
             assert session.description
             await session.aclose()
-        assert sandbox.waited_for == ["reader"]  # once, and while the first session locks itself down
+        assert sandbox.waited_for == []
     finally:
         await sandbox.aclose()
 
@@ -56,7 +56,7 @@ async def test_a_big_context_has_a_zygote_of_its_own_and_leaves_the_spare_alone(
         await (await open_on(sandbox, "x" * SHARED_FROM)).aclose()
         assert sandbox.waited_for == ["share", "session"]
         await (await open_on(sandbox, "small")).aclose()
-        assert sandbox.waited_for == ["share", "session", "reader"]
+        assert sandbox.waited_for == ["share", "session"]
     finally:
         await sandbox.aclose()
 

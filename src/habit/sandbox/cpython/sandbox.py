@@ -16,12 +16,12 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from habit.contexts.context import Context
-from habit.contexts.parked import Parked, Payload
+from habit.contexts.context import Context, decode
+from habit.contexts.describe import describe
+from habit.contexts.parked import Parked, Payload, viewed
 from habit.errors import SandboxError
 from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.process import ForkedProcess
-from habit.sandbox.cpython.reader import Reader
 from habit.sandbox.cpython.session import CPythonSession
 from habit.sandbox.cpython.spare import Spare
 from habit.sandbox.cpython.support import require
@@ -61,7 +61,6 @@ class CPythonSandbox:
         self._sessions: set[CPythonSession] = set()
         self._dying: set[ForkedProcess] = set()
         self._spare = Spare()
-        self._reader = Reader(self._start_reader, _send_request, self.bury)
         self._closed = False
 
     async def warm_up(self) -> None:
@@ -184,14 +183,6 @@ class CPythonSandbox:
         ours.close()
         return None
 
-    async def describe(self, kind: str, memfd: int) -> str:
-        """What is to be told of the context in ``memfd``. Raises SandboxError."""
-        return await self._reader.describe(kind, memfd)
-
-    async def _start_reader(self) -> tuple[socket.socket, ForkedProcess]:
-        async with self.fork(None, {"t": "reader"}) as (channel, _, process):
-            return channel, process
-
     def order_spare(self) -> None:
         """Have a worker ready for the next session."""
         self._spare.order(self._control, _SOCKET_BUFFER)
@@ -231,7 +222,6 @@ class CPythonSandbox:
     async def _stop_zygote(self) -> None:
         """Kill the zygote, and with it every process it forked."""
         self._spare.drop()
-        self._reader.drop()
         control, self._control = self._control, None
         if control is not None:
             control.close()
@@ -263,12 +253,21 @@ class CPythonContext:
         self._closed = False
 
     async def take(self) -> None:
-        """Have the payload where a zygote can read it, unless it is to be freed there."""
-        if isinstance(self._payload, bytes):
-            self._memfd = await anyio.to_thread.run_sync(_sealed, self._payload)
-            self._payload = None
-        elif self._payload is not None and not self._big:
-            self._memfd, self._payload = self._payload.hand_over(), None
+        """Have the payload where a zygote can read it, unless it is to be freed there; describe what no zygote will."""
+        if not self._big or isinstance(self._payload, bytes):
+            await anyio.to_thread.run_sync(self._take)
+
+    def _take(self) -> None:
+        payload, self._payload = self._payload, None
+        assert payload is not None
+        if not self._big:
+            # Here and not in each session, where the pages that this writes to would be its own as long as it lives.
+            with viewed(payload) as view:
+                self._description = describe(decode(self._kind, view))
+        if isinstance(payload, bytes):
+            self._memfd = _sealed(payload)
+        else:
+            self._memfd = payload.hand_over()
             fcntl.fcntl(self._memfd, fcntl.F_ADD_SEALS, _SEALS)
 
     async def prepare(self) -> None:
@@ -312,22 +311,16 @@ class CPythonContext:
                 Wire(connection),
                 process,
                 spec.limits,
+                description=self._description,
                 in_flight=self._in_flight,
                 whole=self.whole,
                 on_close=lambda: self._left(session),
             )
-            async with task_group() as group:
-                group.start_soon(self._describe)
-                await session.start(spec)
-            session.description = self._description
+            await session.start(spec)
         self._sandbox._sessions.add(session)
         if self._control is None:
             self._sandbox.order_spare()
         return session
-
-    async def _describe(self) -> None:
-        if not self._description:
-            self._description = await self._sandbox.describe(self._kind, self._memfd)
 
     async def _left(self, session: CPythonSession) -> None:
         self._sandbox._sessions.discard(session)

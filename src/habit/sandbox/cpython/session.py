@@ -27,11 +27,12 @@ class CPythonSession:
         process: ForkedProcess,
         limits: SessionLimits,
         *,
+        description: str,
         in_flight: int,
         whole: Context | None = None,
         on_close: Callable[[], Awaitable[None]],
     ) -> None:
-        self.description = ""
+        self.description = description
         self._wire = wire
         self._process = process
         self._limits = limits

@@ -6,8 +6,6 @@ with it (PR_SET_PDEATHSIG) every process it forked.
 
   ``session``  kind; descriptors: the worker's socket and, unless this zygote holds a context, that as a memfd
   ``spare``    descriptor: the socket of a worker to be, over which it gets its ``session`` request later
-  ``reader``   descriptor: the socket of a process that describes contexts, so that no session has to: number, kind and
-               a memfd come, number and description go
   ``share``    kind; descriptors: the new zygote's control socket, the context as a memfd. With ``characters`` and
                ``highest`` (see ``contexts.parked``) that is freed while it is decoded
 """
@@ -106,7 +104,6 @@ class Zygote:
             "session": self._become_worker,
             "spare": self._become_spare,
             "share": self._become_zygote,
-            "reader": self._become_reader,
         }[request["t"]]
         parent = os.getpid()
         try:
@@ -129,24 +126,6 @@ class Zygote:
             data, received, _, _ = socket.recv_fds(channel, MAX_REQUEST, 4)
         if data:  # else it is not needed
             self._become_worker(json.loads(str(data, "utf-8", "surrogatepass")), [descriptors[0], *received])
-
-    def _become_reader(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        """Describe contexts, one after the other. What that leaves in memory is there once, and not in each session."""
-        _hello(descriptors[0], {"t": "hello", "pid": os.getpid()})
-        close_all_but(descriptors[0])
-        channel = socket.socket(fileno=descriptors[0])
-        gc.enable()
-        while True:
-            data, received, _, _ = socket.recv_fds(channel, MAX_REQUEST, 1)
-            if not data:
-                return  # it is not needed any more
-            wanted = json.loads(data)
-            try:
-                self._take_context(wanted, received[0])
-                channel.send(encode_frame({"t": "described", "n": wanted["n"], "description": describe(self.context)}))
-            finally:
-                self.context = None
-                os.close(received[0])
 
     def _become_zygote(self, request: dict[str, Any], descriptors: list[int]) -> None:
         self.control.close()
