@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import os
 
@@ -15,6 +16,8 @@ def fork() -> int:
 
     os.fork has Python, and each module that asked for it, do so in parent and child: some 700 kB of pages written to.
     """
+    if _thread._count():  # a library has started threads, against what it is asked for
+        return os.fork()
     pid = int(_libc.fork())
     if pid < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

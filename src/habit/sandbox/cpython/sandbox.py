@@ -262,8 +262,11 @@ class CPythonContext:
         assert payload is not None
         if not self._big:
             # Here and not in each session, where the pages that this writes to would be its own as long as it lives.
-            with viewed(payload) as view:
-                self._description = describe(decode(self._kind, view))
+            try:
+                with viewed(payload) as view:
+                    self._description = describe(decode(self._kind, view))
+            except (ValueError, RecursionError) as error:
+                raise SandboxError(f"The input can't be decoded ({error}): pass it on as text.") from error
         if isinstance(payload, bytes):
             self._memfd = _sealed(payload)
         else:

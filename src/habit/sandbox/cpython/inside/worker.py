@@ -98,8 +98,7 @@ class Stage:
             os._exit(1)
         self._clock.set(spec["clock"])
         link.start()
-        limits = {name: spec[name] for name in ("output_chars", "memory")}
-        cells.begin(context, query, by_name=spec["whole"], **limits)
+        cells.begin(context, query, by_name=spec["whole"], output_chars=spec["output_chars"], memory=spec["memory"])
         gc.enable()
         link.send({"t": "ready", "limit": limit})
         _serve(link, cells)
