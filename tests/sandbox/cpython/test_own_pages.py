@@ -14,7 +14,7 @@ from habit.sandbox.session import SessionSpec
 from sandbox.hosts import RecordingHost
 
 MOST_OWN = 3_500
-"""kB. 3,010 when this was written; 450 more where each session describes its input, 500 where it makes its own namespace."""
+"""kB. 3,010 when this was written; 450 more where each describes its input, 500 where each makes its namespace."""
 CELL = """
 counts = Counter(str(n % 7) for n in range(1000))
 reply = recursive_llm("Is it?", context)
