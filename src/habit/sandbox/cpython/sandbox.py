@@ -55,6 +55,7 @@ class CPythonSandbox:
         self._python = python or sys.executable
         self._starting = anyio.Lock()
         self._openings = anyio.CapacityLimiter(OPENINGS)
+        self._takings = anyio.CapacityLimiter(1)  # the allocator keeps a part for each thread of what it took
         self._zygote: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._contexts: set[CPythonContext] = set()
@@ -255,7 +256,7 @@ class CPythonContext:
     async def take(self) -> None:
         """Have the payload where a zygote can read it, unless it is to be freed there; describe what no zygote will."""
         if not self._big or isinstance(self._payload, bytes):
-            await anyio.to_thread.run_sync(self._take)
+            await anyio.to_thread.run_sync(self._take, limiter=self._sandbox._takings)
 
     def _take(self) -> None:
         payload, self._payload = self._payload, None
