@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import anyio
-import anyio.to_thread
 from memory import bytes_of, in_files, page_tables, tree
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +23,6 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from habit.calls.call import Call, Reply  # noqa: E402
 from habit.config import Settings  # noqa: E402
-from habit.contexts.load import load  # noqa: E402
 from habit.engine import Engine  # noqa: E402
 from support.scripted import ScriptedModels, ScriptedProvider, block  # noqa: E402
 
@@ -84,7 +82,7 @@ async def measure(megabytes: int, size: int, children: int) -> None:
         path.write_text((LINE * (megabytes * 1_000_000 // len(LINE) + 1))[: megabytes * 1_000_000])
         settings = Settings(model="scripted", journal=f"{folder}/journal.db", no_cache=True, speculate=0)
         async with Engine(settings, models=ScriptedModels(model)) as engine:
-            run = await engine.ask("children", await anyio.to_thread.run_sync(load, [path]))
+            run = await engine.ask("children", paths=[path])
     before, then = model.before, model.then
     assert run.answer == str(children), run
     assert before is not None
