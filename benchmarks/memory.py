@@ -41,14 +41,14 @@ class PeakMemory:
         while not self._stop.wait(pause):
             started = time.perf_counter()
             members = tree(self._pid)
-            self.peak = max(self.peak, sum(_bytes_of(member) for member in members))
+            self.peak = max(self.peak, sum(bytes_of(member) for member in members))
             self.most = max(self.most, len(members))
             pause = max(_EVERY, (time.perf_counter() - started) / _SHARE)
 
 
 def total(pid: int) -> int:
     """Bytes that ``pid`` and its descendants hold now."""
-    return sum(_bytes_of(member) for member in tree(pid))
+    return sum(bytes_of(member) for member in tree(pid))
 
 
 def tree(pid: int) -> list[int]:
@@ -68,7 +68,8 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def _bytes_of(pid: int) -> int:
+def bytes_of(pid: int) -> int:
+    """Bytes that one process holds now, with its part of what it shares."""
     try:
         with open(f"/proc/{pid}/smaps_rollup") as rollup:
             for line in rollup:
@@ -79,5 +80,26 @@ def _bytes_of(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/statm") as statm:
             return int(statm.read().split()[1]) * _PAGE
+    except OSError:
+        return 0
+
+
+def in_files(pid: int) -> int:
+    """Bytes of the anonymous files that ``pid`` has open; what is mapped of them is in ``bytes_of`` already."""
+    size = 0
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:"):
+                size += os.stat(f"/proc/{pid}/fd/{name}").st_blocks * 512
+        except OSError:
+            continue
+    return size
+
+
+def page_tables(pid: int) -> int:
+    """Bytes of the tables that the kernel keeps for it."""
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            return next((int(line.split()[1]) * 1024 for line in status if line.startswith("VmPTE:")), 0)
     except OSError:
         return 0

@@ -21,6 +21,8 @@ PARKED_FROM = 8 << 20
 """Bytes from which on a payload is parked."""
 BLOCK = 256 << 10
 """Bytes read, hashed and decoded at a time: so few that the allocator keeps what they take for the next ones."""
+SLICE_FROM = 1 << 20
+"""The same for a slice that a cell gives to a child run: there may be many of them at once."""
 CAN_PARK: Final = hasattr(os, "memfd_create")
 
 
@@ -39,7 +41,7 @@ class Parked:
         """Once it is finished."""
         self._hash = hashlib.sha256()
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors)
-        self._descriptor = os.memfd_create("habit-payload", os.MFD_CLOEXEC)
+        self._descriptor = os.memfd_create("habit-payload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
     def __len__(self) -> int:
         return self.size
@@ -57,6 +59,11 @@ class Parked:
         """Whether it was handed over, or closed."""
         return self._descriptor < 0
 
+    @property
+    def is_beyond_prompts(self) -> bool:
+        """Whether it is too large for any prompt, so that the host need not have it to ask about all of it."""
+        return self.size >= PARKED_FROM
+
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raises UnicodeDecodeError, or OSError when there is no memory for it."""
         view = memoryview(data)
@@ -67,6 +74,11 @@ class Parked:
             self.size += len(block)
             while block:
                 block = block[os.write(self._descriptor, block) :]
+
+    def filled(self, data: bytes | memoryview) -> Parked:
+        """Write all of it at once. Raises UnicodeDecodeError, or OSError when there is no memory for it."""
+        self.write(data)
+        return self.finish()
 
     def finish(self) -> Parked:
         """Nothing more will be written. Raises UnicodeDecodeError when it ends within a character."""
@@ -91,10 +103,8 @@ class Parked:
 
     def copy(self) -> Parked:
         """The same once more, to be handed over as well."""
-        twin = Parked("surrogatepass")
         with self.view() as view:
-            twin.write(view)
-        return twin.finish()
+            return Parked("surrogatepass").filled(view)
 
     def hand_over(self) -> int:
         """The descriptor, for whoever decodes it and closes it; from now on nothing is here any more."""
@@ -144,9 +154,29 @@ def park(payload: Payload) -> Payload:
     """``payload``, parked if it is large and not yet parked. Raises OSError when there is no memory for it."""
     if isinstance(payload, Parked) or len(payload) < PARKED_FROM or not CAN_PARK:
         return payload
-    parked = Parked("surrogatepass")
-    parked.write(payload)
-    return parked.finish()
+    return Parked("surrogatepass").filled(payload)
+
+
+def park_slice(payload: memoryview) -> Payload:
+    """A copy of ``payload``, parked from SLICE_FROM on where there are descriptors to spare.
+
+    Raises UnicodeDecodeError, or OSError when there is no memory for it.
+    """
+    if len(payload) < SLICE_FROM or not CAN_PARK or not _has_descriptors_to_spare():
+        return bytes(payload)
+    return Parked("surrogatepass").filled(payload)
+
+
+def _has_descriptors_to_spare() -> bool:
+    """Whether this process uses less than half of those it may have: sessions and models need some, too."""
+    import resource  # as Linux has it, where memfd_create is
+
+    try:
+        lowest_free = os.eventfd(0)
+    except OSError:
+        return False
+    os.close(lowest_free)
+    return lowest_free < resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
 
 class Growing:

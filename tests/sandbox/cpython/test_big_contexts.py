@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from habit.contexts.parked import Parked
 from habit.errors import SandboxError
 from habit.sandbox.cpython import CPythonSandbox
 from habit.sandbox.cpython.frames import WHOLE
-from habit.sandbox.cpython.messages import Ask, parse
+from habit.sandbox.cpython.messages import Ask, Message, parse
 from habit.sandbox.cpython.wire import PeerBroken
 from habit.sandbox.session import LlmRequest, SessionLimits, SessionSpec
 from sandbox.cpython.test_lifecycle import SPARE, descendants, descriptors, eventually
@@ -169,7 +169,10 @@ def test_only_a_session_that_was_told_so_may_pass_it_on() -> None:
     context = Context.of("all of it")
     frame: dict[str, Any] = {"t": "call", "cell": 1, "id": 1, "query": 1, "context": WHOLE}
     several = {**frame, "t": "map", "contexts": [WHOLE, None]}
-    parsed: Callable[..., Any] = lambda header, whole: parse(header, b"q", cell=1, output_chars=100, whole=whole)  # noqa: E731
+
+    def parsed(header: dict[str, Any], whole: Context | None) -> Message:
+        return parse(header, memoryview(b"q"), cell=1, output_chars=100, whole=whole)
+
     for header in (frame, several):
         ask = parsed(header, context)
         assert isinstance(ask, Ask)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from habit.contexts.context import Context, decode
-from habit.contexts.parked import park
+from habit.contexts.parked import park_slice
 from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.wire import PeerBroken
 from habit.sandbox.session import LlmRequest
@@ -53,7 +53,7 @@ Message = Ask | Offer | Done
 
 
 def parse(
-    header: Mapping[str, Any], blob: bytes, *, cell: int, output_chars: int, whole: Context | None = None
+    header: Mapping[str, Any], blob: memoryview, *, cell: int, output_chars: int, whole: Context | None = None
 ) -> Message:
     """The message in a frame of the cell that is running; ``whole`` is the session's own context, where it may pass
     that on without sending it. Raises PeerBroken."""
@@ -81,7 +81,7 @@ def parse(
             raise PeerBroken(f"a frame of the unknown type {other!r:.40}")
 
 
-def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], whole: Context | None, *, many: bool) -> Ask:
+def _ask(header: Mapping[str, Any], blob: memoryview, contexts: list[Any], whole: Context | None, *, many: bool) -> Ask:
     schema = header.get("schema")
     if schema is not None and not (isinstance(schema, dict) and _is_small(schema)):
         raise PeerBroken("a schema that is none")
@@ -107,7 +107,7 @@ def _ask(header: Mapping[str, Any], blob: bytes, contexts: list[Any], whole: Con
     return Ask(_get(header, "id", int), requests, many)
 
 
-def _batch(header: Mapping[str, Any], blob: bytes) -> Ask:
+def _batch(header: Mapping[str, Any], blob: memoryview) -> Ask:
     sizes = _get(header, "queries", list)
     if len(sizes) > frames.MAX_SLOTS:
         raise PeerBroken("a batch of too many queries")
@@ -121,15 +121,15 @@ def _batch(header: Mapping[str, Any], blob: bytes) -> Ask:
     return Ask(_get(header, "id", int), requests, True)
 
 
-def _context(kind: Literal["text", "json"], payload: bytes) -> Context:
+def _context(kind: Literal["text", "json"], payload: memoryview) -> Context:
     try:
         decode(kind, payload)
     except (ValueError, RecursionError):
         raise PeerBroken("a context that cannot be decoded") from None
-    return Context(kind, park(payload), ORIGIN)
+    return Context(kind, park_slice(payload), ORIGIN)
 
 
-def _done(header: Mapping[str, Any], blob: bytes, output_chars: int) -> Done:
+def _done(header: Mapping[str, Any], blob: memoryview, output_chars: int) -> Done:
     status = _get(header, "status", str)
     if status not in STATUSES:
         raise PeerBroken(f"a cell that ended {status!r:.40}")
@@ -158,7 +158,7 @@ def _size(value: Any) -> int:
     return value
 
 
-def _text(data: bytes) -> str:
+def _text(data: memoryview) -> str:
     try:
         return str(data, "utf-8", "surrogatepass")
     except UnicodeDecodeError:

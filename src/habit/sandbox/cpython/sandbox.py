@@ -16,8 +16,9 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from habit.contexts.context import Context
-from habit.contexts.parked import Parked, Payload
+from habit.contexts.context import Context, decode
+from habit.contexts.describe import describe
+from habit.contexts.parked import Parked, Payload, viewed
 from habit.errors import SandboxError
 from habit.sandbox.cpython import frames
 from habit.sandbox.cpython.process import ForkedProcess
@@ -30,7 +31,8 @@ from habit.tasks import task_group
 
 SHARED_FROM = 1 << 20
 """Bytes of payload from which a context gets a zygote of its own; smaller ones are decoded by every session anew,
-which is quicker than another fork."""
+which is quicker than another fork. So is a text that a cell passed on, until it is much larger: a zygote takes more
+memory than it would save, as most of these have one session only."""
 OPENINGS = 16
 """Sessions being opened at once: the zygote forks one after the other anyway, and sockets in flight are limited."""
 _SOCKET_BUFFER = 1 << 20
@@ -53,6 +55,7 @@ class CPythonSandbox:
         self._python = python or sys.executable
         self._starting = anyio.Lock()
         self._openings = anyio.CapacityLimiter(OPENINGS)
+        self._takings = anyio.CapacityLimiter(1)  # the allocator keeps a part for each thread of what it took
         self._zygote: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._contexts: set[CPythonContext] = set()
@@ -237,10 +240,12 @@ class CPythonContext:
         self._sandbox = sandbox
         self._kind = context.kind
         self._payload: Payload | None = context.payload
-        self.whole = context if context.kind == "text" and isinstance(context.payload, Parked) else None
+        parked = context.payload if isinstance(context.payload, Parked) else None
+        is_slice = parked is not None and context.kind == "text" and not parked.is_beyond_prompts
+        self._big = not is_slice and (parked is not None or len(context.payload) >= SHARED_FROM)
+        self.whole = context if self._big and parked is not None and context.kind == "text" else None
         """What a session that asks about all of its input means. A text only: other values can be changed."""
         self._in_flight = frames.IN_FLIGHT + 3 * len(context.payload)
-        self._big = len(context.payload) >= SHARED_FROM or isinstance(context.payload, Parked)
         self._memfd = -1
         self._control: socket.socket | None = None
         self._zygote: ForkedProcess | None = None
@@ -249,10 +254,25 @@ class CPythonContext:
         self._closed = False
 
     async def take(self) -> None:
-        """Copy the payload to where a zygote can read it, unless it is there."""
-        if isinstance(self._payload, bytes):
-            self._memfd = await anyio.to_thread.run_sync(_sealed, self._payload)
-            self._payload = None
+        """Have the payload where a zygote can read it, unless it is to be freed there; describe what no zygote will."""
+        if not self._big or isinstance(self._payload, bytes):
+            await anyio.to_thread.run_sync(self._take, limiter=self._sandbox._takings)
+
+    def _take(self) -> None:
+        payload, self._payload = self._payload, None
+        assert payload is not None
+        if not self._big:
+            # Here and not in each session, where the pages that this writes to would be its own as long as it lives.
+            try:
+                with viewed(payload) as view:
+                    self._description = describe(decode(self._kind, view))
+            except (ValueError, RecursionError) as error:
+                raise SandboxError(f"The input can't be decoded ({error}): pass it on as text.") from error
+        if isinstance(payload, bytes):
+            self._memfd = _sealed(payload)
+        else:
+            self._memfd = payload.hand_over()
+            fcntl.fcntl(self._memfd, fcntl.F_ADD_SEALS, _SEALS)
 
     async def prepare(self) -> None:
         """Have a zygote of its own decode a big context."""
@@ -290,12 +310,12 @@ class CPythonContext:
             await self._sandbox.warm_up()
         request = {"t": "session", "kind": self._kind}
         descriptors = [self._memfd] if self._control is None else []
-        async with self._sandbox.fork(self._control, request, *descriptors) as (connection, hello, process):
+        async with self._sandbox.fork(self._control, request, *descriptors) as (connection, _, process):
             session = CPythonSession(
                 Wire(connection),
                 process,
                 spec.limits,
-                description=hello.get("description", self._description),
+                description=self._description,
                 in_flight=self._in_flight,
                 whole=self.whole,
                 on_close=lambda: self._left(session),

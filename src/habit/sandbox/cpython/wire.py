@@ -45,7 +45,7 @@ class Wire:
         self._filled = 0
         self._received = 0
 
-    async def receive(self, max_blob: int) -> tuple[dict[str, Any], bytes]:
+    async def receive(self, max_blob: int) -> tuple[dict[str, Any], memoryview]:
         """The next frame. Waits for its first byte as long as it takes; raises PeerGone or PeerBroken."""
         self._received += 1
         if self._received % _BREATH_FRAMES == 0:
@@ -62,7 +62,7 @@ class Wire:
             header = frames.decode_header(memoryview(body)[: self._header_size])
         except frames.FrameError as error:
             raise PeerBroken(f"a header that is {error}") from None
-        return header, bytes(memoryview(body)[self._header_size :])
+        return header, memoryview(body)[self._header_size :]
 
     async def _begin(self, max_blob: int) -> None:
         """Read how large the next frame is, make room for it, and take what is there of it already."""

@@ -32,6 +32,7 @@ from habit.sandbox.cpython.frames import encode_frame
 from habit.sandbox.cpython.heap import settle
 from habit.sandbox.cpython.inside.noworld import close_imports
 from habit.sandbox.cpython.inside.worker import Stage
+from habit.sandbox.cpython.lean import fork, huge_pages
 from habit.sandbox.cpython.lockdown import close_all_but, die_with_parent, drop_privileges, prepare
 from habit.sandbox.cpython.preload import preload
 from habit.sandbox.cpython.support import require
@@ -60,6 +61,7 @@ def main(control: int, host: int) -> NoReturn:
     _silence()
     stage = Stage()
     stage.rehearse()
+    huge_pages(False)
     _filling = settle()  # kept for as long as this process lives
     Zygote(connection, stage, watched).serve()
 
@@ -98,22 +100,22 @@ class Zygote:
                     os.close(descriptor)
 
     def _handle(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        child = {"session": self._become_worker, "spare": self._become_spare, "share": self._become_zygote}[
-            request["t"]
-        ]
+        child = {
+            "session": self._become_worker,
+            "spare": self._become_spare,
+            "share": self._become_zygote,
+        }[request["t"]]
         parent = os.getpid()
         try:
-            if os.fork() == 0:
+            if fork() == 0:
                 _as_child(parent, lambda: child(request, descriptors), descriptors[0])
         except OSError as error:
             _say(descriptors[0], {"t": "failed", "error": f"no new process can be started ({error.strerror})"})
 
     def _become_worker(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        hello: dict[str, Any] = {"t": "hello", "pid": os.getpid()}
         if not self.has_context:
             self._take_context(request, descriptors[1])
-            hello["description"] = describe(self.context)
-        _hello(descriptors[0], hello)
+        _hello(descriptors[0], {"t": "hello", "pid": os.getpid()})
         close_all_but(descriptors[0])
         self.stage.run_worker(socket.socket(fileno=descriptors[0]), self.context)
 
@@ -140,11 +142,14 @@ class Zygote:
     def _take_context(self, request: dict[str, Any], descriptor: int) -> None:
         kind, size = request["kind"], os.fstat(descriptor).st_size
         if "characters" in request:
+            huge_pages(True)  # in half the time
             self.context = decode_and_free(kind, descriptor, request["characters"], request["highest"])
+            huge_pages(False)
         elif size == 0:
             self.context = decode(kind, b"")
         else:
-            with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
+            # Private: a kernel before 6.7 refuses a shared mapping of what is sealed, even one to read.
+            with mmap.mmap(descriptor, size, mmap.MAP_PRIVATE, mmap.PROT_READ) as mapped, memoryview(mapped) as view:
                 self.context = decode(kind, view)
         self.has_context = True
 

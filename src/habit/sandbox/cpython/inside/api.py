@@ -20,39 +20,37 @@ from habit.sandbox.cpython.inside.threads import CellOfThread
 from habit.sandbox.cpython.inside.values import context_payload, plain_answer
 
 Finish = Callable[[Pending], Any]
+Reply = Callable[[], Any]
+"""Waits for the reply to a request that is under way; gives an awaitable at once where the code awaits it."""
 _SITE_FRAMES = 8
 
 
 class Api:
     """Builds the reserved names of a session. ``deferred`` holds the calls of a cell that it awaits later, or never."""
 
-    def __init__(
-        self,
-        link: Link,
-        interrupts: Interrupts,
-        threads: CellOfThread,
-        awaited: AwaitedCalls,
-        context: Any,
-        query: str,
-        *,
-        by_name: bool = False,
-    ) -> None:
+    def __init__(self, link: Link, interrupts: Interrupts, threads: CellOfThread) -> None:
         self.deferred: list[Pending] = []
+        self.awaited = AwaitedCalls()
         self._link = link
         self._interrupts = interrupts
         self._threads = threads
-        self.awaited = awaited
-        self._context = context
-        self._query = query
+        self._helpers = Helpers(None, self._map_in_words)
+        self._by_name = False
+
+    def begin(self, context: Any, *, by_name: bool) -> None:
+        """What the session is about."""
+        self._helpers.context = context
         self._by_name = by_name
 
     def names(self, show_vars: Callable[[], None]) -> dict[str, Any]:
-        """The reserved names and their values."""
-        helpers = Helpers(self._context, self._map_in_words)
+        """The reserved names and their values; those of ``context`` and ``query`` come with the session."""
+        helpers = self._helpers
 
         def recursive_llm(query: str, context: Any = None, *, returns: Any = str) -> Any:
             """Ask a language model that sees only this query and this context; the reply as ``returns`` says."""
-            return self.ask_one(query, context, returns, sys._getframe(1))
+            reply = self.ask_one(query, context, returns, sys._getframe(1))
+            del context  # a slice may go while a model is waited for
+            return reply()
 
         def recursive_llm_map(
             query: str, contexts: Iterable[Any], *, returns: Any = str, on_error: str = "raise"
@@ -61,13 +59,15 @@ class Api:
 
             ``on_error="return"`` puts the CallFailed of a failed call in its slot instead of raising.
             """
-            return self.ask_about_each(query, contexts, returns, on_error, sys._getframe(1))
+            replies = self.ask_about_each(query, contexts, returns, on_error, sys._getframe(1))
+            del contexts
+            return replies()
 
         # For code that is handed recursive_llm and nothing else, as a habit's scheduler is.
         recursive_llm.map = recursive_llm_map  # type: ignore[attr-defined]
         return {
-            "context": self._context,
-            "query": self._query,
+            "context": None,
+            "query": "",
             "recursive_llm": recursive_llm,
             "recursive_llm_map": recursive_llm_map,
             "show_vars": show_vars,
@@ -78,8 +78,8 @@ class Api:
             "CallFailed": CallFailed,
         }
 
-    def ask_one(self, query: str, context: Any, returns: Any, caller: FrameType, *, child: bool = False) -> Any:
-        """One request about one context, made by the code that ``caller`` runs."""
+    def ask_one(self, query: str, context: Any, returns: Any, caller: FrameType, *, child: bool = False) -> Reply:
+        """Make one request about one context, for the code that ``caller`` runs."""
         question = _question("recursive_llm", query)
         schema, rebuild = parse_returns(returns)
         payload = None if context is None else self._payload(context)
@@ -101,8 +101,8 @@ class Api:
         caller: FrameType | None,
         *,
         child: bool = False,
-    ) -> Any:
-        """The same request about each of ``contexts``, all at once."""
+    ) -> Reply:
+        """Make the same request about each of ``contexts``, all at once."""
         question = _question("recursive_llm_map", query)
         check_map(contexts, on_error)
         schema, rebuild = parse_returns(returns)
@@ -118,8 +118,8 @@ class Api:
         blobs = [question, *(payload[1] for payload in payloads if payload)]
         return self._ask("map", header, blobs, lambda pending: _all(pending, rebuild, on_error), caller)
 
-    def ask_each(self, queries: Sequence[str], caller: FrameType) -> Any:
-        """Each of ``queries`` by itself, without a context, all at once; a failed slot holds its CallFailed."""
+    def ask_each(self, queries: Sequence[str], caller: FrameType) -> Reply:
+        """Ask each of ``queries`` by itself, without a context, all at once; a failed slot holds its CallFailed."""
         blobs = [_question("llm_query_batched", query) for query in queries]
         if len(blobs) > frames.MAX_SLOTS:
             raise ValueError(f"{len(blobs):,} prompts are too many for one batch: {frames.MAX_SLOTS:,} is the most")
@@ -128,15 +128,16 @@ class Api:
 
     def _payload(self, value: Any) -> tuple[str, bytes]:
         """(kind, payload) of a context; nothing is sent for the session's own, where the host said so."""
-        return (frames.WHOLE, b"") if self._by_name and value is self._context else context_payload(value)
+        return (frames.WHOLE, b"") if self._by_name and value is self._helpers.context else context_payload(value)
 
     def _map_in_words(self, query: str, contexts: list[str], choices: list[str]) -> list[Any]:
-        replies: list[Any] = self.ask_about_each(query, contexts, choices, "raise", None)
+        replies: list[Any] = self.ask_about_each(query, contexts, choices, "raise", None)()
         return replies
 
     def _ask(
         self, kind: str, header: dict[str, Any], blobs: list[bytes], finish: Finish, caller: FrameType | None
-    ) -> Any:
+    ) -> Reply:
+        """Send a request. What waits for its reply holds nothing of it."""
         if caller is not None:
             header["site"] = site_of(caller)
             if caller.f_code.co_filename == f"{CELL_PREFIX}{self._threads.running}>":
@@ -144,10 +145,14 @@ class Api:
         pending = self._link.request(self._threads.get(), kind, header, blobs)
         if caller is not None and self.awaited.is_awaited(caller):
             self.deferred.append(pending)
-            return Deferred(self._link, pending, finish)
-        pending.wait()
-        value = finish(pending)
-        return awaitable(value) if _loop_runs() else value
+            return lambda: Deferred(self._link, pending, finish)
+
+        def reply() -> Any:
+            pending.wait()
+            value = finish(pending)
+            return awaitable(value) if _loop_runs() else value
+
+        return reply
 
     def give_answer(self, value: Any) -> None:
         """Offer ``value`` as the final answer and end the run; raises ValueError when it is not of the asked type."""

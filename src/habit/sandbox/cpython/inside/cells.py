@@ -51,31 +51,27 @@ class Outcome:
 class Cells:
     """The namespace of a session and what it takes to run code in it."""
 
-    def __init__(
-        self, link: Link, interrupts: Interrupts, threads: CellOfThread, output_chars: int, memory: int
-    ) -> None:
+    def __init__(self, link: Link, interrupts: Interrupts, threads: CellOfThread) -> None:
         self._link = link
         self._interrupts = interrupts
         self._threads = threads
-        self._output_chars = output_chars
-        self._memory = memory
+        self._output_chars = 0
+        self._memory = 0
         self._outputs: dict[int, CellOutput] = {}
         self._module = types.ModuleType("__main__")
         self._namespace = self._module.__dict__
-        self._reserved: dict[str, Any] = {}
-        self._api: Api | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._future_flags = 0
-        self._stream = Stream(lambda: self._outputs.get(self._threads.get()))
-
-    def install(self, api: Api) -> None:
-        """Fill the namespace and take over the standard streams."""
-        self._api = api
-        self._reserved = {
+        self._api = api = Api(link, interrupts, threads)
+        self._reserved: dict[str, Any] = {
             **api.names(self._show_vars),
             **dialects.names(api, self._namespace, self._listing),
         }
         self._namespace.update(_READY_MADE, **self._reserved, __builtins__=builtins)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._future_flags = 0
+        self._stream = Stream(lambda: self._outputs.get(self._threads.get()))
+
+    def install(self) -> None:
+        """Take over the standard streams, and what else there is one of in a process."""
         sys.modules["__main__"] = self._module
         for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
             setattr(sys, name, self._stream)
@@ -83,6 +79,13 @@ class Cells:
         # A cell is for one use: notes on style and on next year's Python only distract the model that wrote it.
         for category in (SyntaxWarning, DeprecationWarning, PendingDeprecationWarning, ResourceWarning, FutureWarning):
             warnings.simplefilter("ignore", category)
+
+    def begin(self, context: Any, query: str, *, by_name: bool, output_chars: int, memory: int) -> None:
+        """What the session is about, and its limits."""
+        self._output_chars, self._memory = output_chars, memory
+        self._api.begin(context, by_name=by_name)
+        self._reserved["context"] = self._namespace["context"] = context
+        self.set_query(query)
 
     def set_query(self, query: str) -> None:
         """Another question is asked of the same session."""
@@ -139,7 +142,6 @@ class Cells:
         return Outcome("interrupted", tracebacks.line_of(ending))
 
     def _execute(self, filename: str, code: str) -> None:
-        assert self._api is not None
         code = code.removeprefix("\ufeff")
         tracebacks.remember_source(filename, code)
         tree = self._parse(filename, code)

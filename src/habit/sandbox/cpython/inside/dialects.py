@@ -49,20 +49,24 @@ def names(api: Api, namespace: Mapping[str, Any], list_variables: Callable[[], s
 
     def llm_query(prompt: str, model: str | None = None) -> Any:
         """Ask a language model that sees only this prompt. The model is the run's own, whatever is named."""
-        return api.ask_one(prompt, None, str, sys._getframe(1))
+        return api.ask_one(prompt, None, str, sys._getframe(1))()
 
     def llm_query_batched(prompts: Iterable[str], model: str | None = None) -> Any:
         """Ask each prompt by itself, all at once; a list in the same order."""
-        return api.ask_each(prompts_of("llm_query_batched", prompts), sys._getframe(1))
+        return api.ask_each(prompts_of("llm_query_batched", prompts), sys._getframe(1))()
 
     def rlm_query(prompt: str, model: str | None = None) -> Any:
         """Have a child session of its own work on the prompt, which it finds in its ``context``."""
-        return api.ask_one(DO_AS_IT_SAYS, prompt_of("rlm_query", prompt), str, sys._getframe(1), child=True)
+        reply = api.ask_one(DO_AS_IT_SAYS, prompt_of("rlm_query", prompt), str, sys._getframe(1), child=True)
+        del prompt  # it may go while the child works
+        return reply()
 
     def rlm_query_batched(prompts: Iterable[str], model: str | None = None) -> Any:
         """Have each prompt worked on by a child session of its own, all at once; a list in the same order."""
         given = prompts_of("rlm_query_batched", prompts)
-        return api.ask_about_each(DO_AS_IT_SAYS, given, str, "return", sys._getframe(1), child=True)
+        replies = api.ask_about_each(DO_AS_IT_SAYS, given, str, "return", sys._getframe(1), child=True)
+        del prompts, given
+        return replies()
 
     def show_variables() -> str:
         """Names, types and sizes of all variables, as text."""

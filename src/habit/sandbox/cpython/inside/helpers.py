@@ -38,7 +38,7 @@ class Helpers:
     """The helpers of one session, bound to its context."""
 
     def __init__(self, context: Any, ask_each: Callable[[str, list[str], list[str]], list[Any]]) -> None:
-        self._context = context
+        self.context = context
         self._ask_each = ask_each
 
     def find(self, word: str | re.Pattern[str], text: Any = None) -> list[Any]:
@@ -46,7 +46,7 @@ class Helpers:
 
         Upper and lower case count only if that finds something; a regular expression works too.
         """
-        value = self._context if text is None else text
+        value = self.context if text is None else text
         needle = word if isinstance(word, re.Pattern) else str(word)
         if needle == "":
             raise ValueError("find(word): the word is empty; say what to look for")
@@ -60,7 +60,7 @@ class Helpers:
 
     def parts(self, text: str | None = None) -> list[str]:
         """The parts of the context, split at its headings; the first line of a part is its heading."""
-        value = self._context if text is None else text
+        value = self.context if text is None else text
         if isinstance(value, Mapping):
             raise ValueError(
                 f"parts(): the context is a dict of {len(value):,} texts; use context.items(), or parts(text) for one"
@@ -79,7 +79,7 @@ class Helpers:
 
     def table(self, text: Any = None) -> list[dict[str, Any]]:
         """The rows of a CSV, TSV or JSON-lines context as dicts; columns that hold only numbers are int or float."""
-        value = self._context if text is None else text
+        value = self.context if text is None else text
         if isinstance(value, Mapping):
             raise ValueError(
                 f"table(): the context is a dict of {len(value):,} values; use table(context[key]) with a key such as "

@@ -80,10 +80,8 @@ class Reserve:
 class Link:
     """Frames in both directions. One thread reads; any thread may send."""
 
-    def __init__(self, connection: socket.socket, interrupts: Interrupts) -> None:
+    def __init__(self, interrupts: Interrupts) -> None:
         self.cells: queue.SimpleQueue[tuple[dict[str, Any], str]] = queue.SimpleQueue()
-        self.reserve = Reserve()
-        self._socket = connection
         self._interrupts = interrupts
         self._in_flight_limit = 0
         self._in_flight = 0
@@ -92,12 +90,14 @@ class Link:
         self._pending: dict[int, Pending] = {}
         self._last_id = 0
         self._open_cell: int | None = None
-        self._read = bytearray(frames.SMALL)
         self._ahead = memoryview(b"")
         """What was read beyond the frame before: the start of those that follow."""
 
-    def receive_spec(self) -> tuple[dict[str, Any], str]:
-        """The first frame of all: how the session starts, and its query."""
+    def connect(self, connection: socket.socket) -> tuple[dict[str, Any], str]:
+        """Receive the first frame of all: how the session starts, and its query."""
+        self._socket = connection
+        self.reserve = Reserve()
+        self._read = mmap.mmap(-1, frames.SMALL)  # of which only the pages that are read into take memory
         header, blob = self._receive_frame()
         self._in_flight_limit = header["in_flight"]
         return header, str(blob, "utf-8", "surrogatepass")
@@ -253,7 +253,7 @@ class Link:
                 count = self._receive_into(view)
             view = view[count:]
 
-    def _receive_into(self, buffer: bytearray | memoryview) -> int:
+    def _receive_into(self, buffer: mmap.mmap | memoryview) -> int:
         try:
             count = self._socket.recv_into(buffer)
         except OSError:

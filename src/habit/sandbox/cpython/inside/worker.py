@@ -15,11 +15,8 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from habit.contexts.context import decode
-from habit.contexts.describe import describe
 from habit.errors import SandboxError
 from habit.sandbox.cpython import frames
-from habit.sandbox.cpython.inside.api import Api
-from habit.sandbox.cpython.inside.awaiting import AwaitedCalls
 from habit.sandbox.cpython.inside.cells import Cells
 from habit.sandbox.cpython.inside.determinism import Chance, Clock
 from habit.sandbox.cpython.inside.interrupts import Interrupts
@@ -31,6 +28,8 @@ from habit.sandbox.cpython.lockdown import lock
 REHEARSALS = 12
 """CPython 3.11 rewrites the code of a function the first eight times that it runs, and then where it is quick: that is
 to happen in the zygote, since a page that a worker writes to is a page of its own."""
+USUAL_SEED = 0
+"""What the zygote leaves chance at: a session that wants no other need not write to all of its state."""
 _REHEARSED = """
 import json, re
 rows = [{"name": word, "size": len(word)} for word in context.split()]
@@ -54,38 +53,44 @@ class Stage:
         self._interrupts, self._threads = Interrupts(), CellOfThread()
         self._interrupts.install()
         self._threads.install()
+        self._link, self._cells = self._furnished()
+
+    def _furnished(self) -> tuple[Link, Cells]:
+        """Everything of a session but what it is about."""
+        link = Link(self._interrupts)
+        return link, Cells(link, self._interrupts, self._threads)
 
     def rehearse(self) -> None:
         """Run a few cells of ours, so that less is left for each worker to write to; no trace of them is left."""
         for _ in range(REHEARSALS):
             with _restored():
-                self._rehearse_once()
+                self._rehearse_once(*self._furnished())
+        self._cells.install()
+        self._chance.seed(USUAL_SEED)
 
-    def _rehearse_once(self) -> None:
+    def _rehearse_once(self, link: Link, cells: Cells) -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             context = decode("text", b"some words\nand a few more words\n")
-            describe(context)
-            link = Link(theirs, self._interrupts)
             spec: dict[str, Any] = {"t": "spec", "seed": 0, "clock": 0.0, "in_flight": 1 << 20}
             ours.sendall(frames.encode_frame(spec, 1) + b"?")
-            spec, query = link.receive_spec()
+            spec, query = link.connect(theirs)
             self._chance.seed(spec["seed"])
             self._clock.set(spec["clock"])
-            cells = Cells(link, self._interrupts, self._threads, 1000, 1 << 20)
-            cells.install(Api(link, self._interrupts, self._threads, AwaitedCalls(), context, query))
+            cells.install()
+            cells.begin(context, query, by_name=False, output_chars=1000, memory=1 << 20)
             link.open_cell(1)
             _, stdout, _, names = cells.run(1, _REHEARSED)
             link.close_cell({"t": "done", "cell": 1, "variables": names}, stdout.encode())
 
     def run_worker(self, connection: socket.socket, context: Any) -> NoReturn:
         """Serve one session until the host closes the connection. No model-written code has run before."""
-        link = Link(connection, self._interrupts)
-        spec, query = link.receive_spec()
-        self._chance.seed(spec["seed"])
+        link, cells = self._link, self._cells
+        spec, query = link.connect(connection)
+        if spec["seed"] != USUAL_SEED:
+            self._chance.seed(spec["seed"])
         limit = _address_space() + spec["memory"]
         close_world()
-        cells = Cells(link, self._interrupts, self._threads, spec["output_chars"], spec["memory"])
         try:
             lock(limit)
         except SandboxError as error:
@@ -93,9 +98,7 @@ class Stage:
             os._exit(1)
         self._clock.set(spec["clock"])
         link.start()
-        awaited = AwaitedCalls()
-        api = Api(link, self._interrupts, self._threads, awaited, context, query, by_name=spec["whole"])
-        cells.install(api)
+        cells.begin(context, query, by_name=spec["whole"], output_chars=spec["output_chars"], memory=spec["memory"])
         gc.enable()
         link.send({"t": "ready", "limit": limit})
         _serve(link, cells)
