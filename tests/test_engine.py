@@ -66,6 +66,13 @@ async def test_an_empty_question_starts_nothing(bench: Bench) -> None:
     assert not (bench.folder / "journal.db").exists()
 
 
+async def test_a_closed_engine_says_so(bench: Bench) -> None:
+    async with bench.engine(ScriptedProvider(COUNT * 2)) as engine:
+        await engine.ask("How many words?", "a b c", returns=int)
+    with pytest.raises(UsageError, match="This engine is closed"):
+        await engine.ask("How many words?", "a b c", returns=int)
+
+
 async def test_a_failed_run_carries_what_was_reached(bench: Bench) -> None:
     model = ScriptedProvider([block("print(1)"), CallFailed("the key is wrong", reason="rejected")])
     async with bench.engine(model) as engine:

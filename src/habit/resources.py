@@ -16,6 +16,7 @@ from habit.calls.fanout import Confirm
 from habit.calls.prices import require_price
 from habit.calls.provider import Provider
 from habit.config import Settings
+from habit.errors import UsageError
 from habit.events import Notice, Observer
 from habit.journal.memory import MemoryStore
 from habit.journal.sqlite import SqliteStore
@@ -69,6 +70,7 @@ class Resources:
         self._models = models
         self._opened = AsyncExitStack()
         self._opening = anyio.Lock()
+        self._closed = False
         self._places: anyio.CapacityLimiter | None = None
 
     @property
@@ -102,6 +104,7 @@ class Resources:
     async def store(self) -> Store:
         """The journal, opened at first use. Raises JournalError or UsageError when it can't be used."""
         async with self._opening:
+            self._must_be_open()
             if self._store is None:
                 if self.settings.no_journal:
                     self._store = MemoryStore()
@@ -113,6 +116,7 @@ class Resources:
     async def sandbox(self, wanted: str) -> Sandbox:
         """The sandbox that ``wanted`` (a setting) asks for, made at first use. Raises SandboxError."""
         async with self._opening:
+            self._must_be_open()
             if self._sandbox is not None:
                 return self._sandbox
             name, notice = await anyio.to_thread.run_sync(pick, wanted)
@@ -126,6 +130,7 @@ class Resources:
     async def models(self) -> Models:
         """Where all runs get their models from."""
         async with self._opening:
+            self._must_be_open()
             if self._models is None:
                 self._models = NamedModels()
                 self._opened.push_async_callback(self._models.aclose)
@@ -144,4 +149,9 @@ class Resources:
 
     async def aclose(self) -> None:
         """Close everything that was opened."""
+        self._closed = True
         await self._opened.aclose()
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise UsageError("This engine is closed: open another with `async with habit.Engine() as engine`.")

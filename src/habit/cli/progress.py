@@ -240,7 +240,7 @@ def _slower_text(event: SlowedDown) -> str:
     pause = f" after {event.pause:.0f} s" if event.pause >= 1 else ""
     if event.reason == "refused":
         return f"{event.model} is rate limited: going on{pause} with as many requests as it takes."
-    what = "takes ever longer for its replies" if event.reason == "slower" else "does not keep up"
+    what = "takes ever longer for its replies" if event.reason == "slower" else "does not answer as it should"
     return f"{event.model} {what}: going on{pause} with fewer requests at once."
 
 
