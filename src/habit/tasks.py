@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -29,6 +28,8 @@ async def task_group() -> AsyncIterator[TaskGroup]:
 def waited_for(work: Callable[[], Awaitable[T]], *, instead: str) -> T:
     """What ``work`` returns, for code that is not asynchronous. Raises UsageError, which names ``instead``, in code
     that is: a notebook's cells run in an event loop too."""
+    import asyncio  # not before: a shell that completes a command waits for nothing heavy
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
