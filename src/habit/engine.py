@@ -18,7 +18,7 @@ from habit.config import SETTABLE, Settings
 from habit.config import load as load_settings
 from habit.errors import RunError, UsageError
 from habit.events import Observer, ignore
-from habit.execution import Execution
+from habit.execution import AFRESH, Execution
 from habit.jobs import job_again, must_have_ended
 from habit.journal.store import Store
 from habit.library.same import same_answer
@@ -170,7 +170,7 @@ class Engine:
         ``habit`` a habit that can't answer raises RunFailed; else the model then writes a scheduler. Raises UsageError
         for an unknown habit, parameters that do not fit, and strategies that use no habits.
         """
-        if self.settings.strategy not in ("auto", "habit"):
+        if self.settings.strategy in AFRESH:
             raise UsageError(
                 f"The strategy {self.settings.strategy} uses no habits: to use one by name, take habit or auto."
             )

@@ -138,7 +138,7 @@ class Arms:
         """All that decides how ``item`` is asked, but for what is as usual: later versions have more settings, and the
         outcomes of this one are found again all the same."""
         told = differing(self.told(self.settings_of(item)))
-        mutants = [self._mutants] if item.library and self._mutants != MOST_MUTANTS else []
+        mutants = self._unusual_mutants if item.library else []
         return [item.strategy, self.model, item.noise, self.latency, told, *mutants]
 
     async def arm(self, item: Item) -> Arm:
@@ -156,11 +156,15 @@ class Arms:
         if self.oracle:
             self._scripted.model = oracle_about(question, latency=self.latency, noise=item.noise, seed=item.seed)
 
+    @property
+    def _unusual_mutants(self) -> list[int]:
+        """How many mutants are tried, unless it is as many as ever."""
+        return [self._mutants] if self._mutants != MOST_MUTANTS else []
+
     def _library_of(self, item: Item) -> str:
         """Its folder: streams of different settings never share one."""
         settings = differing(self.told(replace(self.settings, strategy="auto")))
-        mutants = [self._mutants] if self._mutants != MOST_MUTANTS else []
-        digest = digest_of(self.model, item.noise, self.latency, self._shadow, settings, *mutants)
+        digest = digest_of(self.model, item.noise, self.latency, self._shadow, settings, *self._unusual_mutants)
         return f"{item.library}-{digest[:8]}"
 
 

@@ -87,7 +87,7 @@ def habits(no_pager: bool, as_json: bool, **flags: Any) -> None:
             "version": one.number,
             "description": f"to bring it back: habit rollback {one.name} {one.number}",
         }
-        for one in repository.retired()
+        for one in repository.retired(standings)
     ]
     rows.sort(key=lambda row: (row["name"], row["state"] == "candidate"))
     if as_json:

@@ -7,7 +7,7 @@ and a tag vouches for, never what lies edited in a work tree. Changing takes the
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -137,11 +137,10 @@ class Repository:
         """The active versions: what HEAD holds, a tag vouches for, and nothing suspends."""
         return [standing.habit for standing in self.standings() if standing.habit is not None]
 
-    def retired(self) -> list[Version]:
-        """The newest version of every habit that has some and of which HEAD holds none, by name."""
-        here = {standing.name for standing in self.standings()}
+    def retired(self, standings: Iterable[Standing]) -> list[Version]:
+        """The newest version of every habit that has some and is not among those of HEAD, by name."""
         newest = {one.name: one for one in sorted(self.refs().versions, key=lambda one: one.number)}
-        return [newest[name] for name in sorted(newest.keys() - here)]
+        return [newest[name] for name in sorted(newest.keys() - {standing.name for standing in standings})]
 
     def warnings(self) -> list[str]:
         """What is not run and looks as if it would be, one sentence each: to be said wherever habits are used."""

@@ -57,13 +57,13 @@ class Speculation:
             live.tape.repeatable = False  # it lacks this cell
             yield Lookout(self, live, None, None)
             return
-        cell = live.tape.begin(code)
-        async with task_group() as group:
-            lookout = Lookout(self, live, cell, group)
-            try:
-                yield lookout
-            finally:
-                await lookout.close()
+        with live.tape.recording(code) as cell:
+            async with task_group() as group:
+                lookout = Lookout(self, live, cell, group)
+                try:
+                    yield lookout
+                finally:
+                    await lookout.close()
 
 
 class Lookout:
@@ -128,8 +128,6 @@ class Lookout:
 
     async def close(self) -> None:
         """The cell is over: so is its scout."""
-        if self._cell is not None and not self._cell.status:
-            self.tape.end(self._cell, "stopped", 0.0)
         self._group = None
         if self._scout is not None:
             await self._scout.end()

@@ -179,8 +179,9 @@ class Stream:
     @property
     def has_room(self) -> bool:
         """Whether one more call may be started ahead that the cell may not come to."""
-        may_be_lost = max(self.limit, MOST_WASTED * self._risked) - self._lost
-        return len(self._ahead) - self._certain < min(self.window, may_be_lost)
+        with_one_more = len(self._ahead) - self._certain + 1
+        may_be_lost = max(self.limit, MOST_WASTED * (self._risked + 1)) - self._lost
+        return with_one_more <= min(self.window, may_be_lost)
 
     def count(self, what: str) -> int:
         """How many calls that ask ``what`` are ahead."""

@@ -100,11 +100,9 @@ class Zygote:
                     os.close(descriptor)
 
     def _handle(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        child = {
-            "session": self._become_worker,
-            "spare": self._become_spare,
-            "share": self._become_zygote,
-        }[request["t"]]
+        child = {"session": self._become_worker, "spare": self._become_spare, "share": self._become_zygote}[
+            request["t"]
+        ]
         parent = os.getpid()
         try:
             if fork() == 0:
